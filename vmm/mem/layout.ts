@@ -1,0 +1,65 @@
+/**
+ * Guest physical memory as one WebAssembly linear memory.
+ *
+ *     0 .. ramBase          unbacked for the guest (devices of machines whose RAM is not at 0)
+ *     ramBase .. ramEnd     guest RAM: GPA = WASM address
+ *     ramEnd ..             hidden region: page flags, scratch words, asyncify stack
+ *
+ * The hidden region is out of the guest's reach: every load is range-checked against RAM and every store looks at the page
+ * flag of its address. It lives in the same memory because a WASM module of the baseline has one memory only.
+ */
+
+export const PAGE_SHIFT = 12;
+export const PAGE_SIZE = 1 << PAGE_SHIFT;
+/** WebAssembly's own page: the unit memories are sized in. */
+export const WASM_PAGE_SIZE = 65536;
+/** One flag byte for each 4 KiB page of the 32-bit address space. */
+export const FLAG_BYTES = 1 << 20;
+/** Scratch words the rewritten code shares with the host (see HiddenLayout). */
+const SCRATCH_BYTES = 4096;
+/** Room for the frames that asyncify unwinds. */
+const ASYNCIFY_BYTES = 256 * 1024;
+
+/** Page flag: a store may go straight to RAM. Zero sends it to the slow path. */
+export const FLAG_FAST = 1;
+
+export interface HiddenLayout {
+  /** GPA of the first byte of RAM. */
+  readonly ramBase: number;
+  /** Bytes of RAM; a multiple of 64 KiB. */
+  readonly ramSize: number;
+  /** First address after RAM. */
+  readonly ramEnd: number;
+  /** Page flags: FLAG_BYTES bytes, indexed by address >>> 12. */
+  readonly flags: number;
+  /** u32: the upper half of the last 64-bit value a host function returned or was given. */
+  readonly hiWord: number;
+  /** Asyncify data: { u32 current, u32 end } followed by the stack. */
+  readonly asyncifyData: number;
+  readonly asyncifyStack: number;
+  readonly asyncifyEnd: number;
+  /** WASM pages of the whole memory; initial = maximum so that views never detach. */
+  readonly wasmPages: number;
+}
+
+/** @throws RangeError when RAM and the hidden region do not fit below 4 GiB. */
+export function hiddenLayout(ramBase: number, ramSize: number): HiddenLayout {
+  const ramEnd = ramBase + ramSize;
+  const scratch = ramEnd + FLAG_BYTES;
+  const asyncifyStack = scratch + SCRATCH_BYTES;
+  const asyncifyEnd = asyncifyStack + ASYNCIFY_BYTES;
+  const wasmPages = Math.ceil(asyncifyEnd / WASM_PAGE_SIZE);
+  if (ramSize <= 0 || ramSize % WASM_PAGE_SIZE !== 0) throw new RangeError('RAM must be a multiple of 64 KiB');
+  if (wasmPages > 65536) throw new RangeError('RAM and its hidden region must fit below 4 GiB');
+  return {
+    ramBase,
+    ramSize,
+    ramEnd,
+    flags: ramEnd,
+    hiWord: scratch,
+    asyncifyData: scratch + 16,
+    asyncifyStack,
+    asyncifyEnd,
+    wasmPages,
+  };
+}
