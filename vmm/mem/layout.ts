@@ -49,7 +49,8 @@ export function hiddenLayout(ramBase: number, ramSize: number): HiddenLayout {
   const asyncifyStack = scratch + SCRATCH_BYTES;
   const asyncifyEnd = asyncifyStack + ASYNCIFY_BYTES;
   const wasmPages = Math.ceil(asyncifyEnd / WASM_PAGE_SIZE);
-  if (ramSize <= 0 || ramSize % WASM_PAGE_SIZE !== 0) throw new RangeError('RAM must be a multiple of 64 KiB');
+  if (ramSize <= 0 || ramSize % WASM_PAGE_SIZE !== 0)
+    throw new RangeError('RAM must be a multiple of 64 KiB');
   if (wasmPages > 65536) throw new RangeError('RAM and its hidden region must fit below 4 GiB');
   return {
     ramBase,

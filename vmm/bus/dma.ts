@@ -1,0 +1,145 @@
+import type { SystemMemory } from './memory.ts';
+
+/** Outcome of a request a bus master made. */
+export const DMA_OK = 0;
+/** Unsupported Request: aborted by the IOMMU, or nothing at that address. Reads return all ones. */
+export const DMA_UR = 1;
+/** Completer Abort. */
+export const DMA_CA = 2;
+/** Nothing was sent: Bus Master Enable is 0. */
+export const DMA_DISABLED = 3;
+/** From DmaTranslator.translate only: the address is the platform's interrupt window. */
+export const DMA_MESSAGE = 4;
+
+/** Access wanted, a bit set. */
+export const READ = 1;
+export const WRITE = 2;
+export const EXEC = 4;
+
+/** Address type of a TLP (PCIe: AT field). */
+export const AT_UNTRANSLATED = 0;
+export const AT_TRANSLATION = 1;
+export const AT_TRANSLATED = 2;
+
+export const NO_PASID = -1;
+
+/**
+ * What stands between a bus master and memory. Requests and results travel in fields of the port, so that the path
+ * allocates nothing.
+ */
+export interface DmaTranslator {
+  /**
+   * Translates the page that holds (lo, hi). `access` is a set of READ, WRITE, EXEC; port.pasid, port.at and
+   * port.privileged qualify it. On DMA_OK: port.outLo, port.outHi is the translated address of (lo, hi) and port.outSpan
+   * the bytes from there to the end of the smallest page known to be mapped contiguously (at least to the 4 KiB boundary).
+   */
+  translate(port: DmaPort, lo: number, hi: number, access: number): number;
+  /** A message write (MSI) of `length` bytes to the interrupt window; delivers or refuses it. */
+  message(port: DmaPort, lo: number, hi: number, data: number, length: number): number;
+}
+
+/** A bus master's way to memory. One for each requester; endpoints hold no other reference to memory. */
+export class DmaPort {
+  readonly name: string;
+  /** Requester id; the PCI core keeps it up to date with bus numbering. */
+  requester: number;
+  /** Bus Master Enable. */
+  enabled = false;
+  /** PASID of the next requests, or NO_PASID. */
+  pasid = NO_PASID;
+  /** Privileged Mode Requested. */
+  privileged = false;
+  /** Address type of the next requests. */
+  at = AT_UNTRANSLATED;
+  outLo = 0;
+  outHi = 0;
+  outSpan = 0;
+  /** The translator's own cache for this requester: rebuildable, never state. */
+  context: object | null = null;
+  #translator: DmaTranslator;
+  readonly #memory: SystemMemory;
+
+  constructor(name: string, requester: number, translator: DmaTranslator, memory: SystemMemory) {
+    this.name = name;
+    this.requester = requester;
+    this.#translator = translator;
+    this.#memory = memory;
+  }
+
+  /** Renumbering: the requester id changes and what was cached for the old one goes. */
+  setRequester(id: number): void {
+    if (id === this.requester) return;
+    this.requester = id;
+    this.context = null;
+  }
+
+  /** Translates without moving data; results as DmaTranslator.translate. */
+  translate(lo: number, hi: number, access: number): number {
+    return this.enabled ? this.#translator.translate(this, lo, hi, access) : DMA_DISABLED;
+  }
+
+  /** Reads `length` bytes into dst[at...]. On refusal the bytes not read are all ones, as an aborted read returns. */
+  read(lo: number, hi: number, dst: Uint8Array, at: number, length: number): number {
+    return this.#move(lo, hi, dst, at, length, READ);
+  }
+
+  /** Writes src[at, at + length). Pages before a refused one have been written, as posted writes are. */
+  write(lo: number, hi: number, src: Uint8Array, at: number, length: number): number {
+    return this.#move(lo, hi, src, at, length, WRITE);
+  }
+
+  /** A message-signalled interrupt: a dword write through the same path as any DMA. */
+  message(lo: number, hi: number, data: number): number {
+    if (!this.enabled) return DMA_DISABLED;
+    const status = this.#translator.translate(this, lo, hi, WRITE);
+    if (status === DMA_MESSAGE) return this.#translator.message(this, lo, hi, data, 4);
+    if (status !== DMA_OK) return status;
+    return this.#memory.write32(this.outLo, this.outHi, data) ? DMA_OK : this.#messageToDevice(data);
+  }
+
+  #messageToDevice(data: number): number {
+    const bytes = Uint8Array.of(data, data >>> 8, data >>> 16, data >>> 24);
+    return this.#memory.write(this.outLo, this.outHi, bytes, 0, 4) ? DMA_OK : DMA_UR;
+  }
+
+  #move(lo: number, hi: number, buffer: Uint8Array, at: number, length: number, access: number): number {
+    let a = lo >>> 0;
+    let h = hi >>> 0;
+    let done = 0;
+    while (done < length) {
+      const status = this.#piece(a, h, buffer, at + done, length - done, access);
+      if (status !== DMA_OK) {
+        if (access === READ) buffer.fill(0xff, at + done, at + length);
+        return status;
+      }
+      const n = this.outSpan;
+      done += n;
+      a += n;
+      if (a > 0xffffffff) {
+        a -= 0x100000000;
+        h = (h + 1) >>> 0;
+      }
+    }
+    return DMA_OK;
+  }
+
+  /** Moves what the translation of one page allows; leaves the number of bytes in outSpan. */
+  #piece(lo: number, hi: number, buffer: Uint8Array, at: number, left: number, access: number): number {
+    const status = this.translate(lo, hi, access);
+    if (status === DMA_MESSAGE) {
+      if (left < 4) return this.#translator.message(this, lo, hi, buffer[at]!, left);
+      const data = buffer[at]! | (buffer[at + 1]! << 8) | (buffer[at + 2]! << 16) | (buffer[at + 3]! << 24);
+      this.outSpan = left;
+      return this.#translator.message(this, lo, hi, data >>> 0, left);
+    }
+    if (status !== DMA_OK) return status;
+    if (this.outSpan > left) this.outSpan = left;
+    const n = this.outSpan;
+    const ok =
+      access === READ
+        ? this.#memory.read(this.outLo, this.outHi, buffer, at, n)
+        : this.#memory.write(this.outLo, this.outHi, buffer, at, n);
+    this.outSpan = n;
+    return ok ? DMA_OK : DMA_UR;
+  }
+}

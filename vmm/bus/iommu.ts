@@ -1,0 +1,98 @@
+import type { VirtualClock } from '../core/clock.ts';
+import type { Zod, ZodType } from '../core/zod.ts';
+import type { Tracer } from '../trace/tracer.ts';
+import type { AnyDevice, DeviceView } from './device.ts';
+import type { DmaPort, DmaTranslator } from './dma.ts';
+import type { InterruptTarget } from './interrupts.ts';
+import type { SystemMemory } from './memory.ts';
+import type { MmioRange } from './mmio.ts';
+
+/** Everything an IOMMU model gets from the machine. */
+export interface IommuServices {
+  readonly id: string;
+  readonly memory: SystemMemory;
+  readonly clock: VirtualClock;
+  readonly tracer: Tracer;
+  readonly interrupts: InterruptTarget;
+  /** Told of every recorded DMA fault, with its explanation; for reports, never for behaviour. */
+  readonly onFault: (fault: ExplainedFault) => void;
+  /** Where the CPU is now and who wrote an address last; undefined when no guest runs or nobody recorded it. */
+  readonly provenance: Provenance;
+}
+
+/** Who stored what: kept by the vCPU for watched pages. */
+export interface Provenance {
+  /** The last recorded store that covers `address`: `map_page (driver.c:120)`, or `dma 00:03.0`. */
+  lastWriter(address: number): string | undefined;
+  /** Function and line the guest executes now. */
+  here(): string | undefined;
+}
+
+/** One entry read on the way of a translation. */
+export interface WalkStep {
+  /** What it is: `root entry`, `context entry`, `PML4E`. */
+  readonly what: string;
+  /** GPA in hex, or undefined where a cache answered without an address. */
+  readonly address: string | undefined;
+  /** Raw value(s) in hex, least significant quadword first. */
+  readonly raw: readonly string[];
+  /** Decoded fields on one line. */
+  readonly fields: string;
+  readonly source: 'memory' | 'cache';
+  readonly lastWriter: string | undefined;
+}
+
+/** A DMA fault as people want to read it. */
+export interface ExplainedFault {
+  readonly iommu: string;
+  readonly requester: number;
+  readonly pasid: number;
+  readonly address: string;
+  readonly access: 'read' | 'write' | 'execute' | 'atomic' | 'interrupt';
+  /** Fault code as the specification writes it, e.g. `05h`, and its name. */
+  readonly code: string;
+  readonly name: string;
+  /** Why, by the words of the specification, with its citation. */
+  readonly why: string;
+  readonly steps: readonly WalkStep[];
+  /** False when the fault was not recorded for the guest (FPD, overflow), with the reason. */
+  readonly recorded: boolean;
+  readonly note?: string;
+}
+
+/** An ACPI description of the unit, in the words of the table it goes to. */
+export interface IommuFirmware {
+  readonly table: 'DMAR';
+  readonly base: number;
+  /** Host address width in bits. */
+  readonly haw: number;
+  readonly interruptRemapping: boolean;
+  readonly x2apicOptOut: boolean;
+  readonly deviceTlb: boolean;
+}
+
+export interface Iommu {
+  readonly device: AnyDevice;
+  readonly translator: DmaTranslator;
+  readonly mmio: readonly MmioRange[];
+  readonly firmware: IommuFirmware;
+  readonly views: readonly DeviceView[];
+  /** Explains how a request would be translated, without side effects on state, caches or faults. */
+  explain(
+    port: DmaPort,
+    lo: number,
+    hi: number,
+    access: number,
+  ): { readonly steps: readonly WalkStep[]; readonly outcome: string };
+}
+
+/** A kind of IOMMU: the plugin record. */
+export interface IommuKind<C = unknown> {
+  readonly name: string;
+  readonly summary: string;
+  /** Machines it can stand in. */
+  readonly machines: readonly ('q35' | 'virt')[];
+  readonly defaults: C;
+  readonly schema: (z: Zod) => ZodType<C>;
+  readonly create: (config: C, services: IommuServices) => Iommu;
+}

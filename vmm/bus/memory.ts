@@ -1,0 +1,119 @@
+import { numberOf } from '../core/u64.ts';
+import type { GuestRam } from '../mem/ram.ts';
+import type { MmioBus } from './mmio.ts';
+
+/** Below this many bytes a word loop beats making a view. */
+const SMALL_COPY = 128;
+
+/**
+ * Physical memory as bus masters see it: RAM, and device registers by peer-to-peer access.
+ * Addresses are (lo, hi) halves; nothing here knows of IOMMUs.
+ */
+export class SystemMemory {
+  readonly ram: GuestRam;
+  readonly mmio: MmioBus;
+  /** Views of RAM pages, made on first use: `set` with a ready view is the fastest copy there is. */
+  readonly #pages: (Uint8Array | undefined)[] = [];
+
+  constructor(ram: GuestRam, mmio: MmioBus) {
+    this.ram = ram;
+    this.mmio = mmio;
+  }
+
+  /** Reads `length` bytes into dst[at...]. False: some of it is neither RAM nor a register (dst is all ones there). */
+  read(lo: number, hi: number, dst: Uint8Array, at: number, length: number): boolean {
+    const ram = this.ram;
+    if (!ram.holds(lo, hi, length)) return this.#readSlow(numberOf(lo, hi), dst, at, length);
+    const a = lo >>> 0;
+    if (length === 4096 && (a & 4095) === 0) dst.set(this.#page(a >>> 12), at);
+    else if (length <= SMALL_COPY) for (let i = 0; i < length; i++) dst[at + i] = ram.u8[a + i]!;
+    else dst.set(ram.u8.subarray(a, a + length), at);
+    return true;
+  }
+
+  /** Writes src[at, at + length). False: some of it is neither RAM nor a register, and was dropped. */
+  write(lo: number, hi: number, src: Uint8Array, at: number, length: number): boolean {
+    const ram = this.ram;
+    if (!ram.holds(lo, hi, length)) return this.#writeSlow(numberOf(lo, hi), src, at, length);
+    const a = lo >>> 0;
+    if (length === src.length && at === 0) ram.u8.set(src, a);
+    else if (length <= SMALL_COPY) for (let i = 0; i < length; i++) ram.u8[a + i] = src[at + i]!;
+    else ram.u8.set(src.subarray(at, at + length), a);
+    if (length > 0) ram.wrote(a, length);
+    return true;
+  }
+
+  /** One aligned dword; undefined outside RAM. Structures of an IOMMU lie in RAM. */
+  write32(lo: number, hi: number, value: number): boolean {
+    if (!this.ram.holds(lo, hi, 4) || (lo & 3) !== 0) return false;
+    this.ram.u32[lo >>> 2] = value;
+    this.ram.wrote(lo >>> 0, 4);
+    return true;
+  }
+
+  #page(page: number): Uint8Array {
+    return (this.#pages[page] ??= this.ram.u8.subarray(page * 4096, page * 4096 + 4096));
+  }
+
+  #readSlow(address: number, dst: Uint8Array, at: number, length: number): boolean {
+    let whole = true;
+    for (let done = 0; done < length; ) {
+      const size = pieceSize(address + done, length - done);
+      const lo = this.#readPiece(address + done, size);
+      whole &&= this.mmio.claimed;
+      for (let i = 0; i < size; i++)
+        dst[at + done + i] = i < 4 ? lo >>> (i * 8) : this.mmio.hi >>> ((i - 4) * 8);
+      done += size;
+    }
+    return whole;
+  }
+
+  #readPiece(a: number, size: number): number {
+    const ram = this.ram;
+    if (a < ram.base || a + size > ram.end) return this.mmio.read(a, size);
+    this.mmio.claimed = true;
+    let lo = 0;
+    let hi = 0;
+    for (let i = 0; i < size; i++) {
+      if (i < 4) lo |= ram.u8[a + i]! << (i * 8);
+      else hi |= ram.u8[a + i]! << ((i - 4) * 8);
+    }
+    this.mmio.hi = hi >>> 0;
+    return lo >>> 0;
+  }
+
+  #writeSlow(address: number, src: Uint8Array, at: number, length: number): boolean {
+    let whole = true;
+    for (let done = 0; done < length; ) {
+      const a = address + done;
+      const size = pieceSize(a, length - done);
+      if (a >= this.ram.base && a + size <= this.ram.end) {
+        for (let i = 0; i < size; i++) this.ram.u8[a + i] = src[at + done + i]!;
+        this.ram.wrote(a, size);
+      } else {
+        this.mmio.write(
+          a,
+          size,
+          word(src, at + done, Math.min(size, 4)),
+          size === 8 ? word(src, at + done + 4, 4) : 0,
+        );
+        whole &&= this.mmio.claimed;
+      }
+      done += size;
+    }
+    return whole;
+  }
+}
+
+/** The largest naturally aligned access that starts at `address` and fits. */
+function pieceSize(address: number, left: number): 1 | 2 | 4 | 8 {
+  if (left >= 8 && address % 8 === 0) return 8;
+  if (left >= 4 && address % 4 === 0) return 4;
+  return left >= 2 && address % 2 === 0 ? 2 : 1;
+}
+
+function word(src: Uint8Array, at: number, size: number): number {
+  let value = 0;
+  for (let i = 0; i < size; i++) value |= src[at + i]! << (i * 8);
+  return value >>> 0;
+}

@@ -1,0 +1,34 @@
+import {
+  AT_TRANSLATION,
+  DMA_MESSAGE,
+  DMA_OK,
+  DMA_UR,
+  type DmaPort,
+  type DmaTranslator,
+  NO_PASID,
+} from './dma.ts';
+import { deliverCompatible, type InterruptTarget, inMsiWindow } from './interrupts.ts';
+
+/** No IOMMU: addresses pass unchanged, messages go straight to the local APICs, translation requests are refused. */
+export class Untranslated implements DmaTranslator {
+  readonly #target: InterruptTarget;
+
+  constructor(target: InterruptTarget) {
+    this.#target = target;
+  }
+
+  translate(port: DmaPort, lo: number, hi: number, _access: number): number {
+    if (port.at === AT_TRANSLATION || port.pasid !== NO_PASID) return DMA_UR;
+    if (inMsiWindow(lo, hi)) return DMA_MESSAGE;
+    port.outLo = lo >>> 0;
+    port.outHi = hi >>> 0;
+    port.outSpan = 4096 - (lo & 4095);
+    return DMA_OK;
+  }
+
+  message(_port: DmaPort, lo: number, _hi: number, data: number, length: number): number {
+    if (length !== 4) return DMA_UR;
+    deliverCompatible(this.#target, lo, data);
+    return DMA_OK;
+  }
+}

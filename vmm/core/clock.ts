@@ -1,0 +1,100 @@
+import { Bug } from './errors.ts';
+
+/** One piece of scheduled work: plain data, so that it can be saved, sent and replayed. */
+export interface ScheduledEvent {
+  /** Virtual time in ns. */
+  readonly at: number;
+  /** Order among events of the same time. */
+  readonly seq: number;
+  /** Id of the device that handles it. */
+  readonly dev: string;
+  /** The device's own name for it. */
+  readonly ev: string;
+  readonly arg: number;
+}
+
+export type EventHandler = (ev: string, arg: number) => void;
+
+/**
+ * Virtual time in ns (a Number: exact for 104 days) and the queue of scheduled work.
+ * Time moves only when the owner of the clock moves it; handlers run inside `advanceTo`.
+ */
+export class VirtualClock {
+  #now = 0;
+  #seq = 0;
+  #queue: ScheduledEvent[] = [];
+  readonly #handlers = new Map<string, EventHandler>();
+
+  get now(): number {
+    return this.#now;
+  }
+
+  /** Time of the next event, or Infinity. */
+  get nextAt(): number {
+    return this.#queue[0]?.at ?? Number.POSITIVE_INFINITY;
+  }
+
+  handle(dev: string, handler: EventHandler): void {
+    if (this.#handlers.has(dev)) throw new Bug(`two clock handlers for ${dev}`);
+    this.#handlers.set(dev, handler);
+  }
+
+  /** Removes a device's handler and its events (unplug). */
+  drop(dev: string): void {
+    this.#handlers.delete(dev);
+    this.#queue = this.#queue.filter((e) => e.dev !== dev);
+  }
+
+  /** Schedules `ev` of device `dev` in `delay` ns. */
+  after(delay: number, dev: string, ev: string, arg = 0): void {
+    if (!this.#handlers.has(dev)) throw new Bug(`no clock handler for ${dev}`);
+    this.#insert({ at: this.#now + delay, seq: this.#seq++, dev, ev, arg });
+  }
+
+  /** Cancels every event `ev` of `dev` (with this `arg`, if given). */
+  cancel(dev: string, ev: string, arg?: number): void {
+    this.#queue = this.#queue.filter(
+      (e) => e.dev !== dev || e.ev !== ev || (arg !== undefined && e.arg !== arg),
+    );
+  }
+
+  /** Moves time to `at`, running every event due on the way, each at its own time. */
+  advanceTo(at: number): void {
+    while (this.#queue.length > 0 && this.#queue[0]!.at <= at) {
+      const event = this.#queue.shift()!;
+      if (event.at > this.#now) this.#now = event.at;
+      const handler = this.#handlers.get(event.dev);
+      if (handler === undefined) throw new Bug(`clock event for the unknown device ${event.dev}`);
+      handler(event.ev, event.arg);
+    }
+    if (at > this.#now) this.#now = at;
+  }
+
+  /** Power-on: time zero, nothing scheduled. */
+  reset(): void {
+    this.#now = 0;
+    this.#seq = 0;
+    this.#queue = [];
+  }
+
+  /** System reset: time goes on, scheduled work is dropped. */
+  dropAll(): void {
+    this.#queue = [];
+  }
+
+  save(): { now: number; seq: number; queue: readonly ScheduledEvent[] } {
+    return { now: this.#now, seq: this.#seq, queue: [...this.#queue] };
+  }
+
+  load(saved: { now: number; seq: number; queue: readonly ScheduledEvent[] }): void {
+    this.#now = saved.now;
+    this.#seq = saved.seq;
+    this.#queue = [...saved.queue];
+  }
+
+  #insert(event: ScheduledEvent): void {
+    let at = this.#queue.length;
+    while (at > 0 && this.#queue[at - 1]!.at > event.at) at--;
+    this.#queue.splice(at, 0, event);
+  }
+}

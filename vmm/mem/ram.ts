@@ -1,0 +1,163 @@
+import { Bug } from '../core/errors.ts';
+import { FLAG_FAST, type HiddenLayout, hiddenLayout, PAGE_SHIFT } from './layout.ts';
+
+/** Who wants to know of stores to a page. Called after the bytes are in memory. */
+export interface PageWatcher {
+  /** `address` and `bytes` of one store; `byCpu` false for DMA and host writes. */
+  stored(address: number, bytes: number, byCpu: boolean): void;
+}
+
+const WATCHED = 1;
+
+/**
+ * Guest RAM: the linear memory with its views, page flags, dirty log and page watches.
+ *
+ * A page's flag is FAST when a store to it needs no attention. The flag of page p also speaks for stores that cross into
+ * p + 1, so p is FAST only if p + 1 is RAM that needs no attention either.
+ */
+export class GuestRam {
+  readonly memory: WebAssembly.Memory;
+  readonly layout: HiddenLayout;
+  readonly base: number;
+  readonly size: number;
+  readonly end: number;
+  /** Whole linear memory. Index = GPA. Callers of these views stay below `end`. */
+  readonly u8: Uint8Array;
+  readonly u32: Uint32Array;
+  readonly #flags: Uint8Array;
+  readonly #attributes: Uint8Array;
+  readonly #watchers = new Map<number, PageWatcher[]>();
+  /** One bit a RAM page; meaningful while dirty logging is on. */
+  readonly dirty: Uint32Array;
+  #dirtyLogging = false;
+
+  constructor(base: number, size: number) {
+    this.layout = hiddenLayout(base, size);
+    this.base = base;
+    this.size = size;
+    this.end = this.layout.ramEnd;
+    const pages = this.layout.wasmPages;
+    this.memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
+    this.u8 = new Uint8Array(this.memory.buffer);
+    this.u32 = new Uint32Array(this.memory.buffer);
+    this.#flags = this.u8.subarray(this.layout.flags, this.layout.flags + (1 << 20));
+    this.#attributes = new Uint8Array((size >>> PAGE_SHIFT) + 1);
+    this.dirty = new Uint32Array(Math.ceil((size >>> PAGE_SHIFT) / 32));
+    this.#refreshAll();
+  }
+
+  /** True when all of [address, address + bytes) is RAM; address as (lo, hi). */
+  holds(lo: number, hi: number, bytes: number): boolean {
+    const a = lo >>> 0;
+    return hi === 0 && a >= this.base && a + bytes <= this.end;
+  }
+
+  /** Called for every write that does not come from guest code: DMA, firmware, WASI, monitor. `bytes` > 0, inside RAM. */
+  wrote(address: number, bytes: number): void {
+    const first = (address - this.base) >>> PAGE_SHIFT;
+    const last = (address - this.base + bytes - 1) >>> PAGE_SHIFT;
+    if (this.#flags[address >>> PAGE_SHIFT] === FLAG_FAST && first === last) return;
+    this.#note(address, bytes, first, last, false);
+  }
+
+  /** The slow path of a guest store that ended in RAM. */
+  storedByCpu(address: number, bytes: number): void {
+    const first = (address - this.base) >>> PAGE_SHIFT;
+    const last = (address - this.base + bytes - 1) >>> PAGE_SHIFT;
+    this.#note(address, bytes, first, last, true);
+  }
+
+  #note(address: number, bytes: number, first: number, last: number, byCpu: boolean): void {
+    for (let page = first; page <= last; page++) {
+      if (this.#dirtyLogging) this.#markDirty(page);
+      if (this.#attributes[page]! & WATCHED) {
+        const from = Math.max(address, this.base + page * 4096);
+        const to = Math.min(address + bytes, this.base + (page + 1) * 4096);
+        for (const w of this.#watchers.get(page) ?? []) w.stored(from, to - from, byCpu);
+      }
+    }
+  }
+
+  #markDirty(page: number): void {
+    this.dirty[page >>> 5]! |= 1 << (page & 31);
+    this.#refresh(page);
+    this.#refresh(page - 1);
+  }
+
+  /** Reports stores to the page that holds `address` to `watcher`. Costs only stores to that page and the one before. */
+  watch(address: number, watcher: PageWatcher): void {
+    const page = this.#pageOf(address);
+    const list = this.#watchers.get(page) ?? [];
+    if (list.includes(watcher)) return;
+    this.#watchers.set(page, [...list, watcher]);
+    this.#attributes[page]! |= WATCHED;
+    this.#refresh(page);
+    this.#refresh(page - 1);
+  }
+
+  unwatch(address: number, watcher: PageWatcher): void {
+    const page = this.#pageOf(address);
+    const list = (this.#watchers.get(page) ?? []).filter((w) => w !== watcher);
+    if (list.length > 0) {
+      this.#watchers.set(page, list);
+      return;
+    }
+    this.#watchers.delete(page);
+    this.#attributes[page]! &= ~WATCHED;
+    this.#refresh(page);
+    this.#refresh(page - 1);
+  }
+
+  get dirtyLogging(): boolean {
+    return this.#dirtyLogging;
+  }
+
+  /** Switches the dirty log; it starts empty. */
+  setDirtyLogging(on: boolean): void {
+    this.#dirtyLogging = on;
+    this.dirty.fill(0);
+    this.#refreshAll();
+  }
+
+  /** Starts a new round: forgets which pages are dirty. */
+  clearDirty(): void {
+    this.dirty.fill(0);
+    if (this.#dirtyLogging) this.#refreshAll();
+  }
+
+  /** Zeroes RAM (power-on); flags, watches and the dirty log are brought up to date. */
+  clear(): void {
+    this.u8.fill(0, this.base, this.end);
+    if (this.#dirtyLogging) {
+      this.dirty.fill(0xffffffff);
+      this.#refreshAll();
+    }
+  }
+
+  #pageOf(address: number): number {
+    if (address < this.base || address >= this.end) throw new Bug(`page watch outside RAM: ${address}`);
+    return (address - this.base) >>> PAGE_SHIFT;
+  }
+
+  #quiet(page: number): boolean {
+    if (this.#attributes[page] !== 0) return false;
+    return !this.#dirtyLogging || (this.dirty[page >>> 5]! & (1 << (page & 31))) !== 0;
+  }
+
+  #refresh(page: number): void {
+    if (page < 0 || page >= this.size >>> PAGE_SHIFT) return;
+    const last = page + 1 === this.size >>> PAGE_SHIFT;
+    const fast = this.#quiet(page) && !last && this.#quiet(page + 1);
+    this.#flags[(this.base >>> PAGE_SHIFT) + page] = fast ? FLAG_FAST : 0;
+  }
+
+  #refreshAll(): void {
+    const pages = this.size >>> PAGE_SHIFT;
+    if (this.#watchers.size === 0 && !this.#dirtyLogging) {
+      const first = this.base >>> PAGE_SHIFT;
+      this.#flags.fill(FLAG_FAST, first, first + pages - 1);
+      return;
+    }
+    for (let page = 0; page < pages; page++) this.#refresh(page);
+  }
+}

@@ -1,0 +1,36 @@
+/**
+ * Trace events. A room declares its events in a table; a device binds the table to its machine's tracer and gets one
+ * emitter an event. Names are those of QEMU's trace-events and the kernel's tracepoints where they have one.
+ */
+
+/**
+ * Argument types. `u64` takes two arguments of emit (lo, hi); all others one.
+ * bdf is a requester id, gpa a 32-bit address in hex, text a string.
+ */
+export type ArgType = 'u8' | 'u16' | 'u32' | 'u64' | 'count' | 'bdf' | 'pasid' | 'text';
+
+export interface EventDecl {
+  /** One sentence for docs and `tsvmm info trace`. */
+  readonly doc: string;
+  readonly args: Readonly<Record<string, ArgType>>;
+  /** Also kept in the ring that crash reports print; for events of low rate. */
+  readonly ring?: true;
+}
+
+export type EventTable = Readonly<Record<string, EventDecl>>;
+
+type EmitArg = number | string;
+
+/** Guard emits whose arguments cost something: `if (t.x.on) t.x.emit(...)`. */
+export interface Emitter {
+  /** Someone listens: a sink selected the event, or the ring keeps it. */
+  readonly on: boolean;
+  emit(...args: EmitArg[]): void;
+}
+
+export type Emitters<T extends EventTable> = { readonly [K in keyof T]: Emitter };
+
+/** Gives a table its type without widening. */
+export function events<const T extends EventTable>(table: T): T {
+  return table;
+}

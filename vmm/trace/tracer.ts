@@ -1,0 +1,149 @@
+import { bdfText } from '../core/bdf.ts';
+import { Bug } from '../core/errors.ts';
+import { u64 } from '../core/u64.ts';
+import type { ArgType, Emitter, Emitters, EventDecl, EventTable } from './event.ts';
+
+/** One event that happened. */
+export interface TraceRecord {
+  /** Virtual time in ns. */
+  readonly time: number;
+  readonly name: string;
+  readonly decl: EventDecl;
+  /** As given to emit: u64 takes two places. */
+  readonly args: readonly (number | string)[];
+}
+
+export type TraceSink = (record: TraceRecord) => void;
+
+interface Bound extends Emitter {
+  on: boolean;
+  selected: boolean;
+}
+
+const RING_SIZE = 64;
+
+/** All trace events of one machine. */
+export class Tracer {
+  readonly #now: () => number;
+  readonly #bound = new Map<string, { decl: EventDecl; emitter: Bound }>();
+  readonly #patterns: RegExp[] = [];
+  readonly #sinks: TraceSink[] = [];
+  readonly #ring: TraceRecord[] = [];
+  #ringAt = 0;
+
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  /** Emitters of a table; binding a table twice gives the same emitters. */
+  bind<T extends EventTable>(table: T): Emitters<T> {
+    return Object.fromEntries(
+      Object.entries(table).map(([name, decl]) => [name, this.#emitter(name, decl)]),
+    ) as Emitters<T>;
+  }
+
+  #emitter(name: string, decl: EventDecl): Emitter {
+    const known = this.#bound.get(name);
+    if (known !== undefined) {
+      if (known.decl !== decl) throw new Bug(`two declarations of the trace event ${name}`);
+      return known.emitter;
+    }
+    const ring = decl.ring === true;
+    const selected = this.#matches(name);
+    const emitter: Bound = {
+      selected,
+      on: ring || selected,
+      emit: (...args) => {
+        if (!emitter.on) return;
+        const record = { time: this.#now(), name, decl, args };
+        if (ring) this.#keep(record);
+        if (emitter.selected) for (const sink of this.#sinks) sink(record);
+      },
+    };
+    this.#bound.set(name, { decl, emitter });
+    return emitter;
+  }
+
+  /** Selects the events whose names match the glob (`*` and `?`). Returns how many bound events it selects. */
+  select(glob: string): number {
+    const pattern = globToRegExp(glob);
+    this.#patterns.push(pattern);
+    let n = 0;
+    for (const [name, { emitter }] of this.#bound) {
+      if (!pattern.test(name)) continue;
+      emitter.selected = true;
+      emitter.on = true;
+      n++;
+    }
+    return n;
+  }
+
+  addSink(sink: TraceSink): void {
+    this.#sinks.push(sink);
+  }
+
+  /** The last events that are kept for reports, oldest first. */
+  recent(): readonly TraceRecord[] {
+    return [...this.#ring.slice(this.#ringAt), ...this.#ring.slice(0, this.#ringAt)];
+  }
+
+  /** Every declared event, for `info trace`. */
+  declared(): readonly { readonly name: string; readonly decl: EventDecl }[] {
+    return [...this.#bound].map(([name, { decl }]) => ({ name, decl }));
+  }
+
+  #matches(name: string): boolean {
+    return this.#patterns.some((p) => p.test(name));
+  }
+
+  #keep(record: TraceRecord): void {
+    this.#ring[this.#ringAt] = record;
+    this.#ringAt = (this.#ringAt + 1) % RING_SIZE;
+  }
+}
+
+export function globToRegExp(glob: string): RegExp {
+  const body = glob
+    .replace(/[.+^${}()|[\]\\]/g, '\\$&')
+    .replaceAll('*', '.*')
+    .replaceAll('?', '.');
+  return new RegExp(`^${body}$`);
+}
+
+/** Arguments by name with their printed values: `{ sid: '00:03.0', iova: '0x1000' }`. */
+export function namedArgs(record: TraceRecord): Record<string, string | number> {
+  const out: Record<string, string | number> = {};
+  let at = 0;
+  for (const [name, type] of Object.entries(record.decl.args)) {
+    out[name] = argText(type, record.args, at);
+    at += type === 'u64' ? 2 : 1;
+  }
+  return out;
+}
+
+function argText(type: ArgType, args: readonly (number | string)[], at: number): string | number {
+  const v = args[at]!;
+  switch (type) {
+    case 'u64':
+      return `0x${u64(v as number, args[at + 1] as number).toString(16)}`;
+    case 'u8':
+    case 'u16':
+    case 'u32':
+      return `0x${((v as number) >>> 0).toString(16)}`;
+    case 'bdf':
+      return bdfText(v as number);
+    default:
+      return v;
+  }
+}
+
+/** `     12345 vtd_inv_desc kind=iotlb lo=0x...`: one line, no newline. */
+export function recordText(record: TraceRecord): string {
+  const args = Object.entries(namedArgs(record)).map(([k, v]) => `${k}=${v}`);
+  return [String(record.time).padStart(10), record.name, ...args].join(' ');
+}
+
+/** One ndjson line, no newline. */
+export function recordJson(record: TraceRecord): string {
+  return JSON.stringify({ time: record.time, event: record.name, ...namedArgs(record) });
+}
