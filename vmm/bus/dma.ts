@@ -135,6 +135,7 @@ export class DmaPort {
     if (status !== DMA_OK) return status;
     if (this.outSpan > left) this.outSpan = left;
     const n = this.outSpan;
+    this.#memory.writer = this.name;
     const ok =
       access === READ
         ? this.#memory.read(this.outLo, this.outHi, buffer, at, n)

@@ -12,6 +12,8 @@ const SMALL_COPY = 128;
 export class SystemMemory {
   readonly ram: GuestRam;
   readonly mmio: MmioBus;
+  /** Name of the bus master of the write in progress; for reports. */
+  writer = 'host';
   /** Views of RAM pages, made on first use: `set` with a ready view is the fastest copy there is. */
   readonly #pages: (Uint8Array | undefined)[] = [];
 

@@ -27,6 +27,8 @@ export class GuestRam {
   readonly #flags: Uint8Array;
   readonly #attributes: Uint8Array;
   readonly #watchers = new Map<number, PageWatcher[]>();
+  /** Told of every store to a watched page before its watchers are: keeps who stored what. */
+  observer: PageWatcher | undefined;
   /** One bit a RAM page; meaningful while dirty logging is on. */
   readonly dirty: Uint32Array;
   #dirtyLogging = false;
@@ -73,6 +75,7 @@ export class GuestRam {
       if (this.#attributes[page]! & WATCHED) {
         const from = Math.max(address, this.base + page * 4096);
         const to = Math.min(address + bytes, this.base + (page + 1) * 4096);
+        this.observer?.stored(from, to - from, byCpu);
         for (const w of this.#watchers.get(page) ?? []) w.stored(from, to - from, byCpu);
       }
     }

@@ -1,0 +1,198 @@
+import { didYouMean } from '../core/suggest.ts';
+import { TsvmmError } from '../core/errors.ts';
+import type { Zod } from '../core/zod.ts';
+import type { Registry } from './registry.ts';
+
+/** One `--device`: its kind, its place, and the kind's own options. */
+export interface DeviceConfig {
+  readonly kind: string;
+  readonly id: string;
+  /** Slot and function on its bus, `dd.f`; the next free slot if absent. */
+  readonly addr?: string | undefined;
+  /** Id of the root port it is plugged into; the root bus if absent. */
+  readonly bus?: string | undefined;
+  readonly options: Readonly<Record<string, unknown>>;
+}
+
+export interface IommuConfig {
+  readonly kind: string;
+  readonly options: Readonly<Record<string, unknown>>;
+}
+
+/** The machine, whole: what --dump-config prints and --config reads. */
+export interface MachineConfig {
+  readonly machine: 'q35';
+  /** Bytes of RAM, a multiple of 64 KiB. */
+  readonly memory: number;
+  readonly seed: number;
+  /** `enumerated`: buses numbered, BARs assigned, memory decode on. `raw`: as after power-on. */
+  readonly firmware: 'enumerated' | 'raw';
+  readonly viommu: IommuConfig | null;
+  readonly devices: readonly DeviceConfig[];
+}
+
+export const MIB = 1 << 20;
+/** RAM and the hidden region behind it end below the PCIe window of q35 (0xB0000000). */
+export const MAX_MEMORY = 2048 * MIB;
+
+/** What `tsvmm run GUEST` boots without further options. */
+export function defaultConfig(registry: Registry): MachineConfig {
+  return {
+    machine: 'q35',
+    memory: 128 * MIB,
+    seed: 1,
+    firmware: 'enumerated',
+    viommu: { kind: 'intel', options: registry.iommu('intel').defaults as Record<string, unknown> },
+    devices: [{ kind: 'edu', id: 'edu0', options: registry.pci('edu').defaults as Record<string, unknown> }],
+  };
+}
+
+/** The schema of a machine description file; options of a device or vIOMMU stand beside its kind. */
+export function machineSchema(z: Zod, registry: Registry) {
+  const size = z.union([z.number().int(), z.string().regex(/^\d+[KMG]$/)]);
+  const device = z.discriminatedUnion(
+    'kind',
+    registry.pciKinds.map((kind) =>
+      z.strictObject({
+        kind: z.literal(kind.name),
+        id: z.string().regex(/^[A-Za-z][\w.-]*$/).optional(),
+        addr: z.string().regex(/^(0x)?[0-9a-f]{1,2}(\.[0-7])?$/i).optional(),
+        bus: z.string().optional(),
+        ...shapeOf(kind.schema(z)),
+      }),
+    ) as never,
+  );
+  const viommu = z.discriminatedUnion(
+    'kind',
+    registry.iommuKinds.map((kind) => z.strictObject({ kind: z.literal(kind.name), ...shapeOf(kind.schema(z)) })) as never,
+  );
+  return z.strictObject({
+    machine: z.literal('q35').default('q35'),
+    memory: size.default(128 * MIB),
+    seed: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).default(1),
+    firmware: z.enum(['enumerated', 'raw']).default('enumerated'),
+    viommu: z.union([viommu, z.null()]).default(null),
+    devices: z.array(device).default([]),
+  });
+}
+
+function shapeOf(schema: unknown): Record<string, never> {
+  return (schema as { readonly shape: Record<string, never> }).shape;
+}
+
+/** Checks a machine description that came from outside. @throws TsvmmError naming `source` and the place in it */
+export function parseMachineConfig(z: Zod, registry: Registry, json: unknown, source: string): MachineConfig {
+  checkKinds(registry, json, source);
+  const parsed = machineSchema(z, registry).safeParse(json);
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0]!;
+    throw new TsvmmError({
+      code: 'bad-config',
+      object: `${source}${issue.path.length === 0 ? '' : ` at ${issue.path.join('.')}`}`,
+      why: issue.message.replace(/\.$/, '').toLowerCase(),
+      mend: issue.code === 'unrecognized_keys' ? keyHint(registry, json, issue) : "see 'tsvmm schema machine'",
+    });
+  }
+  const value = parsed.data;
+  const memory = parseSize(value.memory, source);
+  return {
+    machine: value.machine,
+    memory,
+    seed: value.seed,
+    firmware: value.firmware,
+    viommu: value.viommu === null ? null : split(value.viommu as never),
+    devices: nameDevices((value.devices as never[]).map((d) => splitDevice(d))),
+  };
+}
+
+/** An unknown kind is named with a suggestion before the schema would call it an invalid union. */
+function checkKinds(registry: Registry, json: unknown, source: string): void {
+  if (typeof json !== 'object' || json === null) return;
+  const { devices, viommu } = json as { devices?: unknown; viommu?: unknown };
+  const kindOf = (x: unknown) => (typeof x === 'object' && x !== null ? (x as { kind?: unknown }).kind : undefined);
+  for (const d of Array.isArray(devices) ? devices : []) {
+    const kind = kindOf(d);
+    if (typeof kind === 'string') registry.pci(kind, source);
+  }
+  const kind = kindOf(viommu);
+  if (typeof kind === 'string') registry.iommu(kind, source);
+}
+
+interface KeyIssue {
+  readonly path: readonly PropertyKey[];
+  readonly keys?: readonly string[];
+}
+
+function keyHint(registry: Registry, json: unknown, issue: KeyIssue): string {
+  const key = issue.keys?.[0] ?? '';
+  const [room, index] = issue.path;
+  const top = json as { devices?: { kind: string }[]; viommu?: { kind: string } };
+  if (room === 'devices') {
+    const kind = top.devices![index as number]!.kind;
+    return didYouMean(key, ['id', 'addr', 'bus', ...Object.keys(registry.pci(kind).defaults as object)]);
+  }
+  if (room === 'viommu') return didYouMean(key, Object.keys(registry.iommu(top.viommu!.kind).defaults as object));
+  return didYouMean(key, ['machine', 'memory', 'seed', 'firmware', 'viommu', 'devices']);
+}
+
+export function parseSize(value: number | string, source: string): number {
+  const bytes = typeof value === 'number' ? value : Number.parseInt(value, 10) * { K: 1024, M: MIB, G: 1024 * MIB }[value.at(-1) as 'K']!;
+  if (!(bytes >= 2 * MIB && bytes <= MAX_MEMORY && bytes % 65536 === 0)) {
+    throw new TsvmmError({
+      code: 'bad-memory',
+      object: `${source}: memory`,
+      why: `${value} is not a RAM size of this machine`,
+      mend: 'use a multiple of 64K from 2M to 2048M',
+    });
+  }
+  return bytes;
+}
+
+function split(flat: { kind: string } & Record<string, unknown>): IommuConfig {
+  const { kind, ...options } = flat;
+  return { kind, options };
+}
+
+function splitDevice(flat: { kind: string; id?: string; addr?: string; bus?: string } & Record<string, unknown>) {
+  const { kind, id, addr, bus, ...options } = flat;
+  return { kind, id, addr, bus, options };
+}
+
+/** Gives ids to devices that have none: kind and a number. @throws TsvmmError when two share one */
+export function nameDevices(
+  devices: readonly { kind: string; id?: string | undefined; addr?: string | undefined; bus?: string | undefined; options: Readonly<Record<string, unknown>> }[],
+): DeviceConfig[] {
+  const taken = new Set(devices.map((d) => d.id).filter((id) => id !== undefined));
+  const seen = new Set<string>();
+  return devices.map((d) => {
+    const id = d.id ?? freeName(d.kind, taken);
+    taken.add(id);
+    if (seen.has(id)) {
+      throw new TsvmmError({ code: 'duplicate-id', object: id, why: 'two devices have this id', mend: 'give each its own id=' });
+    }
+    seen.add(id);
+    return { ...d, id };
+  });
+}
+
+function freeName(kind: string, taken: ReadonlySet<string>): string {
+  for (let n = 0; ; n++) if (!taken.has(`${kind}${n}`)) return `${kind}${n}`;
+}
+
+/** The description as it is written to a file. */
+export function configToJson(config: MachineConfig): unknown {
+  return {
+    machine: config.machine,
+    memory: config.memory,
+    seed: config.seed,
+    firmware: config.firmware,
+    viommu: config.viommu === null ? null : { kind: config.viommu.kind, ...config.viommu.options },
+    devices: config.devices.map(({ kind, id, addr, bus, options }) => ({
+      kind,
+      id,
+      ...(addr === undefined ? {} : { addr }),
+      ...(bus === undefined ? {} : { bus }),
+      ...options,
+    })),
+  };
+}

@@ -1,0 +1,71 @@
+import type { Provenance } from '../../bus/iommu.ts';
+import type { PageWatcher } from '../../mem/ram.ts';
+import { type GuestFrame, type RawFrame, rawFrames } from './frames.ts';
+
+/** Entries are 8 bytes in every table that is watched. */
+const SLOT_SHIFT = 3;
+/** Stores remembered; the oldest go first. */
+const CAPACITY = 1 << 16;
+const FRAMES_KEPT = 12;
+
+/** Turns raw frames of the rewritten module into frames of the guest's sources. */
+export type Symbolize = (frames: readonly RawFrame[]) => GuestFrame[];
+
+/**
+ * Who stored what in watched pages. A store keeps the JavaScript stack of its trap, which holds the guest's; it is turned
+ * into text only when somebody asks.
+ */
+export class StoreLog implements PageWatcher, Provenance {
+  readonly #symbolize: Symbolize;
+  readonly #busMaster: () => string;
+  readonly #stores = new Map<number, Error | string>();
+  /** True while guest code runs: a stack then holds guest frames. */
+  running = false;
+
+  constructor(symbolize: Symbolize, busMaster: () => string) {
+    this.#symbolize = symbolize;
+    this.#busMaster = busMaster;
+  }
+
+  stored(address: number, bytes: number, byCpu: boolean): void {
+    const who = byCpu ? captureStack() : this.#busMaster();
+    for (let slot = address >>> SLOT_SHIFT; slot <= (address + bytes - 1) >>> SLOT_SHIFT; slot++) {
+      this.#stores.delete(slot);
+      this.#stores.set(slot, who);
+    }
+    if (this.#stores.size > CAPACITY) {
+      for (const slot of this.#stores.keys()) {
+        this.#stores.delete(slot);
+        if (this.#stores.size <= CAPACITY * 0.9) break;
+      }
+    }
+  }
+
+  lastWriter(address: number): string | undefined {
+    const who = this.#stores.get(address >>> SLOT_SHIFT);
+    if (who === undefined) return undefined;
+    return typeof who === 'string' ? who : framesText(this.#symbolize(rawFrames(who.stack ?? '')));
+  }
+
+  here(): string | undefined {
+    if (!this.running) return undefined;
+    return framesText(this.#symbolize(rawFrames(captureStack().stack ?? '')));
+  }
+}
+
+export function captureStack(): Error {
+  const limit = Error.stackTraceLimit;
+  Error.stackTraceLimit = FRAMES_KEPT;
+  const error = new Error();
+  Error.stackTraceLimit = limit;
+  return error;
+}
+
+/** `map_page (driver.c:120) < main (driver.c:44)`: the innermost two frames. */
+function framesText(frames: readonly GuestFrame[]): string | undefined {
+  if (frames.length === 0) return undefined;
+  return frames
+    .slice(0, 2)
+    .map((f) => (f.line === undefined ? f.function : `${f.function} (${f.line})`))
+    .join(' < ');
+}

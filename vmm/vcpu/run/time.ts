@@ -1,0 +1,101 @@
+import type { VirtualClock } from '../../core/clock.ts';
+
+/** One instruction takes a nanosecond of virtual time. */
+export const NS_PER_INSTRUCTION = 1;
+
+/** The longest run between two looks at the clock when nothing is scheduled. */
+const MAX_QUANTUM = 50_000_000;
+
+/**
+ * Virtual time from instructions executed.
+ *
+ * The rewritten guest counts its remaining fuel down in an exported global; the host gives it as much as fits before the
+ * next scheduled event, so that events happen at reproducible instructions and a trap never has to look at the clock.
+ */
+export class FuelClock {
+  readonly #clock: VirtualClock;
+  readonly #limit: number;
+  #fuel: WebAssembly.Global<'i64'> | undefined;
+  /** Fuel in the global at the last refill. */
+  #given = 0;
+  /** Instructions executed before the last refill. */
+  #executed = 0;
+  /** Virtual time at the last refill. */
+  #since = 0;
+  #deadline = 0;
+
+  /** @param limit instructions after which the guest counts as hung */
+  constructor(clock: VirtualClock, limit: number) {
+    this.#clock = clock;
+    this.#limit = limit;
+  }
+
+  /** The guest is about to run with this fuel global; continues from `executed` instructions. */
+  start(fuel: WebAssembly.Global<'i64'>, executed: number): void {
+    this.#fuel = fuel;
+    this.#executed = executed;
+    this.#given = 0;
+    fuel.value = 0n;
+    this.#since = this.#clock.now;
+    this.#clock.source = () => this.#since + (this.#given - this.#remaining()) * NS_PER_INSTRUCTION;
+    this.refill();
+  }
+
+  stop(): void {
+    this.#settle();
+    this.#clock.source = undefined;
+    this.#fuel = undefined;
+  }
+
+  get executed(): number {
+    return this.#fuel === undefined ? this.#executed : this.#executed + this.#given - this.#remaining();
+  }
+
+  get exhausted(): boolean {
+    return this.executed >= this.#limit;
+  }
+
+  /** Moves the clock to where the guest is, then by `ns` more; runs due events; refills. */
+  advance(ns = 0): void {
+    this.#settle();
+    this.#clock.advanceTo(this.#since + ns);
+    this.#since = this.#clock.now;
+    this.refill();
+  }
+
+  /** Moves the clock to `at` (an event's time), if that is later. */
+  advanceTo(at: number): void {
+    this.#settle();
+    this.#clock.advanceTo(Math.max(at, this.#since));
+    this.#since = this.#clock.now;
+    this.refill();
+  }
+
+  /** After work that may have scheduled something earlier than the fuel reaches. */
+  tighten(): void {
+    if (this.#clock.nextAt >= this.#deadline) return;
+    this.#settle();
+    this.refill();
+  }
+
+  /** Gives fuel up to the next event. */
+  refill(): void {
+    const ahead = this.#clock.nextAt - this.#since;
+    const quantum = Math.max(0, Math.min(MAX_QUANTUM, ahead, this.#limit - this.#executed));
+    this.#given = quantum;
+    this.#deadline = this.#since + quantum;
+    this.#fuel!.value = BigInt(quantum);
+  }
+
+  /** Turns the instructions since the last refill into executed instructions and time. */
+  #settle(): void {
+    const done = this.#given - this.#remaining();
+    this.#executed += done;
+    this.#since = Math.max(this.#since + done * NS_PER_INSTRUCTION, this.#clock.now);
+    this.#given -= done;
+  }
+
+  #remaining(): number {
+    return Number(this.#fuel!.value);
+  }
+}

@@ -1,0 +1,295 @@
+import type { MmioBus } from '../../bus/mmio.ts';
+import type { PortBus } from '../../bus/ports.ts';
+import type { VirtualClock } from '../../core/clock.ts';
+import { Bug } from '../../core/errors.ts';
+import { hex } from '../../core/u64.ts';
+import type { GuestRam } from '../../mem/ram.ts';
+import { slowPathImports, VM_MODULE } from '../rewrite/slow-path.ts';
+import { abiHost, type GuestPlatform } from './abi-host.ts';
+import type { Asyncify } from './asyncify.ts';
+import type { CpuInterrupts } from './cpu-interrupts.ts';
+import { type GuestEnd, GuestStop } from './exit.ts';
+import { rawFrames } from './frames.ts';
+import { StoreLog, type Symbolize } from './provenance.ts';
+import { VCPU_STATE, type VcpuState } from './state.ts';
+import { FuelClock } from './time.ts';
+import { Traps } from './traps.ts';
+
+/** Virtual time that one cpu_relax lets pass at most: short enough for a polling loop to count its retries. */
+const RELAX_NS = 10_000;
+/** Vector an NMI arrives at the guest's handlers with (Intel SDM, Exception and Interrupt Vectors). */
+const NMI_VECTOR = 2;
+
+export interface VcpuWiring {
+  readonly ram: GuestRam;
+  readonly mmio: MmioBus;
+  readonly ports: PortBus;
+  readonly clock: VirtualClock;
+  readonly interrupts: CpuInterrupts;
+  readonly console: (bytes: Uint8Array) => void;
+  readonly symbolize: Symbolize;
+  /** Name of the bus master whose write is in progress. */
+  readonly busMaster: () => string;
+  /** Instructions after which the guest counts as hung. */
+  readonly fuelLimit: number;
+}
+
+export interface GuestImage {
+  readonly module: WebAssembly.Module;
+  readonly platform: GuestPlatform;
+  /** Imports of modules other than the ABI's (WASI). */
+  readonly imports: WebAssembly.Imports;
+  /** Told the instance before it runs (WASI needs its memory). */
+  readonly attach?: (instance: WebAssembly.Instance) => void;
+  /** Turns an exception the imports end a guest with (WASI proc_exit) into a status. */
+  readonly exitStatus?: (error: unknown) => number | undefined;
+}
+
+/** The guest's processor: runs one rewritten module over guest RAM. */
+export class Vcpu {
+  readonly s: VcpuState = VCPU_STATE.fresh();
+  readonly stores: StoreLog;
+  readonly #w: VcpuWiring;
+  readonly #time: FuelClock;
+  readonly #traps: Traps;
+  #instance: WebAssembly.Instance | undefined;
+  #asyncify: Asyncify | undefined;
+  #stop: GuestStop | undefined;
+  #depth = 0;
+  /** Decides at a yield point whether the guest is to be suspended there; given the number of the yield. */
+  suspendAt: ((yields: number) => boolean) | undefined;
+
+  constructor(w: VcpuWiring) {
+    this.#w = w;
+    this.#time = new FuelClock(w.clock, w.fuelLimit);
+    this.stores = new StoreLog(w.symbolize, w.busMaster);
+    w.ram.observer = this.stores;
+    this.#traps = new Traps(w.ram, w.mmio, {
+      crash: (reason, address) => this.#crash(reason, address),
+      afterAccess: () => this.#afterAccess(),
+      safepoint: () => this.#safepoint(),
+    });
+  }
+
+  get executed(): number {
+    return this.#time.executed;
+  }
+
+  /** Instantiates the guest: its data lands in RAM. @throws WebAssembly.LinkError when imports do not fit */
+  load(image: GuestImage): WebAssembly.Instance {
+    const w = this.#w;
+    const abi = abiHost(w.ram, w.mmio, w.ports, this.#abiCpu(), image.platform, w.console);
+    const instance = new WebAssembly.Instance(image.module, {
+      ...image.imports,
+      [VM_MODULE]: slowPathImports(this.#traps, w.ram.memory),
+      tsvmm: abi as unknown as WebAssembly.ModuleImports,
+    });
+    image.attach?.(instance);
+    this.#instance = instance;
+    this.#exitStatus = image.exitStatus;
+    return instance;
+  }
+
+  #exitStatus: GuestImage['exitStatus'];
+
+  /** Runs the guest from its entry point, or goes on where `asyncify` says it was suspended. */
+  run(entry: string, asyncify?: Asyncify): GuestEnd {
+    const instance = this.#instance;
+    if (instance === undefined) throw new Bug('run before load');
+    const fuel = instance.exports['tsvmm_fuel'] as WebAssembly.Global<'i64'> | undefined;
+    if (fuel === undefined) throw new Bug('the rewritten module has no fuel');
+    this.#asyncify = asyncify;
+    this.#stop = undefined;
+    this.stores.running = true;
+    this.#time.start(fuel, this.s.executed);
+    try {
+      return this.#enter(instance.exports[entry] as (() => unknown) | undefined, entry);
+    } finally {
+      this.#time.stop();
+      this.s.executed = this.#time.executed;
+      this.stores.running = false;
+    }
+  }
+
+  #enter(entry: (() => unknown) | undefined, name: string): GuestEnd {
+    if (typeof entry !== 'function') throw new Bug(`no entry point ${name}`);
+    try {
+      if (this.#asyncify?.rewinding) this.#asyncify.startRewind();
+      const status = entry();
+      if (this.#asyncify?.unwinding) {
+        this.#asyncify.stopUnwind();
+        return { kind: 'suspended' };
+      }
+      return this.#stop?.end ?? { kind: 'exit', status: typeof status === 'number' ? status : 0 };
+    } catch (error) {
+      return this.#endOf(error);
+    }
+  }
+
+  #endOf(error: unknown): GuestEnd {
+    if (this.#stop !== undefined) return this.#stop.end;
+    if (error instanceof GuestStop) return error.end;
+    const status = this.#exitStatus?.(error);
+    if (status !== undefined) return { kind: 'exit', status };
+    if (error instanceof WebAssembly.RuntimeError || error instanceof RangeError) {
+      const frames = this.#w.symbolize(rawFrames(error.stack ?? ''));
+      return { kind: 'crash', reason: trapText(error), frames };
+    }
+    if (WebAssembly.Exception !== undefined && error instanceof WebAssembly.Exception) {
+      return { kind: 'crash', reason: 'exception that nothing catches', frames: [] };
+    }
+    throw error;
+  }
+
+  #frames() {
+    const limit = Error.stackTraceLimit;
+    Error.stackTraceLimit = 40;
+    const stack = new Error().stack ?? '';
+    Error.stackTraceLimit = limit;
+    return this.#w.symbolize(rawFrames(stack));
+  }
+
+  #end(end: GuestEnd): never {
+    this.#stop ??= new GuestStop(end);
+    throw this.#stop;
+  }
+
+  #crash(reason: string, address: number): never {
+    this.#end({ kind: 'crash', reason, frames: this.#frames(), address: hex(address) });
+  }
+
+  #afterAccess(): void {
+    if (this.#stop !== undefined) throw this.#stop;
+    this.#time.tighten();
+    if (this.s.interruptsEnabled) this.#deliver();
+  }
+
+  #safepoint(): void {
+    if (this.#stop !== undefined) throw this.#stop;
+    if (this.#time.exhausted) this.#outOfFuel();
+    this.#time.advance();
+    if (this.s.interruptsEnabled) this.#deliver();
+  }
+
+  #outOfFuel(): never {
+    const reason = `out of fuel after ${this.#time.executed} instructions`;
+    this.#end({ kind: 'hung', reason, frames: this.#frames() });
+  }
+
+  /** Delivers pending interrupts as nested calls of the guest's handlers, interrupts disabled meanwhile. */
+  #deliver(): void {
+    const irq = this.#w.interrupts;
+    while (this.s.interruptsEnabled) {
+      if (irq.takeNmi()) {
+        this.#callHandler(NMI_VECTOR);
+        continue;
+      }
+      const vector = irq.pending();
+      if (vector < 0) return;
+      irq.accept(vector);
+      this.#callHandler(vector);
+    }
+  }
+
+  #callHandler(vector: number): void {
+    const exports = this.#instance!.exports;
+    const index = this.s.handlers[vector]!;
+    const handler = index === 0 ? exports['tsvmm_irq'] : (exports['__indirect_function_table'] as WebAssembly.Table).get(index);
+    if (typeof handler !== 'function') this.#crash(`interrupt vector ${vector} has no handler`, vector);
+    this.s.interruptsEnabled = false;
+    this.#depth++;
+    (handler as (vector: number) => void)(vector);
+    this.#depth--;
+    this.s.interruptsEnabled = true;
+  }
+
+  #abiCpu() {
+    return {
+      afterAccess: () => this.#afterAccess(),
+      crash: (reason: string, address: number) => this.#crash(reason, address),
+      exit: (status: number) => this.#end({ kind: 'exit', status }),
+      wfi: () => this.#yieldPoint(() => this.#wait()),
+      yieldPoint: () => this.#yieldPoint(() => this.#time.advance()),
+      relax: () => this.#relax(),
+      setInterrupts: (on: boolean) => this.#setInterrupts(on),
+      setHandler: (vector: number, index: number) => this.#setHandler(vector, index),
+      endOfInterrupt: () => this.#w.interrupts.eoi(),
+      delay: (ns: number) => this.#delay(ns),
+      nowNs: () => this.#w.clock.now,
+    };
+  }
+
+  /** A point where the guest may be unwound and saved: only from its outermost frame of control. */
+  #yieldPoint(act: () => void): void {
+    if (this.#stop !== undefined) throw this.#stop;
+    const a = this.#asyncify;
+    if (a?.rewinding) {
+      a.stopRewind();
+    } else {
+      this.s.yields++;
+      if (a !== undefined && this.#depth === 0 && this.suspendAt?.(this.s.yields)) {
+        a.startUnwind();
+        return;
+      }
+    }
+    act();
+    if (this.s.interruptsEnabled) this.#deliver();
+  }
+
+  /** Lets time run to the next event until an interrupt is pending. */
+  #wait(): void {
+    const { clock, interrupts } = this.#w;
+    this.#time.advance();
+    while (interrupts.pending() < 0) {
+      const next = clock.nextAt;
+      if (next === Number.POSITIVE_INFINITY) {
+        const reason = 'waits for an interrupt, and nothing is scheduled that could raise one';
+        this.#end({ kind: 'hung', reason, frames: this.#frames() });
+      }
+      this.#time.advanceTo(next);
+    }
+  }
+
+  #relax(): void {
+    if (this.#stop !== undefined) throw this.#stop;
+    if (this.#time.exhausted) this.#outOfFuel();
+    this.#time.advance(Math.max(0, Math.min(RELAX_NS, this.#w.clock.nextAt - this.#w.clock.now)));
+    if (this.s.interruptsEnabled) this.#deliver();
+  }
+
+  #delay(ns: number): void {
+    const { clock } = this.#w;
+    const end = clock.now + ns;
+    while (clock.nextAt <= end) {
+      this.#time.advanceTo(clock.nextAt);
+      if (this.s.interruptsEnabled) this.#deliver();
+    }
+    this.#time.advanceTo(end);
+  }
+
+  #setInterrupts(on: boolean): boolean {
+    const old = this.s.interruptsEnabled;
+    this.s.interruptsEnabled = on;
+    if (on) this.#deliver();
+    return old;
+  }
+
+  #setHandler(vector: number, index: number): void {
+    if (vector > 255) this.#crash(`irq_handler for vector ${vector}; vectors are 0 to 255`, vector);
+    const table = this.#instance?.exports['__indirect_function_table'];
+    if (index !== 0 && !(table instanceof WebAssembly.Table && index < table.length && table.get(index) !== null)) {
+      this.#crash(`irq_handler for vector ${vector} with a function pointer that is not one`, index);
+    }
+    this.s.handlers[vector] = index;
+  }
+}
+
+/** A WASM trap in words a driver author knows. */
+function trapText(error: Error): string {
+  const message = error.message;
+  if (error instanceof RangeError) return 'stack overflow: recursion without end';
+  if (/unreachable/.test(message)) return 'executed unreachable code (abort, a failed assertion, or a missing return)';
+  if (/null function|signature mismatch|indirect call|table index/i.test(message)) return `call of a bad function pointer (${message})`;
+  if (/out of bounds/.test(message)) return `access outside of memory (${message})`;
+  return message;
+}
