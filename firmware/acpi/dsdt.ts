@@ -1,0 +1,56 @@
+import type {
+  DsdtDescription,
+  HostBridgeDescription,
+  InterruptRoute,
+  NamespaceDevice,
+} from '../description.ts';
+import { type Aml, buffer, device, hardwareId, integer, name, packageOf, scope } from './aml.ts';
+import { badDescription } from './bytes.ts';
+import { buildTable } from './header.ts';
+import { busWindow, fixedMemory, ioPorts, ioWindow, memoryWindow, resourceTemplate } from './resources.ts';
+
+/** ACPI 6.3: Differentiated System Description Table (DSDT). Revision 2: integers of AML have 64 bits. */
+export function dsdt(description: DsdtDescription): Uint8Array {
+  const bridges = description.hostBridges.map(hostBridge);
+  const others = (description.devices ?? []).map(namespaceDevice);
+  return buildTable('DSDT', 2, scope('_SB', ...bridges, ...others));
+}
+
+function hostBridge(bridge: HostBridgeDescription): Aml {
+  const routes = bridge.interruptRouting ?? [];
+  return device(
+    bridge.name,
+    name('_HID', hardwareId('PNP0A08')),
+    name('_CID', hardwareId('PNP0A03')),
+    name('_UID', integer(bridge.uid)),
+    name('_SEG', integer(bridge.segment)),
+    name('_BBN', integer(bridge.firstBus)),
+    name('_CRS', buffer(currentResources(bridge))),
+    ...(routes.length === 0 ? [] : [name('_PRT', packageOf(...routes.map(routingEntry)))]),
+  );
+}
+
+function currentResources(bridge: HostBridgeDescription): Uint8Array {
+  return resourceTemplate(
+    busWindow(bridge.firstBus, bridge.lastBus),
+    ...(bridge.ownPorts ?? []).map(ioPorts),
+    ...bridge.ioWindows.map(ioWindow),
+    ...bridge.memoryWindows.map((window) => memoryWindow(window, window.prefetchable === true)),
+  );
+}
+
+/** ACPI 6.3: _PRT (PCI Routing Table): any function of the device, pin from 0, no link device, GSI. */
+function routingEntry({ device: slot, pin, gsi }: InterruptRoute): Aml {
+  if (slot > 31 || pin < 1 || pin > 4)
+    throw badDescription('DSDT', `there is no interrupt pin ${pin} of PCI device ${slot}`);
+  return packageOf(integer(slot * 0x10000 + 0xffff), integer(pin - 1), integer(0), integer(gsi));
+}
+
+function namespaceDevice({ name: segment, hid, uid, memory = [] }: NamespaceDevice): Aml {
+  return device(
+    segment,
+    name('_HID', hardwareId(hid)),
+    name('_UID', integer(uid)),
+    ...(memory.length === 0 ? [] : [name('_CRS', buffer(resourceTemplate(...memory.map(fixedMemory))))]),
+  );
+}
