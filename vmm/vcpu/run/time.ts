@@ -3,20 +3,26 @@ import type { VirtualClock } from '../../core/clock.ts';
 /** One instruction takes a nanosecond of virtual time. */
 export const NS_PER_INSTRUCTION = 1;
 
-/** The longest run between two looks at the clock when nothing is scheduled. */
+/** How the host reads and writes the fuel of a rewritten guest; exact while within 31 bits. */
+export interface FuelGauge {
+  get(): number;
+  set(fuel: number): void;
+}
+
+/** The longest run between two looks at the clock when nothing is scheduled; within 31 bits. */
 const MAX_QUANTUM = 50_000_000;
 
 /**
  * Virtual time from instructions executed.
  *
- * The rewritten guest counts its remaining fuel down in an exported global; the host gives it as much as fits before the
+ * The rewritten guest counts its remaining fuel down; the host gives it as much as fits before the
  * next scheduled event, so that events happen at reproducible instructions and a trap never has to look at the clock.
  */
 export class FuelClock {
   readonly #clock: VirtualClock;
   readonly #limit: number;
-  #fuel: WebAssembly.Global<'i64'> | undefined;
-  /** Fuel in the global at the last refill. */
+  #fuel: FuelGauge | undefined;
+  /** Fuel in the gauge at the last refill. */
   #given = 0;
   /** Instructions executed before the last refill. */
   #executed = 0;
@@ -30,12 +36,12 @@ export class FuelClock {
     this.#limit = limit;
   }
 
-  /** The guest is about to run with this fuel global; continues from `executed` instructions. */
-  start(fuel: WebAssembly.Global<'i64'>, executed: number): void {
+  /** The guest is about to run with this gauge; continues from `executed` instructions. */
+  start(fuel: FuelGauge, executed: number): void {
     this.#fuel = fuel;
     this.#executed = executed;
     this.#given = 0;
-    fuel.value = 0n;
+    fuel.set(0);
     this.#since = this.#clock.now;
     this.#clock.source = () => this.#since + (this.#given - this.#remaining()) * NS_PER_INSTRUCTION;
     this.refill();
@@ -84,7 +90,7 @@ export class FuelClock {
     const quantum = Math.max(0, Math.min(MAX_QUANTUM, ahead, this.#limit - this.#executed));
     this.#given = quantum;
     this.#deadline = this.#since + quantum;
-    this.#fuel!.value = BigInt(quantum);
+    this.#fuel!.set(quantum);
   }
 
   /** Turns the instructions since the last refill into executed instructions and time. */
@@ -96,6 +102,6 @@ export class FuelClock {
   }
 
   #remaining(): number {
-    return Number(this.#fuel!.value);
+    return this.#fuel!.get();
   }
 }

@@ -4,6 +4,7 @@ import type { VirtualClock } from '../../core/clock.ts';
 import { Bug } from '../../core/errors.ts';
 import { hex } from '../../core/u64.ts';
 import type { GuestRam } from '../../mem/ram.ts';
+import { EXPORTS } from '../rewrite/result.ts';
 import { slowPathImports, VM_MODULE } from '../rewrite/slow-path.ts';
 import { abiHost, type GuestPlatform } from './abi-host.ts';
 import type { Asyncify } from './asyncify.ts';
@@ -37,6 +38,8 @@ export interface VcpuWiring {
 export interface GuestImage {
   readonly module: WebAssembly.Module;
   readonly platform: GuestPlatform;
+  /** Export of the function table, for interrupt handlers. */
+  readonly table: string | undefined;
   /** Imports of modules other than the ABI's (WASI). */
   readonly imports: WebAssembly.Imports;
   /** Told the instance before it runs (WASI needs its memory). */
@@ -53,6 +56,7 @@ export class Vcpu {
   readonly #time: FuelClock;
   readonly #traps: Traps;
   #instance: WebAssembly.Instance | undefined;
+  #image: GuestImage | undefined;
   #asyncify: Asyncify | undefined;
   #stop: GuestStop | undefined;
   #depth = 0;
@@ -86,22 +90,21 @@ export class Vcpu {
     });
     image.attach?.(instance);
     this.#instance = instance;
-    this.#exitStatus = image.exitStatus;
+    this.#image = image;
     return instance;
   }
-
-  #exitStatus: GuestImage['exitStatus'];
 
   /** Runs the guest from its entry point, or goes on where `asyncify` says it was suspended. */
   run(entry: string, asyncify?: Asyncify): GuestEnd {
     const instance = this.#instance;
     if (instance === undefined) throw new Bug('run before load');
-    const fuel = instance.exports['tsvmm_fuel'] as WebAssembly.Global<'i64'> | undefined;
-    if (fuel === undefined) throw new Bug('the rewritten module has no fuel');
+    const get = instance.exports[EXPORTS.getFuel] as (() => number) | undefined;
+    const set = instance.exports[EXPORTS.setFuel] as ((fuel: number) => void) | undefined;
+    if (get === undefined || set === undefined) throw new Bug('the rewritten module has no fuel');
     this.#asyncify = asyncify;
     this.#stop = undefined;
     this.stores.running = true;
-    this.#time.start(fuel, this.s.executed);
+    this.#time.start({ get, set }, this.s.executed);
     try {
       return this.#enter(instance.exports[entry] as (() => unknown) | undefined, entry);
     } finally {
@@ -129,7 +132,7 @@ export class Vcpu {
   #endOf(error: unknown): GuestEnd {
     if (this.#stop !== undefined) return this.#stop.end;
     if (error instanceof GuestStop) return error.end;
-    const status = this.#exitStatus?.(error);
+    const status = this.#image?.exitStatus?.(error);
     if (status !== undefined) return { kind: 'exit', status };
     if (error instanceof WebAssembly.RuntimeError || error instanceof RangeError) {
       const frames = this.#w.symbolize(rawFrames(error.stack ?? ''));
@@ -194,13 +197,18 @@ export class Vcpu {
   #callHandler(vector: number): void {
     const exports = this.#instance!.exports;
     const index = this.s.handlers[vector]!;
-    const handler = index === 0 ? exports['tsvmm_irq'] : (exports['__indirect_function_table'] as WebAssembly.Table).get(index);
+    const handler = index === 0 ? exports['tsvmm_irq'] : this.#table()?.get(index);
     if (typeof handler !== 'function') this.#crash(`interrupt vector ${vector} has no handler`, vector);
     this.s.interruptsEnabled = false;
     this.#depth++;
     (handler as (vector: number) => void)(vector);
     this.#depth--;
     this.s.interruptsEnabled = true;
+  }
+
+  #table(): WebAssembly.Table | undefined {
+    const name = this.#image?.table;
+    return name === undefined ? undefined : (this.#instance?.exports[name] as WebAssembly.Table | undefined);
   }
 
   #abiCpu() {
@@ -276,8 +284,8 @@ export class Vcpu {
 
   #setHandler(vector: number, index: number): void {
     if (vector > 255) this.#crash(`irq_handler for vector ${vector}; vectors are 0 to 255`, vector);
-    const table = this.#instance?.exports['__indirect_function_table'];
-    if (index !== 0 && !(table instanceof WebAssembly.Table && index < table.length && table.get(index) !== null)) {
+    const table = this.#table();
+    if (index !== 0 && (table === undefined || index >= table.length || table.get(index) === null)) {
       this.#crash(`irq_handler for vector ${vector} with a function pointer that is not one`, index);
     }
     this.s.handlers[vector] = index;
