@@ -1,0 +1,18 @@
+import { TsvmmError } from '../../core/errors.ts';
+
+/** A module the rewriter refuses: malformed, or of a kind tsvmm does not run. */
+export class RewriteError extends TsvmmError {
+  /** Byte offset in the original module where the reason was found. */
+  readonly offset: number;
+
+  constructor(why: string, offset: number, mend?: string) {
+    super({
+      code: 'bad-guest-module',
+      object: 'guest module',
+      why: `${why} (at byte 0x${offset.toString(16)})`,
+      ...(mend === undefined ? {} : { mend }),
+    });
+    this.name = 'RewriteError';
+    this.offset = offset;
+  }
+}

@@ -1,0 +1,124 @@
+import { ABI_MODULE } from '../../../guest/abi/imports.ts';
+import { checkAbiImport, loweredParams, loweredResults, needsShim } from './abi-shims.ts';
+import { RewriteError } from './error.ts';
+import { I32 } from './opcodes.ts';
+import type { Reader } from './reader.ts';
+import type { ExternKind, ImportInfo } from './result.ts';
+import { type Limits, memoryLimits, tableType, valueType } from './sections.ts';
+import { SLOW_IMPORTS, SLOW_SIGNATURES, VM_MODULE } from './slow-path.ts';
+import type { FuncType, TypePool } from './types.ts';
+import { Writer } from './writer.ts';
+
+export const KINDS: readonly ExternKind[] = ['func', 'table', 'memory', 'global', 'tag'];
+
+export interface ImportedFunction {
+  readonly info: ImportInfo;
+  readonly typeIndex: number;
+  readonly shim: boolean;
+}
+
+export interface ImportedGlobal {
+  readonly type: number;
+  readonly mutable: boolean;
+}
+
+/** The import section: read, checked, and written anew with the VMM's own imports behind the guest's. */
+export class Imports {
+  readonly infos: ImportInfo[] = [];
+  readonly functions: ImportedFunction[] = [];
+  readonly globals: ImportedGlobal[] = [];
+  readonly tables: number[] = [];
+  memory: Limits | undefined;
+  private readonly out = new Writer(1024);
+  private count = 0;
+  private readonly types: readonly FuncType[];
+  private readonly pool: TypePool;
+
+  constructor(types: readonly FuncType[], pool: TypePool) {
+    this.types = types;
+    this.pool = pool;
+  }
+
+  read(reader: Reader): void {
+    for (let n = reader.count(); n > 0; n--) this.one(reader);
+  }
+
+  private one(reader: Reader): void {
+    const start = reader.pos;
+    const module = reader.name();
+    const name = reader.name();
+    const kindAt = reader.pos;
+    const kind = KINDS[reader.u8()];
+    if (kind === undefined) reader.fail('unknown kind of import', kindAt);
+    if (module === VM_MODULE) reader.fail(`module name ${VM_MODULE} is reserved`, start);
+    if (module === ABI_MODULE && kind !== 'func')
+      reader.fail(`import ${module}.${name} is a ${kind}; ${ABI_MODULE} has functions only`, start);
+    const info = { module, name, kind };
+    if (kind === 'memory') {
+      if (this.memory !== undefined) reader.fail('more than one memory is not supported', start);
+      this.memory = memoryLimits(reader);
+      return;
+    }
+    this.infos.push(info);
+    this.count++;
+    if (kind === 'func') this.function(reader, info, start);
+    else {
+      if (kind === 'table') this.tables.push(tableType(reader));
+      else if (kind === 'global') this.globals.push(readGlobalType(reader));
+      else tagType(reader);
+      this.out.range(reader.bytes, start, reader.pos);
+    }
+  }
+
+  private function(reader: Reader, info: ImportInfo, start: number): void {
+    const { out } = this;
+    const typeAt = reader.pos;
+    const typeIndex = reader.u32();
+    const type = this.types[typeIndex];
+    if (type === undefined) reader.fail('unknown type', typeAt);
+    const abi = info.module === ABI_MODULE;
+    if (abi) checkAbiImport(info.name, type, start);
+    const shim = abi && needsShim(type);
+    this.functions.push({ info, typeIndex, shim });
+    out.name(info.module);
+    out.name(info.name);
+    out.u8(0);
+    out.u32(shim ? this.pool.intern(loweredParams(type), loweredResults(type)) : typeIndex);
+  }
+
+  /** The whole section's contents; memory is given in pages, minimum and maximum alike. */
+  emit(wasmPages: number): Writer {
+    const section = new Writer(1024);
+    section.u32(this.count + SLOW_IMPORTS.length + 1);
+    section.append(this.out);
+    for (const name of SLOW_IMPORTS) {
+      const [params, results] = SLOW_SIGNATURES[name];
+      section.name(VM_MODULE);
+      section.name(name);
+      section.u8(0);
+      section.u32(
+        this.pool.intern(new Array<number>(params).fill(I32), new Array<number>(results).fill(I32)),
+      );
+    }
+    section.name(VM_MODULE);
+    section.name('memory');
+    section.u8x2(2, 1);
+    section.u32(wasmPages);
+    section.u32(wasmPages);
+    return section;
+  }
+}
+
+export function readGlobalType(reader: Reader): ImportedGlobal {
+  const type = valueType(reader);
+  const at = reader.pos;
+  const mutability = reader.u8();
+  if (mutability > 1) throw new RewriteError('bad mutability', at);
+  return { type, mutable: mutability === 1 };
+}
+
+export function tagType(reader: Reader): void {
+  const at = reader.pos;
+  if (reader.u8() !== 0) reader.fail('unknown tag attribute', at);
+  reader.u32();
+}
