@@ -1,0 +1,124 @@
+import type { AnyDevice, DeviceView, ResetKind } from '../../vmm/bus/device.ts';
+import type { DmaPort } from '../../vmm/bus/dma.ts';
+import type { SystemMemory } from '../../vmm/bus/memory.ts';
+import type { MmioHandler } from '../../vmm/bus/mmio.ts';
+import type { PortHandler } from '../../vmm/bus/ports.ts';
+import type { VirtualClock } from '../../vmm/core/clock.ts';
+import type { Zod, ZodType } from '../../vmm/core/zod.ts';
+import type { Register } from '../../vmm/regs/layout.ts';
+import type { Tracer } from '../../vmm/trace/tracer.ts';
+import type { PciFunction } from './function.ts';
+
+/** What the machine gives a PCI device. */
+export interface PciServices {
+  /** Id of the device in this machine: names its snapshot units, clock events and trace lines. */
+  readonly id: string;
+  /** The way to memory and to the interrupt controllers; the PCI core keeps its requester id and enable up to date. */
+  readonly dma: DmaPort;
+  readonly clock: VirtualClock;
+  readonly tracer: Tracer;
+  /** Memory past every IOMMU. Only test devices that check what DMA did may touch it. */
+  readonly bypass: SystemMemory;
+}
+
+export type BarKind = 'memory32' | 'memory64' | 'io';
+
+export interface BarSpec {
+  /** First register of the BAR, 0..5 (0..1 in a bridge); a memory64 BAR takes the next one too. */
+  readonly index: number;
+  readonly kind: BarKind;
+  readonly prefetchable?: boolean;
+  /** A power of two: memory >= 16, I/O 4..256. */
+  readonly size: number;
+}
+
+export interface MsiSpec {
+  readonly id: 'msi';
+  readonly vectors: 1 | 2 | 4 | 8 | 16 | 32;
+  readonly is64: boolean;
+  /** Per-vector masking. */
+  readonly maskable: boolean;
+}
+
+export interface MsixSpec {
+  readonly id: 'msix';
+  readonly vectors: number;
+  readonly bar: number;
+  readonly tableOffset: number;
+  readonly pbaOffset: number;
+}
+
+export interface PcieSpec {
+  readonly id: 'pcie';
+  readonly type: 'endpoint' | 'rc-endpoint' | 'root-port';
+  /** Function Level Reset. */
+  readonly flr?: boolean;
+  /** Physical slot number of a root port with a slot. */
+  readonly slot?: number;
+}
+
+export interface PmSpec {
+  readonly id: 'pm';
+  /** D3hot to D0 keeps the state of the function. */
+  readonly noSoftReset?: boolean;
+}
+
+export type CapabilitySpec = MsiSpec | MsixSpec | PcieSpec | PmSpec;
+
+/** A capability of the extended list (100h and up). */
+export interface ExtendedCapabilitySpec {
+  /** PCI Express extended capability id. */
+  readonly id: number;
+  readonly version: number;
+  /** Its size with the 4-byte header. */
+  readonly bytes: number;
+  /** The registers after the header of a capability at `offset`. */
+  readonly registers: (offset: number) => readonly Register[];
+}
+
+/** A function as plain data; what answers behind its BARs is connected later (PciFunction.connect). */
+export interface PciFunctionSpec {
+  readonly vendor: number;
+  readonly device: number;
+  readonly subsystemVendor?: number;
+  readonly subsystem?: number;
+  /** Class, subclass, programming interface: 0x060400. */
+  readonly classCode: number;
+  readonly revision: number;
+  /** Header type 0 if absent. */
+  readonly header?: 'endpoint' | 'bridge';
+  readonly bars?: readonly BarSpec[];
+  readonly capabilities?: readonly CapabilitySpec[];
+  readonly extended?: readonly ExtendedCapabilitySpec[];
+  /** 0 none, 1..4 INTA..INTD. */
+  readonly interruptPin?: 0 | 1 | 2 | 3 | 4;
+}
+
+/** What stands behind a function: answers its BARs and follows its resets. */
+export interface PciBackend {
+  /** By BAR index. */
+  readonly bars?: Readonly<Record<number, MmioHandler | PortHandler>>;
+  /** FLR, reset of the bus it is on, D3hot to D0. Machine resets do not come through here. */
+  readonly reset?: (kind: ResetKind) => void;
+}
+
+/**
+ * A device as the machine holds it. Snapshot units: `device` as ID and `fn` as ID.pci; `device` is `fn` itself where config
+ * space is all there is (root ports). The machine resets both, then places fn with RootComplex.add.
+ */
+export interface PciDevice {
+  readonly device: AnyDevice;
+  readonly fn: PciFunction;
+  readonly views: readonly DeviceView[];
+}
+
+/** A kind of PCI device: the plugin record. */
+export interface PciDeviceKind<C = unknown> {
+  readonly name: string;
+  readonly summary: string;
+  readonly defaults: C;
+  readonly schema: (z: Zod) => ZodType<C>;
+  /** Other devices can be plugged in behind it. */
+  readonly bridge?: true;
+  readonly create: (config: C, services: PciServices) => PciDevice;
+}
