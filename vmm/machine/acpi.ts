@@ -84,7 +84,9 @@ function dmar(unit: IommuFirmware, reserved: readonly ReservedRegion[]): AcpiTab
         },
       ],
     },
-    ...reserved.map((r): DmarStructure => ({ type: 'RMRR', segment: 0, base: r.base, limit: r.limit, scopes: r.scopes })),
+    ...reserved.map(
+      (r): DmarStructure => ({ type: 'RMRR', segment: 0, base: r.base, limit: r.limit, scopes: r.scopes }),
+    ),
   ];
   if (unit.deviceTlb) structures.push({ type: 'ATSR', segment: 0, allPorts: true, scopes: [] });
   return {

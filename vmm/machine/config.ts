@@ -1,5 +1,5 @@
-import { didYouMean } from '../core/suggest.ts';
 import { TsvmmError } from '../core/errors.ts';
+import { didYouMean } from '../core/suggest.ts';
 import type { Zod } from '../core/zod.ts';
 import type { Registry } from './registry.ts';
 
@@ -55,8 +55,14 @@ export function machineSchema(z: Zod, registry: Registry) {
     registry.pciKinds.map((kind) =>
       z.strictObject({
         kind: z.literal(kind.name),
-        id: z.string().regex(/^[A-Za-z][\w.-]*$/).optional(),
-        addr: z.string().regex(/^(0x)?[0-9a-f]{1,2}(\.[0-7])?$/i).optional(),
+        id: z
+          .string()
+          .regex(/^[A-Za-z][\w.-]*$/)
+          .optional(),
+        addr: z
+          .string()
+          .regex(/^(0x)?[0-9a-f]{1,2}(\.[0-7])?$/i)
+          .optional(),
         bus: z.string().optional(),
         ...shapeOf(kind.schema(z)),
       }),
@@ -64,7 +70,9 @@ export function machineSchema(z: Zod, registry: Registry) {
   );
   const viommu = z.discriminatedUnion(
     'kind',
-    registry.iommuKinds.map((kind) => z.strictObject({ kind: z.literal(kind.name), ...shapeOf(kind.schema(z)) })) as never,
+    registry.iommuKinds.map((kind) =>
+      z.strictObject({ kind: z.literal(kind.name), ...shapeOf(kind.schema(z)) }),
+    ) as never,
   );
   return z.strictObject({
     machine: z.literal('q35').default('q35'),
@@ -90,7 +98,8 @@ export function parseMachineConfig(z: Zod, registry: Registry, json: unknown, so
       code: 'bad-config',
       object: `${source}${issue.path.length === 0 ? '' : ` at ${issue.path.join('.')}`}`,
       why: issue.message.replace(/\.$/, '').toLowerCase(),
-      mend: issue.code === 'unrecognized_keys' ? keyHint(registry, json, issue) : "see 'tsvmm schema machine'",
+      mend:
+        issue.code === 'unrecognized_keys' ? keyHint(registry, json, issue) : "see 'tsvmm schema machine'",
     });
   }
   const value = parsed.data;
@@ -109,7 +118,8 @@ export function parseMachineConfig(z: Zod, registry: Registry, json: unknown, so
 function checkKinds(registry: Registry, json: unknown, source: string): void {
   if (typeof json !== 'object' || json === null) return;
   const { devices, viommu } = json as { devices?: unknown; viommu?: unknown };
-  const kindOf = (x: unknown) => (typeof x === 'object' && x !== null ? (x as { kind?: unknown }).kind : undefined);
+  const kindOf = (x: unknown) =>
+    typeof x === 'object' && x !== null ? (x as { kind?: unknown }).kind : undefined;
   for (const d of Array.isArray(devices) ? devices : []) {
     const kind = kindOf(d);
     if (typeof kind === 'string') registry.pci(kind, source);
@@ -131,12 +141,16 @@ function keyHint(registry: Registry, json: unknown, issue: KeyIssue): string {
     const kind = top.devices![index as number]!.kind;
     return didYouMean(key, ['id', 'addr', 'bus', ...Object.keys(registry.pci(kind).defaults as object)]);
   }
-  if (room === 'viommu') return didYouMean(key, Object.keys(registry.iommu(top.viommu!.kind).defaults as object));
+  if (room === 'viommu')
+    return didYouMean(key, Object.keys(registry.iommu(top.viommu!.kind).defaults as object));
   return didYouMean(key, ['machine', 'memory', 'seed', 'firmware', 'viommu', 'devices']);
 }
 
 export function parseSize(value: number | string, source: string): number {
-  const bytes = typeof value === 'number' ? value : Number.parseInt(value, 10) * { K: 1024, M: MIB, G: 1024 * MIB }[value.at(-1) as 'K']!;
+  const bytes =
+    typeof value === 'number'
+      ? value
+      : Number.parseInt(value, 10) * { K: 1024, M: MIB, G: 1024 * MIB }[value.at(-1) as 'K']!;
   if (!(bytes >= 2 * MIB && bytes <= MAX_MEMORY && bytes % 65536 === 0)) {
     throw new TsvmmError({
       code: 'bad-memory',
@@ -153,14 +167,22 @@ function split(flat: { kind: string } & Record<string, unknown>): IommuConfig {
   return { kind, options };
 }
 
-function splitDevice(flat: { kind: string; id?: string; addr?: string; bus?: string } & Record<string, unknown>) {
+function splitDevice(
+  flat: { kind: string; id?: string; addr?: string; bus?: string } & Record<string, unknown>,
+) {
   const { kind, id, addr, bus, ...options } = flat;
   return { kind, id, addr, bus, options };
 }
 
 /** Gives ids to devices that have none: kind and a number. @throws TsvmmError when two share one */
 export function nameDevices(
-  devices: readonly { kind: string; id?: string | undefined; addr?: string | undefined; bus?: string | undefined; options: Readonly<Record<string, unknown>> }[],
+  devices: readonly {
+    kind: string;
+    id?: string | undefined;
+    addr?: string | undefined;
+    bus?: string | undefined;
+    options: Readonly<Record<string, unknown>>;
+  }[],
 ): DeviceConfig[] {
   const taken = new Set(devices.map((d) => d.id).filter((id) => id !== undefined));
   const seen = new Set<string>();
@@ -168,7 +190,12 @@ export function nameDevices(
     const id = d.id ?? freeName(d.kind, taken);
     taken.add(id);
     if (seen.has(id)) {
-      throw new TsvmmError({ code: 'duplicate-id', object: id, why: 'two devices have this id', mend: 'give each its own id=' });
+      throw new TsvmmError({
+        code: 'duplicate-id',
+        object: id,
+        why: 'two devices have this id',
+        mend: 'give each its own id=',
+      });
     }
     seen.add(id);
     return { ...d, id };

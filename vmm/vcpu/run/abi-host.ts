@@ -102,7 +102,8 @@ export function abiHost(
     heap_start: () => platform.heapStart,
     heap_end: () => platform.heapEnd,
     console_write(text = 0, length = 0) {
-      if (!ram.holds(text, 0, length >>> 0)) cpu.crash('console_write of bytes that are not all RAM', text >>> 0);
+      if (!ram.holds(text, 0, length >>> 0))
+        cpu.crash('console_write of bytes that are not all RAM', text >>> 0);
       console(ram.u8.slice(text >>> 0, (text >>> 0) + (length >>> 0)));
       return undefined;
     },

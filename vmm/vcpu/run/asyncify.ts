@@ -23,7 +23,12 @@ export class Asyncify {
   /** Set from outside before the first run after a load. */
   #toRewind: boolean;
 
-  constructor(instance: WebAssembly.Instance, memory: WebAssembly.Memory, layout: HiddenLayout, resume: boolean) {
+  constructor(
+    instance: WebAssembly.Instance,
+    memory: WebAssembly.Memory,
+    layout: HiddenLayout,
+    resume: boolean,
+  ) {
     this.#exports = instance.exports as unknown as AsyncifyExports;
     this.#data = layout.asyncifyData;
     this.#words = new Uint32Array(memory.buffer, layout.asyncifyData, 2);

@@ -114,7 +114,8 @@ export class Traps implements SlowPath {
   }
 
   #needRam(what: string, address: number, bytes: number): void {
-    if (!this.#inRam(address, bytes)) this.#host.crash(`${what} ${bytes} bytes that are not all RAM`, address);
+    if (!this.#inRam(address, bytes))
+      this.#host.crash(`${what} ${bytes} bytes that are not all RAM`, address);
   }
 
   #load(address: number, size: number): number {
@@ -127,7 +128,8 @@ export class Traps implements SlowPath {
 
   /** RAM reaches the slow path where RAM does not start at 0 or the check is conservative; the rest is unmapped. */
   #loadUnclaimed(address: number, size: number): number {
-    if (!this.#inRam(address, size)) this.#host.crash(`${size}-byte load from an address nothing is mapped at`, address);
+    if (!this.#inRam(address, size))
+      this.#host.crash(`${size}-byte load from an address nothing is mapped at`, address);
     const u8 = this.#ram.u8;
     let lo = 0;
     let hi = 0;

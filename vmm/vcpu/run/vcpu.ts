@@ -296,8 +296,10 @@ export class Vcpu {
 function trapText(error: Error): string {
   const message = error.message;
   if (error instanceof RangeError) return 'stack overflow: recursion without end';
-  if (/unreachable/.test(message)) return 'executed unreachable code (abort, a failed assertion, or a missing return)';
-  if (/null function|signature mismatch|indirect call|table index/i.test(message)) return `call of a bad function pointer (${message})`;
+  if (/unreachable/.test(message))
+    return 'executed unreachable code (abort, a failed assertion, or a missing return)';
+  if (/null function|signature mismatch|indirect call|table index/i.test(message))
+    return `call of a bad function pointer (${message})`;
   if (/out of bounds/.test(message)) return `access outside of memory (${message})`;
   return message;
 }

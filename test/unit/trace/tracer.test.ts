@@ -1,0 +1,57 @@
+import { expect, test } from 'vitest';
+import { Bug } from '../../../vmm/core/errors.ts';
+import { events } from '../../../vmm/trace/event.ts';
+import { globToRegExp, recordJson, recordText, type TraceRecord, Tracer } from '../../../vmm/trace/tracer.ts';
+
+const TABLE = events({
+  vtd_fault: { doc: 'A fault.', args: { sid: 'bdf', iova: 'u64', reason: 'u8', who: 'text' }, ring: true },
+  vtd_hit: { doc: 'A hit.', args: { n: 'count' } },
+});
+
+function setup() {
+  const tracer = new Tracer(() => 1234);
+  const seen: TraceRecord[] = [];
+  tracer.addSink((r) => seen.push(r));
+  return { tracer, seen, t: tracer.bind(TABLE) };
+}
+
+test('an event nobody selects is off and reaches no sink', () => {
+  const { t, seen } = setup();
+  t.vtd_hit.emit(1);
+  expect(t.vtd_hit.on).toBe(false);
+  expect(seen).toEqual([]);
+});
+
+test('a selected event reaches the sinks as text and JSON', () => {
+  const { tracer, t, seen } = setup();
+  expect(tracer.select('vtd_*')).toBe(2);
+  t.vtd_fault.emit(0x18, 0x1000, 0x2, 6, 'x');
+  expect(recordText(seen[0]!)).toBe('      1234 vtd_fault sid=00:03.0 iova=0x200001000 reason=0x6 who=x');
+  expect(recordJson(seen[0]!)).toBe(
+    '{"time":1234,"event":"vtd_fault","sid":"00:03.0","iova":"0x200001000","reason":"0x6","who":"x"}',
+  );
+});
+
+test('a pattern selected before the event is bound counts too', () => {
+  const tracer = new Tracer(() => 0);
+  tracer.select('vtd_h?t');
+  expect(tracer.bind(TABLE).vtd_hit.on).toBe(true);
+});
+
+test('ring events are kept without a selection, the last 64 of them', () => {
+  const { tracer, t } = setup();
+  for (let i = 0; i < 70; i++) t.vtd_fault.emit(i, 0, 0, 0, '');
+  const kept = tracer.recent().map((r) => r.args[0]);
+  expect(kept.length).toBe(64);
+  expect([kept[0], kept.at(-1)]).toEqual([6, 69]);
+});
+
+test('two declarations of one name are a bug', () => {
+  const { tracer } = setup();
+  expect(() => tracer.bind(events({ vtd_hit: { doc: '', args: {} } }))).toThrow(Bug);
+});
+
+test('globs match whole names', () => {
+  expect(globToRegExp('vtd_*').test('xvtd_a')).toBe(false);
+  expect(globToRegExp('a.b').test('axb')).toBe(false);
+});

@@ -1,0 +1,145 @@
+import { readFileSync } from 'node:fs';
+import { TsvmmError } from '../core/errors.ts';
+import type { HiddenLayout } from '../mem/layout.ts';
+import { cacheKey, type DiskCache } from '../vcpu/cache/disk-cache.ts';
+import {
+  decodeRewritten,
+  encodeRewritten,
+  REWRITER_VERSION,
+  type RewriteResult,
+  rewrite,
+} from '../vcpu/rewrite/index.ts';
+
+/** What happens on the way from a file to a guest; for progress lines. */
+export type GuestStage = 'compiling' | 'linking' | 'rewriting' | 'loading';
+
+export interface GuestSource {
+  /** As the user typed it: .c, .wat or .wasm. */
+  readonly file: string;
+  readonly cc?: string;
+  readonly sdkDir?: string;
+  readonly color?: boolean;
+  readonly onDiagnostics?: (text: string) => void;
+  readonly onStage?: (stage: GuestStage) => void;
+}
+
+/** A guest ready to be instantiated, with what reports need of the original. */
+export interface GuestModule {
+  readonly file: string;
+  /** The module as its author's tools made it: names and debug information. */
+  readonly original: Uint8Array;
+  readonly rewritten: RewriteResult;
+  /** First address that must not be stored to because the C stack ends there; see CompiledGuest.stackLow. */
+  readonly stackLow: number | undefined;
+}
+
+/** Reads, compiles where needed, and rewrites a guest; every step is cached. @throws TsvmmError */
+export async function prepareGuest(
+  source: GuestSource,
+  layout: HiddenLayout,
+  growLimit: number,
+  cache: DiskCache,
+): Promise<GuestModule> {
+  const { wasm, stackLow } = await wasmOf(source, cache);
+  return {
+    file: source.file,
+    original: wasm,
+    rewritten: rewritten(source, wasm, layout, growLimit, cache),
+    stackLow,
+  };
+}
+
+async function wasmOf(
+  source: GuestSource,
+  cache: DiskCache,
+): Promise<{ wasm: Uint8Array; stackLow: number | undefined }> {
+  if (/\.c$/i.test(source.file)) {
+    readGuestFile(source.file);
+    const { compileC } = await import('../vcpu/compile/compile.ts');
+    const compiled = await compileC({
+      file: source.file,
+      cache,
+      ...(source.sdkDir === undefined ? {} : { sdkDir: source.sdkDir }),
+      ...(source.cc === undefined ? {} : { cc: source.cc }),
+      ...(source.color === undefined ? {} : { color: source.color }),
+      ...(source.onDiagnostics === undefined ? {} : { onDiagnostics: source.onDiagnostics }),
+      ...(source.onStage === undefined ? {} : { onProgress: source.onStage }),
+    });
+    return { wasm: compiled.wasm, stackLow: compiled.stackLow };
+  }
+  const bytes = readGuestFile(source.file);
+  if (/\.wat$/i.test(source.file)) return { wasm: await assemble(source.file, bytes), stackLow: undefined };
+  if (bytes[0] !== 0 || bytes[1] !== 0x61 || bytes[2] !== 0x73 || bytes[3] !== 0x6d) {
+    throw new TsvmmError({
+      code: 'not-a-guest',
+      object: source.file,
+      why: 'is not a WebAssembly module',
+      mend: 'give a .c, .wat or .wasm file',
+    });
+  }
+  return { wasm: bytes, stackLow: undefined };
+}
+
+function readGuestFile(file: string): Uint8Array {
+  try {
+    return readFileSync(file);
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code;
+    const why =
+      code === 'ENOENT'
+        ? 'there is no such file'
+        : code === 'EISDIR'
+          ? 'is a directory'
+          : `cannot be read (${code})`;
+    throw new TsvmmError({
+      code: 'unreadable-guest',
+      object: file,
+      why,
+      mend: 'give a .c, .wat or .wasm file',
+      cause,
+    });
+  }
+}
+
+async function assemble(file: string, text: Uint8Array): Promise<Uint8Array> {
+  const { default: wabt } = await import('wabt');
+  const tools = await wabt();
+  try {
+    const module = tools.parseWat(file, Buffer.from(text).toString('utf8'), {
+      threads: true,
+      simd: true,
+      bulk_memory: true,
+    });
+    const { buffer } = module.toBinary({ write_debug_names: true });
+    module.destroy();
+    return buffer;
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message.split('\n')[0]! : String(cause);
+    throw new TsvmmError({ code: 'bad-wat', object: file, why: why.replace(`${file}:`, 'line '), cause });
+  }
+}
+
+function rewritten(
+  source: GuestSource,
+  wasm: Uint8Array,
+  layout: HiddenLayout,
+  growLimit: number,
+  cache: DiskCache,
+): RewriteResult {
+  const key = cacheKey([
+    `rewrite ${REWRITER_VERSION} ram ${layout.ramBase} ${layout.ramSize} grow ${growLimit}`,
+    wasm,
+  ]);
+  const hit = cache.get('rewritten', key);
+  if (hit !== undefined) {
+    try {
+      return decodeRewritten(hit);
+    } catch {
+      // Damaged in a way the cache's own check cannot see (an older layout of the result): made anew.
+    }
+  }
+  source.onStage?.('rewriting');
+  const result = rewrite(wasm, { layout, fuel: 'exact', growLimit });
+  cache.put('rewritten', key, encodeRewritten(result));
+  return result;
+}
