@@ -1,0 +1,104 @@
+import { CAP, ECAP } from '../../viommu/spec/vtd/capabilities.ts';
+import * as descriptors from '../../viommu/spec/vtd/descriptors.ts';
+import * as faults from '../../viommu/spec/vtd/faults.ts';
+import * as registers from '../../viommu/spec/vtd/registers.ts';
+import * as structures from '../../viommu/spec/vtd/structures.ts';
+import { SS_ENTRY } from '../../viommu/spec/paging/second-stage.ts';
+import { Layout, Register } from '../../vmm/regs/layout.ts';
+import { cMacros } from '../../vmm/regs/views.ts';
+import { abiHeader } from '../abi/c-header.ts';
+
+/** The SDK's headers that are not written by hand: one for the ABI, one for each table of registers. */
+
+export interface GeneratedHeader {
+  /** Below guest/sdk/include. */
+  readonly path: string;
+  readonly text: string;
+}
+
+export function generatedHeaders(): readonly GeneratedHeader[] {
+  return [
+    { path: 'tsvmm/abi.h', text: abiHeader() },
+    { path: 'tsvmm/vtd.h', text: vtdHeader() },
+  ];
+}
+
+interface HeaderParts {
+  readonly guard: string;
+  readonly about: string;
+  readonly from: string;
+  readonly sections: readonly (readonly [title: string, body: string])[];
+}
+
+const FIELDS = `Registers: NAME is the offset. Structures: NAME_SIZE is the size in bytes, and fields say by NAME_FIELD_QW in which
+ * quadword they are. Fields: NAME_FIELD_SHIFT and NAME_FIELD_MASK (at bit 0); NAME_FIELD is the bit itself where it is
+ * one. FIELD_GET() and FIELD_PREP() of <tsvmm/types.h> use these.`;
+
+function header(parts: HeaderParts): string {
+  const sections = parts.sections.map(([title, body]) => `/* ---- ${title} ---- */\n\n${body}`);
+  return `/* SPDX-License-Identifier: MIT */
+/*
+ * ${parts.about}
+ * Generated from ${parts.from} by \`npm run gen\`. Do not edit.
+ *
+ * ${FIELDS}
+ */
+#ifndef ${parts.guard}
+#define ${parts.guard}
+
+${sections.join('\n')}
+#endif
+`;
+}
+
+function vtdHeader(): string {
+  const block = [CAP, ECAP, ...layoutsOf(registers)].filter((l) => l instanceof Register);
+  block.sort((a, b) => a.offset - b.offset);
+  return header({
+    guard: 'TSVMM_VTD_H',
+    about: 'Intel VT-d: registers, structures in memory, invalidation descriptors, fault reasons.',
+    from: 'viommu/spec/vtd',
+    sections: [
+      ['Registers', macros('VTD', block)],
+      ['Structures', macros('VTD', [...layoutsOf(structures), SS_ENTRY])],
+      [
+        'Invalidation descriptors',
+        constants('VTD', numbersOf(descriptors, 'QI_')) + macros('VTD', layoutsOf(descriptors)),
+      ],
+      ['Invalidation queue errors: IQERCD.IQEI', constants('VTD', numbersOf(descriptors, 'IQEI_'))],
+      ['Fault reasons', constants('VTD_FAULT', numbersOf(faults, '')) + faultList()],
+    ],
+  });
+}
+
+/** An X-macro, so that C code can make a table of the reasons without repeating their words. */
+function faultList(): string {
+  const rows = faults.FAULT_REASONS.map((f) => `\tX(${hex(f.code)}, "${f.name}", "${cText(f.why)}")`);
+  return `\n#define VTD_FAULT_REASONS(X) \\\n${rows.join(' \\\n')}\n`;
+}
+
+function layoutsOf(module: object): Layout[] {
+  return Object.values(module).filter((value): value is Layout => value instanceof Layout);
+}
+
+function numbersOf(module: object, prefix: string): [string, number][] {
+  return Object.entries(module)
+    .filter((entry): entry is [string, number] => entry[0].startsWith(prefix) && typeof entry[1] === 'number')
+    .sort((a, b) => a[1] - b[1]);
+}
+
+function macros(prefix: string, layouts: readonly Layout[]): string {
+  return layouts.map((layout) => `${cMacros(prefix, layout)}\n`).join('');
+}
+
+function constants(prefix: string, entries: readonly (readonly [string, number])[]): string {
+  return `${entries.map(([name, value]) => `#define ${prefix}_${name} ${hex(value)}\n`).join('')}\n`;
+}
+
+function hex(value: number): string {
+  return `0x${value.toString(16).padStart(2, '0')}`;
+}
+
+function cText(text: string): string {
+  return text.replaceAll('\\', '\\\\').replaceAll('"', '\\"');
+}

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: MIT
+// VT-d: taking a unit over, its commands, the invalidation queue.
+#include <tsvmm.h>
+#include <tsvmm/vtd_driver.h>
+
+#define COMMAND_TIMEOUT (10 * NSEC_PER_MSEC)
+#define QUEUE_ENTRIES 256u
+#define ROOT_ENTRIES 256u
+
+#define GSTS_ONE_SHOT (VTD_GSTS_RTPS | VTD_GSTS_FLS | VTD_GSTS_WBFS | VTD_GSTS_IRTPS)
+
+/// GSTS shows each command at its GCMD bit; the write-buffer flush shows 1 while it runs, all others when they are done.
+static bool command_done(const struct vtd_unit *unit, u32 bit, bool on)
+{
+	bool shown = readl(unit->regs + VTD_GSTS) & bit;
+
+	return bit == VTD_GCMD_WBF ? !shown : shown == on;
+}
+
+int vtd_command(struct vtd_unit *unit, u32 bit, bool on)
+{
+	// One-shot bits read back as status and must not be written again.
+	u32 state = readl(unit->regs + VTD_GSTS) & ~GSTS_ONE_SHOT;
+
+	writel(on ? state | bit : state & ~bit, unit->regs + VTD_GCMD);
+	return poll_until(command_done(unit, bit, on), COMMAND_TIMEOUT);
+}
+
+int vtd_flush_write_buffer(struct vtd_unit *unit)
+{
+	return unit->cap & VTD_CAP_RWBF ? vtd_command(unit, VTD_GCMD_WBF, true) : 0;
+}
+
+/// Firmware or a kernel before us may have left things on.
+static int quiesce(struct vtd_unit *unit)
+{
+	static const u32 levels[] = { VTD_GCMD_TE, VTD_GCMD_IRE, VTD_GCMD_QIE };
+	int result = 0;
+
+	for (u32 i = 0; i < ARRAY_SIZE(levels) && !result; i++)
+		if (readl(unit->regs + VTD_GSTS) & levels[i])
+			result = vtd_command(unit, levels[i], false);
+	return result;
+}
+
+int vtd_init(struct vtd_unit *unit, const struct acpi_dmar_drhd *drhd)
+{
+	*unit = (struct vtd_unit){ 0 };
+	if (!drhd || upper_32_bits(drhd->base))
+		return -E_NODEV;
+	unit->regs = ioremap(drhd->base);
+	if (readl(unit->regs + VTD_VER) == ~0u)
+		return -E_NODEV;
+	unit->cap = readq(unit->regs + VTD_CAP);
+	unit->ecap = readq(unit->regs + VTD_ECAP);
+	unit->root = alloc_page();
+	if (!unit->root)
+		return -E_NOMEM;
+	return quiesce(unit);
+}
+
+static void free_context_tables(struct vtd_unit *unit)
+{
+	for (u32 bus = 0; bus < ROOT_ENTRIES; bus++)
+		free_page(phys_to_virt(unit->root[bus].lo & PAGE_MASK));
+}
+
+void vtd_destroy(struct vtd_unit *unit)
+{
+	vtd_disable_fault_irq(unit);
+	vtd_disable_translation(unit);
+	if (unit->irtes)
+		vtd_disable_remapping(unit);
+	if (unit->queue)
+		vtd_disable_queue(unit);
+	if (unit->root)
+		free_context_tables(unit);
+	free_page(unit->root);
+	*unit = (struct vtd_unit){ 0 };
+}
+
+int vtd_set_root(struct vtd_unit *unit)
+{
+	int result;
+
+	writeq(virt_to_phys(unit->root), unit->regs + VTD_RTADDR);
+	result = vtd_command(unit, VTD_GCMD_SRTP, true);
+	// The caches may hold entries of an earlier table. (CAP.ESRTPS: the unit has dropped them itself; it does no harm.)
+	if (!result)
+		result = vtd_flush_context_global(unit);
+	if (!result)
+		result = vtd_flush_iotlb_global(unit);
+	return result;
+}
+
+int vtd_enable_translation(struct vtd_unit *unit)
+{
+	return vtd_command(unit, VTD_GCMD_TE, true);
+}
+
+int vtd_disable_translation(struct vtd_unit *unit)
+{
+	return vtd_command(unit, VTD_GCMD_TE, false);
+}
+
+// --- the invalidation queue -------------------------------------------------------------------------------------------
+
+int vtd_enable_queue(struct vtd_unit *unit)
+{
+	if (!(unit->ecap & VTD_ECAP_QI))
+		return -E_OPNOTSUPP;
+	// 256 descriptors of 16 bytes are one page (IQA.QS = 0). The status words get a page of their own.
+	unit->queue = alloc_page();
+	unit->queue_status = alloc_page();
+	if (!unit->queue || !unit->queue_status)
+		return -E_NOMEM;
+	unit->queue_tail = 0;
+	writeq(0, unit->regs + VTD_IQT);
+	writeq(virt_to_phys(unit->queue), unit->regs + VTD_IQA);
+	return vtd_command(unit, VTD_GCMD_QIE, true);
+}
+
+int vtd_disable_queue(struct vtd_unit *unit)
+{
+	int result = 0;
+
+	if (readl(unit->regs + VTD_GSTS) & VTD_GSTS_QIES) {
+		result = vtd_sync(unit);
+		vtd_command(unit, VTD_GCMD_QIE, false);
+	}
+	free_page(unit->queue);
+	free_page((void *)unit->queue_status);
+	unit->queue = NULL;
+	unit->queue_status = NULL;
+	return result;
+}
+
+static u32 queue_head(const struct vtd_unit *unit)
+{
+	return (u32)FIELD_GET(VTD_IQH_QH, readq(unit->regs + VTD_IQH));
+}
+
+static bool queue_full(const struct vtd_unit *unit)
+{
+	return (unit->queue_tail + 1) % QUEUE_ENTRIES == queue_head(unit);
+}
+
+int vtd_submit(struct vtd_unit *unit, u64 lo, u64 hi)
+{
+	int result = poll_until(!queue_full(unit), COMMAND_TIMEOUT);
+
+	if (result)
+		return result;
+	unit->queue[unit->queue_tail] = (struct vtd_entry){ .lo = lo, .hi = hi };
+	unit->queue_tail = (unit->queue_tail + 1) % QUEUE_ENTRIES;
+	// The unit may fetch the descriptor as soon as it sees the tail.
+	dma_wmb();
+	writeq(FIELD_PREP(VTD_IQT_QT, unit->queue_tail), unit->regs + VTD_IQT);
+	return 0;
+}
+
+/// Puts a wait without effects in the place of the descriptor the unit stopped at, and lets it go on.
+static void skip_bad_descriptor(struct vtd_unit *unit)
+{
+	struct vtd_entry *bad = &unit->queue[queue_head(unit)];
+
+	pr_err("vtd: invalidation refused: %016llx %016llx (IQERCD.IQEI %llu)\n", bad->lo, bad->hi,
+	       FIELD_GET(VTD_IQERCD_IQEI, readq(unit->regs + VTD_IQERCD)));
+	*bad = (struct vtd_entry){ .lo = VTD_QI_WAIT };
+	dma_wmb();
+	writel(VTD_FSTS_IQE, unit->regs + VTD_FSTS);
+}
+
+static bool queue_stopped(const struct vtd_unit *unit)
+{
+	return readl(unit->regs + VTD_FSTS) & VTD_FSTS_IQE;
+}
+
+int vtd_sync(struct vtd_unit *unit)
+{
+	u32 ticket = ++unit->queue_sequence;
+	u64 wait = VTD_QI_WAIT | VTD_INVALIDATION_WAIT_SW | FIELD_PREP(VTD_INVALIDATION_WAIT_STDATA, ticket);
+	int result = vtd_submit(unit, wait, virt_to_phys(unit->queue_status));
+	bool refused = false;
+
+	while (!result && *unit->queue_status != ticket) {
+		result = poll_until(*unit->queue_status == ticket || queue_stopped(unit), COMMAND_TIMEOUT);
+		if (!result && queue_stopped(unit)) {
+			refused = true;
+			skip_bad_descriptor(unit);
+		}
+	}
+	return result ? result : refused ? -E_IO : 0;
+}
+
+static int submit_and_sync(struct vtd_unit *unit, u64 lo, u64 hi)
+{
+	int result = vtd_submit(unit, lo, hi);
+
+	return result ? result : vtd_sync(unit);
+}
+
+// --- invalidations ----------------------------------------------------------------------------------------------------
+
+enum granularity { GLOBAL = 1, DOMAIN = 2, DEVICE = 3, PAGES = 3 };
+
+static int flush_context(struct vtd_unit *unit, enum granularity granularity, u16 domain, u16 bdf)
+{
+	u64 which = FIELD_PREP(VTD_CONTEXT_CACHE_INVALIDATE_G, granularity) |
+		    FIELD_PREP(VTD_CONTEXT_CACHE_INVALIDATE_DID, domain) |
+		    FIELD_PREP(VTD_CONTEXT_CACHE_INVALIDATE_SID, bdf);
+
+	return submit_and_sync(unit, VTD_QI_CONTEXT | which, 0);
+}
+
+int vtd_flush_context_global(struct vtd_unit *unit)
+{
+	return flush_context(unit, GLOBAL, 0, 0);
+}
+
+int vtd_flush_context_domain(struct vtd_unit *unit, u16 domain)
+{
+	return flush_context(unit, DOMAIN, domain, 0);
+}
+
+int vtd_flush_context_device(struct vtd_unit *unit, u16 domain, u16 bdf)
+{
+	return flush_context(unit, DEVICE, domain, bdf);
+}
+
+/// Reads and writes in flight drain where the unit can; later versions do so in any case.
+static u64 drain_bits(const struct vtd_unit *unit)
+{
+	return (unit->cap & VTD_CAP_DRD ? VTD_IOTLB_INVALIDATE_DR : 0) |
+	       (unit->cap & VTD_CAP_DWD ? VTD_IOTLB_INVALIDATE_DW : 0);
+}
+
+static int flush_iotlb(struct vtd_unit *unit, enum granularity granularity, u16 domain, u64 pages)
+{
+	u64 which = FIELD_PREP(VTD_IOTLB_INVALIDATE_G, granularity) | FIELD_PREP(VTD_IOTLB_INVALIDATE_DID, domain);
+
+	return submit_and_sync(unit, VTD_QI_IOTLB | which | drain_bits(unit), pages);
+}
+
+int vtd_flush_iotlb_global(struct vtd_unit *unit)
+{
+	return flush_iotlb(unit, GLOBAL, 0, 0);
+}
+
+int vtd_flush_iotlb_domain(struct vtd_unit *unit, u16 domain)
+{
+	return flush_iotlb(unit, DOMAIN, domain, 0);
+}
+
+int vtd_flush_iotlb_pages(struct vtd_unit *unit, u16 domain, u64 iova, u64 size)
+{
+	u64 first = iova >> PAGE_SHIFT;
+	u64 last = (iova + size - 1) >> PAGE_SHIFT;
+	u32 order = 0;
+
+	// The smallest naturally aligned block of 2^order pages that holds them all.
+	while (first >> order != last >> order)
+		order++;
+	if (!(unit->cap & VTD_CAP_PSI) || order > FIELD_GET(VTD_CAP_MAMV, unit->cap))
+		return vtd_flush_iotlb_domain(unit, domain);
+	return flush_iotlb(unit, PAGES, domain, (first >> order << order << PAGE_SHIFT) | order);
+}
