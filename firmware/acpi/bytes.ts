@@ -8,7 +8,8 @@ export function badDescription(object: string, why: string): TsvmmError {
 
 /** Little-endian bytes in the order they are written; a value out of its field's range is refused, never cut. */
 export class ByteWriter {
-  readonly #bytes: number[] = [];
+  #bytes = new Uint8Array(64);
+  #length = 0;
   readonly #object: string;
 
   /** @param object what is being written, for messages. */
@@ -17,7 +18,7 @@ export class ByteWriter {
   }
 
   get length(): number {
-    return this.#bytes.length;
+    return this.#length;
   }
 
   u8(value: number): this {
@@ -39,7 +40,7 @@ export class ByteWriter {
   }
 
   zeros(count: number): this {
-    for (let i = 0; i < count; i++) this.#bytes.push(0);
+    this.#grow(count);
     return this;
   }
 
@@ -49,24 +50,39 @@ export class ByteWriter {
       const code = text.charCodeAt(i);
       if (code < 0x20 || code > 0x7e)
         throw badDescription(this.#object, `"${text}" holds a character that is not printable ASCII`);
-      this.#bytes.push(code);
+      this.u8(code);
     }
     return this;
   }
 
-  bytes(source: Iterable<number>): this {
-    for (const byte of source) this.#bytes.push(byte);
+  bytes(source: ArrayLike<number>): this {
+    // Grown first: that may replace the buffer.
+    const at = this.#grow(source.length);
+    this.#bytes.set(source, at);
     return this;
   }
 
   done(): Uint8Array {
-    return Uint8Array.from(this.#bytes);
+    return this.#bytes.slice(0, this.#length);
   }
 
   #put(value: number, size: number): this {
     if (!Number.isInteger(value) || value < 0 || value >= 2 ** (8 * size))
       throw badDescription(this.#object, `${value} does not fit in ${8 * size} bits`);
-    for (let i = 0; i < size; i++) this.#bytes.push((value >>> (8 * i)) & 0xff);
+    const at = this.#grow(size);
+    for (let i = 0; i < size; i++) this.#bytes[at + i] = (value >>> (8 * i)) & 0xff;
     return this;
+  }
+
+  /** Room for `count` more bytes, zero for now; where they start. */
+  #grow(count: number): number {
+    const at = this.#length;
+    this.#length += count;
+    if (this.#length > this.#bytes.length) {
+      const larger = new Uint8Array(Math.max(this.#length, 2 * this.#bytes.length));
+      larger.set(this.#bytes);
+      this.#bytes = larger;
+    }
+    return at;
   }
 }

@@ -38,22 +38,27 @@ export function placeTables(tables: readonly AcpiTable[], region: AcpiRegion): P
   checkList(tables);
   const cursor = new Cursor(region);
   const xsdtAddress = cursor.take('XSDT', HEADER_LENGTH + 8 * (tables.length - 1));
-  // A table's length does not depend on the pointers in it, so one build with a null pointer gives the layout.
-  const addresses = tables.map((table) => cursor.take(table.kind, build(table, 0).length));
-  const dsdtAddress = addresses[tables.findIndex(({ kind }) => kind === 'DSDT')]!;
-  const listed = addresses.filter((address) => address !== dsdtAddress);
+  const laidOut = tables.map((table) => {
+    const bytes = build(table);
+    return { table, bytes, address: cursor.take(table.kind, bytes.length) };
+  });
   checkRsdp(region, xsdtAddress, cursor.next);
+  const dsdtAddress = laidOut.find(({ table }) => table.kind === 'DSDT')!.address;
+  const listed = laidOut.filter(({ table }) => table.kind !== 'DSDT').map(({ address }) => address);
   return [
     placed(region.rsdp, rsdp(xsdtAddress), 8),
     placed(xsdtAddress, xsdt(listed), 4),
-    ...tables.map((table, i) => placed(addresses[i]!, build(table, dsdtAddress), 4)),
+    ...laidOut.map(({ table, bytes, address }) =>
+      // The only table with a pointer in it, and its length does not depend on the pointer.
+      placed(address, table.kind === 'FADT' ? fadt(table, dsdtAddress) : bytes, 4),
+    ),
   ];
 }
 
-function build(table: AcpiTable, dsdtAddress: number): Uint8Array {
+function build(table: AcpiTable): Uint8Array {
   switch (table.kind) {
     case 'FADT':
-      return fadt(table, dsdtAddress);
+      return fadt(table, 0);
     case 'DSDT':
       return dsdt(table);
     case 'MCFG':

@@ -34,6 +34,12 @@ export interface ScannedBridge {
   readonly windows: BridgeWindows;
 }
 
+/** By header layout. Other layouts (CardBus bridges) are listed, but nothing in them is assigned. */
+const BAR_REGISTERS: readonly { readonly bars: number; readonly rom: number }[] = [
+  { bars: 6, rom: REG.ROM },
+  { bars: 2, rom: REG.BRIDGE_ROM },
+];
+
 export type ScanResult =
   | { readonly ok: true; readonly functions: ScannedFunction[]; readonly lastBus: number }
   | { readonly ok: false; readonly failure: BootFailure };
@@ -52,10 +58,11 @@ export function scanBus(config: ConfigAccess, bus: number, lastBus: number): Sca
   let last = bus;
   for (const bdf of present) {
     const isBridge = bridges.includes(bdf);
-    const bars = sizeBars(config, bdf, isBridge ? 2 : layoutOf(config, bdf) === 0 ? 6 : 0);
+    const registers = BAR_REGISTERS[layoutOf(config, bdf)];
+    const bars = sizeBars(config, bdf, registers?.bars ?? 0);
     if (typeof bars === 'number') return { ok: false, failure: badBar(bdf, bars) };
     config.write(bdf, REG.COMMAND, 2, config.read(bdf, REG.COMMAND, 2) & ~COMMAND_MASTER);
-    config.write(bdf, isBridge ? REG.BRIDGE_ROM : REG.ROM, 4, 0);
+    if (registers !== undefined) config.write(bdf, registers.rom, 4, 0);
     if (!isBridge) {
       functions.push(scanned(config, bdf, bars, undefined));
       continue;

@@ -50,6 +50,7 @@ class FakeNode {
     this.set(0x3d, 1, spec.pin ?? 0);
     this.allow(0x04, 2, 0x0547);
     this.allow(0x3c, 1, 0xff);
+    this.allow(spec.behind === undefined ? 0x30 : 0x38, 4, 0xffff0001);
     for (const bar of spec.bars ?? []) this.#addBar(bar);
     if (spec.behind !== undefined) this.#addBridge(spec);
   }
@@ -65,6 +66,9 @@ class FakeNode {
   }
 
   write(offset: number, size: number, value: number): void {
+    const bars = this.behind === undefined ? 0x28 : 0x18;
+    if (offset >= 0x10 && offset < bars && (this.get(0x04, 1) & 3) !== 0)
+      throw new Error(`BAR at ${offset} is written while the function decodes`);
     for (let i = 0; i < size; i++) {
       const mask = this.writable[offset + i]!;
       const byte = Math.floor((value >>> 0) / 2 ** (8 * i)) & 0xff;

@@ -146,6 +146,49 @@ describe('bridges behind bridges', () => {
   });
 });
 
+describe('what earlier code left behind', () => {
+  const endpoint: FakeFunction = { device: 0, bars: [{ index: 0, kind: 'mem32', size: 0x1000 }] };
+  const first: FakeFunction = { device: 1, behind: [endpoint] };
+  const second: FakeFunction = { device: 2, behind: [] };
+  const dirty = () => {
+    const space = new FakeConfigSpace([first, second]);
+    // The second bridge decodes and claims the bus that the first one is going to get.
+    space.write(0x10, 0x18, 4, 0x00030100);
+    space.write(0x10, 0x38, 4, 0xfeb0_0001);
+    space.write(0x10, 0x04, 2, 0x0007);
+    return space;
+  };
+
+  test('old bus numbers do not shadow the new ones', () => {
+    const space = dirty();
+    enumeratePci(space, OPTIONS);
+    expect([first, second].map((fn) => space.registerOf(fn, 0x18, 3))).toEqual([0x010100, 0x020200]);
+    expect(space.registerOf(endpoint, 0x10, 4)).toBe(0xc000_0000);
+  });
+
+  test('bus mastering and the expansion ROM are switched off', () => {
+    const space = dirty();
+    enumeratePci(space, { ...OPTIONS, command: { memory: false, io: false, bridgeMaster: false } });
+    expect(space.registerOf(second, 0x04, 2)).toBe(0);
+    expect(space.registerOf(second, 0x38, 4)).toBe(0);
+  });
+});
+
+describe('memory windows on both sides of 4 GiB', () => {
+  const high = { base: 0x10_0000_0000, length: 0x1000_0000 };
+  const low = { base: 0xe000_0000, length: 0x100_0000 };
+  const options = { ...OPTIONS, windows: { io: [], memory: [high, low], prefetchable: [] } };
+
+  test('a bridge window and a 32-bit BAR go below, a 64-bit BAR on the root bus above', () => {
+    const behind: FakeFunction = { device: 0, bars: [{ index: 0, kind: 'mem64', size: MiB }] };
+    const wide: FakeFunction = { device: 2, bars: [{ index: 0, kind: 'mem64', size: MiB }] };
+    const narrow: FakeFunction = { device: 3, bars: [{ index: 0, kind: 'mem32', size: MiB }] };
+    const space = new FakeConfigSpace([{ device: 1, behind: [behind] }, wide, narrow]);
+    enumeratePci(space, options);
+    expect(space.decodedBars().map(({ base }) => base)).toEqual([0xe000_0000, 0x10_0000_0000, 0xe010_0000]);
+  });
+});
+
 describe('64-bit BARs', () => {
   const gpu: FakeFunction = { device: 0, bars: [{ index: 2, kind: 'pref64', size: 16 * MiB }] };
 
