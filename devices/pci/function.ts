@@ -1,0 +1,390 @@
+import { Device, type ResetKind } from '../../vmm/bus/device.ts';
+import type { DmaPort } from '../../vmm/bus/dma.ts';
+import type { MmioHandler } from '../../vmm/bus/mmio.ts';
+import type { PortHandler } from '../../vmm/bus/ports.ts';
+import { numberOf } from '../../vmm/core/u64.ts';
+import { defineState, type StateDef } from '../../vmm/state/define.ts';
+import { bool, registers, words, wordsFrom } from '../../vmm/state/schema.ts';
+import type { Emitters } from '../../vmm/trace/event.ts';
+import { DEVCTL, MSI_CONTROL, MSIX_CONTROL, msiDataOffset, PM_CSR, SLTSTA } from './capabilities.ts';
+import { PCI_EVENTS } from './events.ts';
+import { BAR0, BRIDGE_CONTROL, BUSES, COMMAND, HEADER, INTERRUPT } from './header.ts';
+import type { BarSpec, MsixSpec, PciBackend, PciFunctionSpec, PciServices } from './kind.ts';
+import { type ConfigLayout, configLayout } from './layout.ts';
+import { MsixBar, UNCONNECTED } from './msix-bar.ts';
+import { type PciPlace, unplugged } from './place.ts';
+
+interface FunctionState {
+  /** Config space. */
+  config: Uint32Array;
+  /** What the device behind asks of its INTx pin. */
+  intx: boolean;
+  /** Four words a vector: address, upper address, data, control. */
+  msixTable: Uint32Array;
+  msixPending: Uint32Array;
+}
+
+interface FunctionWiring {
+  readonly id: string;
+  readonly spec: PciFunctionSpec;
+  readonly layout: ConfigLayout;
+  readonly def: StateDef<FunctionState>;
+  readonly dma: DmaPort;
+  readonly msix: MsixSpec | undefined;
+  readonly place: PciPlace;
+  /** Set once, by connect. */
+  readonly behind: { backend: PciBackend };
+  readonly trace: Emitters<typeof PCI_EVENTS>;
+}
+
+const D0 = 0;
+const D3_HOT = 3;
+const ENTRY_MASKED = 1;
+/** PCI Local Bus 3.0, MSI-X table: the low two bits of an address and all control bits but Mask are reserved. */
+const ENTRY_WRITABLE = Uint32Array.of(~3, ~0, ~0, ENTRY_MASKED);
+const SLOT_STATUS = SLTSTA.offset;
+const DEVICE_CONTROL = DEVCTL.offset;
+
+function stateOf(layout: ConfigLayout, vectors: number): StateDef<FunctionState> {
+  return defineState('pci-function', 1, {
+    config: registers(layout.block),
+    intx: bool,
+    msixTable: wordsFrom(vectors * 4, () => freshTable(vectors)),
+    msixPending: words(Math.ceil(vectors / 32)),
+  });
+}
+
+function freshTable(vectors: number): Uint32Array {
+  return Uint32Array.from({ length: vectors * 4 }, (_, i) => (i % 4 === 3 ? ENTRY_MASKED : 0));
+}
+
+/** One PCI function: config space with its semantics, BAR decoding, INTx, MSI and MSI-X. */
+export class PciFunction extends Device<FunctionState, FunctionWiring, null> {
+  constructor(services: PciServices, spec: PciFunctionSpec) {
+    const layout = configLayout(services.id, spec);
+    const msix = spec.capabilities?.find((c) => c.id === 'msix');
+    super({
+      id: services.id,
+      spec,
+      layout,
+      def: stateOf(layout, msix?.vectors ?? 0),
+      dma: services.dma,
+      msix,
+      place: unplugged(),
+      behind: { backend: {} },
+      trace: services.tracer.bind(PCI_EVENTS),
+    });
+  }
+
+  override stateDef(): StateDef<FunctionState> {
+    return this.w.def;
+  }
+
+  protected override buildCache(): null {
+    return null;
+  }
+
+  /** Connects what answers behind the function. */
+  connect(backend: PciBackend): void {
+    this.w.behind.backend = backend;
+  }
+
+  get id(): string {
+    return this.w.id;
+  }
+
+  get isBridge(): boolean {
+    return this.w.layout.bridge;
+  }
+
+  /** Requester id with the present bus numbers. */
+  get bdf(): number {
+    return (this.busNumber << 8) | this.w.place.devfn;
+  }
+
+  /** The bus it is on. */
+  get busNumber(): number {
+    return this.w.place.parent?.secondary ?? 0;
+  }
+
+  /** Of a bridge: the bus behind it. */
+  get secondary(): number {
+    return BUSES.get.SECONDARY(this.s.config, BUSES.offset / 4);
+  }
+
+  get subordinate(): number {
+    return BUSES.get.SUBORDINATE(this.s.config, BUSES.offset / 4);
+  }
+
+  /** Of a bridge: it holds the bus behind it in reset. */
+  get holdsReset(): boolean {
+    return this.isBridge && BRIDGE_CONTROL.get.SBR(this.s.config, BRIDGE_CONTROL.offset / 4) === 1;
+  }
+
+  get powered(): boolean {
+    return this.#powerState() !== D3_HOT;
+  }
+
+  get memoryEnabled(): boolean {
+    return this.powered && COMMAND.get.MEM(this.s.config, 1) === 1;
+  }
+
+  get ioEnabled(): boolean {
+    return this.powered && COMMAND.get.IO(this.s.config, 1) === 1;
+  }
+
+  get busMaster(): boolean {
+    return this.powered && COMMAND.get.BME(this.s.config, 1) === 1;
+  }
+
+  /** Config read; bytes past the end of its config space are all ones. Sizes 1, 2, 4. */
+  configRead(offset: number, size: number): number {
+    const shift = (offset & 3) * 8;
+    if ((offset & 3) + size > 4) return this.#readBytes(offset, size);
+    if (offset >= this.w.layout.bytes) return 2 ** (size * 8) - 1;
+    const value = this.#read32(offset & ~3) >>> shift;
+    return size === 4 ? value : value & ((1 << (size * 8)) - 1);
+  }
+
+  #readBytes(offset: number, size: number): number {
+    let value = 0;
+    for (let i = size - 1; i >= 0; i--) value = value * 256 + this.configRead(offset + i, 1);
+    return value;
+  }
+
+  /** Bits that follow from something else than config writes are put in as they are now. */
+  #read32(offset: number): number {
+    const value = this.w.layout.block.read32(this.s.config, offset);
+    if (offset === COMMAND.offset) return this.s.intx ? (value | (1 << COMMAND.fields.INTX.lo)) >>> 0 : value;
+    if (offset === HEADER.offset)
+      return this.w.place.multifunction ? (value | (1 << HEADER.fields.MULTI.lo)) >>> 0 : value;
+    const present = this.isBridge && this.w.layout.pcie !== 0 && offset === this.w.layout.pcie + SLOT_STATUS;
+    return present && this.w.place.occupied ? (value | (1 << SLTSTA.fields.PDS.lo)) >>> 0 : value;
+  }
+
+  /** Config write of 1, 2 or 4 bytes. */
+  configWrite(offset: number, size: number, value: number): void {
+    if ((offset & 3) + size > 4) {
+      for (let i = 0; i < size; i++) this.configWrite(offset + i, 1, Math.floor(value / 2 ** (8 * i)) & 0xff);
+      return;
+    }
+    if (offset >= this.w.layout.bytes) return;
+    const shift = (offset & 3) * 8;
+    const byteMask = size === 4 ? 0xffffffff : ((1 << (size * 8)) - 1) << shift;
+    this.#write32(offset & ~3, (value << shift) & byteMask, byteMask);
+  }
+
+  #write32(offset: number, value: number, byteMask: number): void {
+    const { block, msi, msix, pcie, pm, bridge } = this.w.layout;
+    const old = this.s.config[offset >>> 2]!;
+    block.write32(this.s.config, offset, value, byteMask);
+    const now = this.s.config[offset >>> 2]!;
+    if (pcie !== 0 && offset === pcie + DEVICE_CONTROL) this.#deviceControl(value);
+    if (old === now) return;
+    if (offset === COMMAND.offset) this.#commandChanged();
+    else if (bridge && offset === BRIDGE_CONTROL.offset) this.#bridgeControlChanged(old);
+    else if (offset >= BAR0 && offset < INTERRUPT.offset) this.w.place.fabric?.changed();
+    else if (pm !== 0 && offset === pm + PM_CSR.offset) this.#powerChanged(old);
+    else if (msi !== 0 && offset >= msi && offset < msi + 0x18) this.#messagesChanged();
+    else if (msix !== 0 && offset === msix) this.#messagesChanged();
+  }
+
+  #commandChanged(): void {
+    this.w.place.fabric?.changed();
+    this.w.place.fabric?.intx();
+    this.#messagesChanged();
+  }
+
+  #bridgeControlChanged(old: number): void {
+    const sbr = 1 << BRIDGE_CONTROL.fields.SBR.lo;
+    if (((old ^ this.s.config[BRIDGE_CONTROL.offset >>> 2]!) & sbr) === 0) return;
+    if (this.holdsReset) this.w.place.fabric?.resetBehind(this);
+    this.w.place.fabric?.changed();
+    this.w.place.fabric?.intx();
+  }
+
+  /** PCI Express Base: Device Control Register: Initiate FLR acts only where DEVCAP has it. */
+  #deviceControl(value: number): void {
+    const flr = this.w.spec.capabilities?.some((c) => c.id === 'pcie' && c.flr === true);
+    if (flr === true && (value & (1 << DEVCTL.fields.FLR.lo)) !== 0) this.resetWithBackend('flr');
+  }
+
+  #powerState(): number {
+    const { pm } = this.w.layout;
+    return pm === 0 ? D0 : PM_CSR.get.STATE(this.s.config, (pm + PM_CSR.offset) >>> 2);
+  }
+
+  /** PCI Power Management: PMCSR: D1 and D2 are not there, so a write of them changes nothing; D3hot to D0 resets. */
+  #powerChanged(old: number): void {
+    const at = (this.w.layout.pm + PM_CSR.offset) >>> 2;
+    const state = this.#powerState();
+    if (state !== D0 && state !== D3_HOT) {
+      this.s.config[at] = old;
+      return;
+    }
+    const keeps = PM_CSR.get.NO_SOFT_RESET(this.s.config, at) === 1;
+    if (state === D0 && !keeps) this.resetWithBackend('flr');
+    this.w.place.fabric?.changed();
+    this.w.place.fabric?.intx();
+  }
+
+  /** Reset that comes through PCI: the function and what stands behind it. */
+  resetWithBackend(kind: ResetKind): void {
+    this.w.trace.pci_function_reset.emit(this.bdf, kind);
+    this.reset(kind);
+    this.w.behind.backend.reset?.(kind);
+  }
+
+  override reset(kind: ResetKind): void {
+    const { block, msix } = { block: this.w.layout.block, msix: this.w.msix };
+    if (kind === 'cold') this.s.config.set(block.fresh());
+    else block.warmReset(this.s.config);
+    this.s.intx = false;
+    this.s.msixTable.set(freshTable(msix?.vectors ?? 0));
+    this.s.msixPending.fill(0);
+    this.w.place.fabric?.changed();
+    this.w.place.fabric?.intx();
+  }
+
+  /** Address that a BAR is programmed to, whether it decodes or not; a Number of up to 2^64 (then not exact). */
+  barAddress(bar: BarSpec): number {
+    const at = (BAR0 >>> 2) + bar.index;
+    if (bar.kind === 'io') return (this.s.config[at]! & ~3) >>> 0;
+    return numberOf(this.s.config[at]! & ~0xf, bar.kind === 'memory64' ? this.s.config[at + 1]! : 0);
+  }
+
+  /** What answers behind a BAR. */
+  barHandler(bar: BarSpec): MmioHandler | PortHandler {
+    const inner = this.w.behind.backend.bars?.[bar.index] ?? UNCONNECTED;
+    const { msix } = this.w;
+    return msix?.bar === bar.index ? new MsixBar(this, msix, inner as MmioHandler) : inner;
+  }
+
+  // Interrupts
+
+  get msiEnabled(): boolean {
+    const { msi } = this.w.layout;
+    return msi !== 0 && MSI_CONTROL.get.ENABLE(this.s.config, msi >>> 2) === 1;
+  }
+
+  get msixEnabled(): boolean {
+    const { msix } = this.w.layout;
+    return msix !== 0 && MSIX_CONTROL.get.ENABLE(this.s.config, msix >>> 2) === 1;
+  }
+
+  /** The device uses messages: its INTx is silent. */
+  get usesMessages(): boolean {
+    return this.msiEnabled || this.msixEnabled;
+  }
+
+  /** Interrupt pin 1..4 (INTA..INTD) or 0. */
+  get interruptPin(): number {
+    return this.w.spec.interruptPin ?? 0;
+  }
+
+  /** What the pin drives: the device's wish, unless disabled, in messages mode or without power. */
+  get intxOutput(): boolean {
+    const disabled = COMMAND.get.INTX_DIS(this.s.config, 1) === 1;
+    return this.s.intx && this.interruptPin !== 0 && !disabled && !this.usesMessages && this.powered;
+  }
+
+  /** The device asserts or withdraws its INTx. */
+  setIntx(level: boolean): void {
+    if (this.s.intx === level) return;
+    this.s.intx = level;
+    if (this.w.trace.pci_intx.on) this.w.trace.pci_intx.emit(this.bdf, level ? 1 : 0);
+    this.w.place.fabric?.intx();
+  }
+
+  /** Sends message `vector` by MSI-X or MSI, whichever is enabled; nothing when neither is. */
+  notify(vector: number): void {
+    if (this.msixEnabled) this.#notifyMsix(vector);
+    else if (this.msiEnabled) this.#notifyMsi(vector);
+  }
+
+  #notifyMsix(vector: number): void {
+    if (vector >= (this.w.msix?.vectors ?? 0)) return;
+    if (this.#msixMasked(vector)) {
+      this.s.msixPending[vector >>> 5]! |= 1 << (vector & 31);
+      this.w.trace.pci_message_pending.emit(this.bdf, vector);
+      return;
+    }
+    const t = this.s.msixTable;
+    this.#send(vector, t[vector * 4]!, t[vector * 4 + 1]!, t[vector * 4 + 2]!);
+  }
+
+  #msixMasked(vector: number): boolean {
+    const functionMask = MSIX_CONTROL.get.FMASK(this.s.config, this.w.layout.msix >>> 2) === 1;
+    return functionMask || (this.s.msixTable[vector * 4 + 3]! & ENTRY_MASKED) !== 0;
+  }
+
+  /** PCI Local Bus 3.0: MSI: with fewer vectors granted than asked for, vectors share; low data bits carry the vector. */
+  #notifyMsi(vector: number): void {
+    const { msi } = this.w.layout;
+    const { config } = this.s;
+    const at = msi >>> 2;
+    const granted = Math.min(MSI_CONTROL.get.MME(config, at), MSI_CONTROL.get.MMC(config, at));
+    const number = vector & ((1 << granted) - 1);
+    const is64 = MSI_CONTROL.get.IS64(config, at) === 1;
+    const data = (msi + msiDataOffset(is64)) >>> 2;
+    if (MSI_CONTROL.get.MASKABLE(config, at) === 1 && (config[data + 1]! & (1 << number)) !== 0) {
+      config[data + 2]! |= 1 << number;
+      this.w.trace.pci_message_pending.emit(this.bdf, number);
+      return;
+    }
+    const value = (config[data]! & ~((1 << granted) - 1)) | number;
+    this.#send(number, config[at + 1]!, is64 ? config[at + 2]! : 0, value);
+  }
+
+  #send(vector: number, lo: number, hi: number, data: number): void {
+    const status = this.w.dma.message(lo, hi, data >>> 0);
+    const { pci_message } = this.w.trace;
+    if (pci_message.on) pci_message.emit(this.bdf, vector, lo, hi, data >>> 0, status);
+  }
+
+  /** After a change of masks or enables: INTx follows, and pending messages that may go now are sent once. */
+  #messagesChanged(): void {
+    this.w.place.fabric?.intx();
+    if (!this.busMaster) return;
+    if (this.msixEnabled) this.#flushMsix();
+    else if (this.msiEnabled) this.#flushMsi();
+  }
+
+  #flushMsix(): void {
+    const { msixPending } = this.s;
+    for (let vector = 0; vector < (this.w.msix?.vectors ?? 0); vector++) {
+      const bit = 1 << (vector & 31);
+      if ((msixPending[vector >>> 5]! & bit) === 0 || this.#msixMasked(vector)) continue;
+      msixPending[vector >>> 5]! &= ~bit;
+      this.#notifyMsix(vector);
+    }
+  }
+
+  #flushMsi(): void {
+    const { msi } = this.w.layout;
+    const at = msi >>> 2;
+    if (MSI_CONTROL.get.MASKABLE(this.s.config, at) === 0) return;
+    const data = (msi + msiDataOffset(MSI_CONTROL.get.IS64(this.s.config, at) === 1)) >>> 2;
+    const ready = this.s.config[data + 2]! & ~this.s.config[data + 1]!;
+    for (let vector = 0; vector < 32; vector++) {
+      if ((ready & (1 << vector)) === 0) continue;
+      this.s.config[data + 2]! &= ~(1 << vector);
+      this.#notifyMsi(vector);
+    }
+  }
+
+  /** One dword of the MSI-X table. */
+  readTable(word: number): number {
+    return this.s.msixTable[word]!;
+  }
+
+  writeTable(word: number, value: number): void {
+    this.s.msixTable[word] = value & ENTRY_WRITABLE[word & 3]!;
+    if ((word & 3) === 3) this.#messagesChanged();
+  }
+
+  /** One dword of the pending bit array; dwords past the last vector read 0. */
+  readPending(word: number): number {
+    return this.s.msixPending[word] ?? 0;
+  }
+}
