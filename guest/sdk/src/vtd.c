@@ -46,11 +46,9 @@ static int quiesce(struct vtd_unit *unit)
 int vtd_init(struct vtd_unit *unit, const struct acpi_dmar_drhd *drhd)
 {
 	*unit = (struct vtd_unit){ 0 };
-	if (!drhd || upper_32_bits(drhd->base))
+	if (!drhd || upper_32_bits(drhd->base) || readl(ioremap(drhd->base) + VTD_VER) == ~0u)
 		return -E_NODEV;
 	unit->regs = ioremap(drhd->base);
-	if (readl(unit->regs + VTD_VER) == ~0u)
-		return -E_NODEV;
 	unit->cap = readq(unit->regs + VTD_CAP);
 	unit->ecap = readq(unit->regs + VTD_ECAP);
 	unit->root = alloc_page();
@@ -67,6 +65,8 @@ static void free_context_tables(struct vtd_unit *unit)
 
 void vtd_destroy(struct vtd_unit *unit)
 {
+	if (!unit->regs)
+		return;
 	vtd_disable_fault_irq(unit);
 	vtd_disable_translation(unit);
 	if (unit->irtes)

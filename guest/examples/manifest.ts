@@ -1,0 +1,40 @@
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+/**
+ * The packaged examples: guest/examples/NAME/NAME.c with the NAME.wasm that `npm run build:examples` made of it, so that
+ * they start without a compiler. The manifest keeps a hash of all they were made of, so that a test sees stale ones.
+ */
+
+export const EXAMPLES = ['hello', 'mmio-plain', 'edu', 'stale-iotlb', 'irq-remap'] as const;
+export type ExampleName = (typeof EXAMPLES)[number];
+
+/** guest/examples/manifest.json */
+export type ExamplesManifest = Readonly<Record<string, { readonly sources: string; readonly wasm: string }>>;
+
+export function examplePath(name: string, extension: 'c' | 'wasm'): string {
+  return `guest/examples/${name}/${name}.${extension}`;
+}
+
+export function sha256(...parts: readonly (string | Uint8Array)[]): string {
+  const hash = createHash('sha256');
+  for (const part of parts) hash.update(String(part.length)).update('\n').update(part);
+  return hash.digest('hex');
+}
+
+/** Hash of an example's source and of the SDK it is linked with; the names count as well. */
+export function sourcesHash(root: string, name: string): string {
+  const files = [examplePath(name, 'c'), ...filesBelow(root, 'guest/sdk/include'), ...filesBelow(root, 'guest/sdk/src')];
+  return sha256(...files.flatMap((file) => [file, readFileSync(join(root, file))]));
+}
+
+function filesBelow(root: string, dir: string): string[] {
+  return readdirSync(join(root, dir), { withFileTypes: true })
+    .flatMap((entry) => {
+      const path = `${dir}/${entry.name}`;
+      return entry.isDirectory() ? filesBelow(root, path) : [path];
+    })
+    .filter((path) => /\.[ch]$/.test(path))
+    .sort();
+}
