@@ -1,19 +1,21 @@
 /** The initial value of an exported i32 global: what the linker says about the layout it chose. */
 
-import { readSections, WasmReader } from '../symbols/wasm-reader.ts';
+import {
+  KIND_GLOBAL,
+  readImportKinds,
+  readSections,
+  unlessMalformed,
+  WasmReader,
+} from '../symbols/wasm-reader.ts';
 
 const SECTION_IMPORT = 2;
 const SECTION_GLOBAL = 6;
 const SECTION_EXPORT = 7;
-const KIND_FUNC = 0;
-const KIND_TABLE = 1;
-const KIND_MEMORY = 2;
-const KIND_GLOBAL = 3;
 const I32_CONST = 0x41;
 
 /** Undefined where there is no such export, it is imported, or its initialiser is not a constant. */
 export function exportedGlobal(wasm: Uint8Array, name: string): number | undefined {
-  try {
+  return unlessMalformed(() => {
     const sections = readSections(wasm);
     const section = (id: number): WasmReader | undefined => {
       const found = sections.find((candidate) => candidate.id === id);
@@ -26,9 +28,7 @@ export function exportedGlobal(wasm: Uint8Array, name: string): number | undefin
     return index === undefined
       ? undefined
       : constantOf(globals, index - countImportedGlobals(section(SECTION_IMPORT)));
-  } catch {
-    return undefined;
-  }
+  });
 }
 
 function findExport(reader: WasmReader, name: string): number | undefined {
@@ -42,25 +42,7 @@ function findExport(reader: WasmReader, name: string): number | undefined {
 }
 
 function countImportedGlobals(reader: WasmReader | undefined): number {
-  if (reader === undefined) return 0;
-  let globals = 0;
-  for (let left = reader.u32(); left > 0; left--) {
-    reader.name();
-    reader.name();
-    const kind = reader.u8();
-    if (kind === KIND_FUNC) reader.u32();
-    else if (kind === KIND_GLOBAL) {
-      reader.skip(2);
-      globals++;
-    } else {
-      if (kind === KIND_TABLE) reader.u8();
-      else if (kind !== KIND_MEMORY) reader.u8();
-      const limited = (reader.u8() & 1) !== 0;
-      reader.u32();
-      if (limited) reader.u32();
-    }
-  }
-  return globals;
+  return reader === undefined ? 0 : readImportKinds(reader).filter((kind) => kind === KIND_GLOBAL).length;
 }
 
 /** Constants are `i32.const n; end`; the linker writes no other form for its own symbols. */

@@ -3,6 +3,16 @@
 /** Thrown by readers on malformed input; callers at the room's edge turn it into "unknown". */
 export class MalformedError extends Error {}
 
+/** What `read` gives, or undefined where it met malformed input. */
+export function unlessMalformed<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof MalformedError) return undefined;
+    throw error;
+  }
+}
+
 export class WasmReader {
   readonly #bytes: Uint8Array;
   at: number;
@@ -85,4 +95,38 @@ export function readSections(wasm: Uint8Array): WasmSection[] {
     sections.push({ id, name, start: content.at, end: start + length });
   }
   return sections;
+}
+
+export const KIND_FUNC = 0;
+const KIND_TABLE = 1;
+export const KIND_GLOBAL = 3;
+const KIND_TAG = 4;
+
+/** The kind of each import. WebAssembly Core: Import Section. */
+export function readImportKinds(reader: WasmReader): number[] {
+  const kinds: number[] = [];
+  for (let left = reader.u32(); left > 0; left--) {
+    reader.name();
+    reader.name();
+    const kind = reader.u8();
+    kinds.push(kind);
+    skipImportType(reader, kind);
+  }
+  return kinds;
+}
+
+function skipImportType(reader: WasmReader, kind: number): void {
+  if (kind === KIND_FUNC) {
+    reader.u32();
+  } else if (kind === KIND_GLOBAL) {
+    reader.skip(2);
+  } else if (kind === KIND_TAG) {
+    reader.u8();
+    reader.u32();
+  } else {
+    if (kind === KIND_TABLE) reader.u8();
+    const hasMaximum = (reader.u8() & 1) !== 0;
+    reader.u32();
+    if (hasMaximum) reader.u32();
+  }
 }
