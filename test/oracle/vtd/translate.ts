@@ -31,17 +31,20 @@ const UNQUALIFIED = [0x01, 0x08, 0x09, 0x0a, 0x30, 0x31, 0x32];
  */
 export function translate(unit: Unit, regs: Registers, fetch: Fetcher, request: Request): Outcome {
   const job: Job = { unit, regs, fetch, request, fpd: false };
-  const write = request.access === 'write';
   // An interrupt request is a DWORD write without PASID, untranslated; remapping of interrupts has its own enable.
-  const plain = request.at === 0 && request.pasid === undefined;
-  if (plain && within(request.iova, INTERRUPT_RANGE)) {
-    if (write && request.length === 4) return { kind: 'interrupt' };
-    if (regs.te) return fault(job, 0x0e, 'request');
+  const toInterrupts = request.pasid === undefined && within(request.iova, INTERRUPT_RANGE);
+  const interrupt = toInterrupts && request.at === 0 && request.access === 'write' && request.length === 4;
+  // Step 1: translation disabled; no translations are given out then.
+  if (!regs.te) {
+    if (interrupt) return { kind: 'interrupt' };
+    return request.at === 1 ? { kind: 'blocked' } : pass(job);
   }
-  // Step 1: translation disabled.
-  if (!regs.te) return pass(job);
   // Step 2: the translation table mode latched with the root pointer.
   if (regs.ttm !== 0) return fault(job, 0x30, 'request');
+  // Step 3: the interrupt address range.
+  if (interrupt) return { kind: 'interrupt' };
+  if (toInterrupts && request.at === 0) return fault(job, 0x0e, 'request');
+  if (toInterrupts && request.at === 1) return { kind: 'untranslated-only' };
   // Step 4: legacy mode knows no PASIDs.
   if (request.pasid !== undefined) return fault(job, 0x31, 'request');
 

@@ -95,6 +95,8 @@ export type Outcome =
   | { readonly kind: 'blocked' }
   /** Answer to a translation request that grants nothing; not a fault. */
   | { readonly kind: 'no-access' }
+  /** Answer to a translation request for the interrupt range: use untranslated requests only. */
+  | { readonly kind: 'untranslated-only' }
   /** A dword write to the interrupt range: goes to interrupt remapping. */
   | { readonly kind: 'interrupt' };
 
