@@ -25,7 +25,11 @@ export function sha256(...parts: readonly (string | Uint8Array)[]): string {
 
 /** Hash of an example's source and of the SDK it is linked with; the names count as well. */
 export function sourcesHash(root: string, name: string): string {
-  const files = [examplePath(name, 'c'), ...filesBelow(root, 'guest/sdk/include'), ...filesBelow(root, 'guest/sdk/src')];
+  const files = [
+    examplePath(name, 'c'),
+    ...filesBelow(root, 'guest/sdk/include'),
+    ...filesBelow(root, 'guest/sdk/src'),
+  ];
   return sha256(...files.flatMap((file) => [file, readFileSync(join(root, file))]));
 }
 

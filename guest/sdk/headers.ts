@@ -1,9 +1,9 @@
+import { SS_ENTRY } from '../../viommu/spec/paging/second-stage.ts';
 import { CAP, ECAP } from '../../viommu/spec/vtd/capabilities.ts';
 import * as descriptors from '../../viommu/spec/vtd/descriptors.ts';
 import * as faults from '../../viommu/spec/vtd/faults.ts';
 import * as registers from '../../viommu/spec/vtd/registers.ts';
 import * as structures from '../../viommu/spec/vtd/structures.ts';
-import { SS_ENTRY } from '../../viommu/spec/paging/second-stage.ts';
 import { Layout, Register } from '../../vmm/regs/layout.ts';
 import { cMacros } from '../../vmm/regs/views.ts';
 import { abiHeader } from '../abi/c-header.ts';
