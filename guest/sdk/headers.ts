@@ -77,14 +77,17 @@ function faultList(): string {
   return `\n#define VTD_FAULT_REASONS(X) \\\n${rows.join(' \\\n')}\n`;
 }
 
+/** In order of their names: the order of a module's exports is the bundler's affair. */
 function layoutsOf(module: object): Layout[] {
-  return Object.values(module).filter((value): value is Layout => value instanceof Layout);
+  return Object.values(module)
+    .filter((value): value is Layout => value instanceof Layout)
+    .sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
 function numbersOf(module: object, prefix: string): [string, number][] {
   return Object.entries(module)
     .filter((entry): entry is [string, number] => entry[0].startsWith(prefix) && typeof entry[1] === 'number')
-    .sort((a, b) => a[1] - b[1]);
+    .sort((a, b) => a[1] - b[1] || (a[0] < b[0] ? -1 : 1));
 }
 
 function macros(prefix: string, layouts: readonly Layout[]): string {

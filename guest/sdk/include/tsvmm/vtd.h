@@ -484,32 +484,6 @@
 
 /* ---- Structures ---- */
 
-/* VT-d: Context Entry */
-#define VTD_CONTEXT_ENTRY_SIZE 16
-#define VTD_CONTEXT_ENTRY_P_QW 0
-#define VTD_CONTEXT_ENTRY_P_SHIFT 0
-#define VTD_CONTEXT_ENTRY_P_MASK 0x1ull
-#define VTD_CONTEXT_ENTRY_P (1ull << 0) /* Present */
-#define VTD_CONTEXT_ENTRY_FPD_QW 0
-#define VTD_CONTEXT_ENTRY_FPD_SHIFT 1
-#define VTD_CONTEXT_ENTRY_FPD_MASK 0x1ull
-#define VTD_CONTEXT_ENTRY_FPD (1ull << 1) /* Fault processing disable */
-#define VTD_CONTEXT_ENTRY_TT_QW 0
-#define VTD_CONTEXT_ENTRY_TT_SHIFT 2
-#define VTD_CONTEXT_ENTRY_TT_MASK 0x3ull /* Translation type */
-#define VTD_CONTEXT_ENTRY_SSPTPTR_QW 0
-#define VTD_CONTEXT_ENTRY_SSPTPTR_SHIFT 12
-#define VTD_CONTEXT_ENTRY_SSPTPTR_MASK 0xfffffffffffffull /* Second-stage page-table pointer */
-#define VTD_CONTEXT_ENTRY_AW_QW 1
-#define VTD_CONTEXT_ENTRY_AW_SHIFT 0
-#define VTD_CONTEXT_ENTRY_AW_MASK 0x7ull /* Address width */
-#define VTD_CONTEXT_ENTRY_IGN_QW 1
-#define VTD_CONTEXT_ENTRY_IGN_SHIFT 3
-#define VTD_CONTEXT_ENTRY_IGN_MASK 0xfull /* Ignored */
-#define VTD_CONTEXT_ENTRY_DID_QW 1
-#define VTD_CONTEXT_ENTRY_DID_SHIFT 8
-#define VTD_CONTEXT_ENTRY_DID_MASK 0xffffull /* Domain-id */
-
 /* VT-d: Interrupt Remapping Table Entry (IRTE) for Remapped Interrupts */
 #define VTD_IRTE_SIZE 16
 #define VTD_IRTE_P_QW 0
@@ -557,6 +531,32 @@
 #define VTD_IRTE_SVT_QW 1
 #define VTD_IRTE_SVT_SHIFT 18
 #define VTD_IRTE_SVT_MASK 0x3ull /* Source validation type */
+
+/* VT-d: Context Entry */
+#define VTD_CONTEXT_ENTRY_SIZE 16
+#define VTD_CONTEXT_ENTRY_P_QW 0
+#define VTD_CONTEXT_ENTRY_P_SHIFT 0
+#define VTD_CONTEXT_ENTRY_P_MASK 0x1ull
+#define VTD_CONTEXT_ENTRY_P (1ull << 0) /* Present */
+#define VTD_CONTEXT_ENTRY_FPD_QW 0
+#define VTD_CONTEXT_ENTRY_FPD_SHIFT 1
+#define VTD_CONTEXT_ENTRY_FPD_MASK 0x1ull
+#define VTD_CONTEXT_ENTRY_FPD (1ull << 1) /* Fault processing disable */
+#define VTD_CONTEXT_ENTRY_TT_QW 0
+#define VTD_CONTEXT_ENTRY_TT_SHIFT 2
+#define VTD_CONTEXT_ENTRY_TT_MASK 0x3ull /* Translation type */
+#define VTD_CONTEXT_ENTRY_SSPTPTR_QW 0
+#define VTD_CONTEXT_ENTRY_SSPTPTR_SHIFT 12
+#define VTD_CONTEXT_ENTRY_SSPTPTR_MASK 0xfffffffffffffull /* Second-stage page-table pointer */
+#define VTD_CONTEXT_ENTRY_AW_QW 1
+#define VTD_CONTEXT_ENTRY_AW_SHIFT 0
+#define VTD_CONTEXT_ENTRY_AW_MASK 0x7ull /* Address width */
+#define VTD_CONTEXT_ENTRY_IGN_QW 1
+#define VTD_CONTEXT_ENTRY_IGN_SHIFT 3
+#define VTD_CONTEXT_ENTRY_IGN_MASK 0xfull /* Ignored */
+#define VTD_CONTEXT_ENTRY_DID_QW 1
+#define VTD_CONTEXT_ENTRY_DID_SHIFT 8
+#define VTD_CONTEXT_ENTRY_DID_MASK 0xffffull /* Domain-id */
 
 /* VT-d: Root Entry */
 #define VTD_ROOT_ENTRY_SIZE 16
@@ -607,6 +607,39 @@
 #define VTD_QI_DEVICE_TLB 0x03
 #define VTD_QI_IEC 0x04
 #define VTD_QI_WAIT 0x05
+
+/* VT-d: IOTLB Invalidate Descriptor */
+#define VTD_IOTLB_INVALIDATE_SIZE 16
+#define VTD_IOTLB_INVALIDATE_TYPE_QW 0
+#define VTD_IOTLB_INVALIDATE_TYPE_SHIFT 0
+#define VTD_IOTLB_INVALIDATE_TYPE_MASK 0xfull /* Type, bits 3:0 */
+#define VTD_IOTLB_INVALIDATE_TYPE_HI_QW 0
+#define VTD_IOTLB_INVALIDATE_TYPE_HI_SHIFT 9
+#define VTD_IOTLB_INVALIDATE_TYPE_HI_MASK 0x7ull /* Type, bits 6:4 */
+#define VTD_IOTLB_INVALIDATE_G_QW 0
+#define VTD_IOTLB_INVALIDATE_G_SHIFT 4
+#define VTD_IOTLB_INVALIDATE_G_MASK 0x3ull /* Granularity */
+#define VTD_IOTLB_INVALIDATE_DW_QW 0
+#define VTD_IOTLB_INVALIDATE_DW_SHIFT 6
+#define VTD_IOTLB_INVALIDATE_DW_MASK 0x1ull
+#define VTD_IOTLB_INVALIDATE_DW (1ull << 6) /* Drain writes */
+#define VTD_IOTLB_INVALIDATE_DR_QW 0
+#define VTD_IOTLB_INVALIDATE_DR_SHIFT 7
+#define VTD_IOTLB_INVALIDATE_DR_MASK 0x1ull
+#define VTD_IOTLB_INVALIDATE_DR (1ull << 7) /* Drain reads */
+#define VTD_IOTLB_INVALIDATE_DID_QW 0
+#define VTD_IOTLB_INVALIDATE_DID_SHIFT 16
+#define VTD_IOTLB_INVALIDATE_DID_MASK 0xffffull /* Domain-id */
+#define VTD_IOTLB_INVALIDATE_AM_QW 1
+#define VTD_IOTLB_INVALIDATE_AM_SHIFT 0
+#define VTD_IOTLB_INVALIDATE_AM_MASK 0x3full /* Address mask */
+#define VTD_IOTLB_INVALIDATE_IH_QW 1
+#define VTD_IOTLB_INVALIDATE_IH_SHIFT 6
+#define VTD_IOTLB_INVALIDATE_IH_MASK 0x1ull
+#define VTD_IOTLB_INVALIDATE_IH (1ull << 6) /* Invalidation hint: only leaf entries changed */
+#define VTD_IOTLB_INVALIDATE_ADDR_QW 1
+#define VTD_IOTLB_INVALIDATE_ADDR_SHIFT 12
+#define VTD_IOTLB_INVALIDATE_ADDR_MASK 0xfffffffffffffull /* Address */
 
 /* VT-d: Context-cache Invalidate Descriptor */
 #define VTD_CONTEXT_CACHE_INVALIDATE_SIZE 16
@@ -676,39 +709,6 @@
 #define VTD_INTERRUPT_ENTRY_CACHE_INVALIDATE_IIDX_SHIFT 32
 #define VTD_INTERRUPT_ENTRY_CACHE_INVALIDATE_IIDX_MASK 0xffffull /* Interrupt index */
 
-/* VT-d: IOTLB Invalidate Descriptor */
-#define VTD_IOTLB_INVALIDATE_SIZE 16
-#define VTD_IOTLB_INVALIDATE_TYPE_QW 0
-#define VTD_IOTLB_INVALIDATE_TYPE_SHIFT 0
-#define VTD_IOTLB_INVALIDATE_TYPE_MASK 0xfull /* Type, bits 3:0 */
-#define VTD_IOTLB_INVALIDATE_TYPE_HI_QW 0
-#define VTD_IOTLB_INVALIDATE_TYPE_HI_SHIFT 9
-#define VTD_IOTLB_INVALIDATE_TYPE_HI_MASK 0x7ull /* Type, bits 6:4 */
-#define VTD_IOTLB_INVALIDATE_G_QW 0
-#define VTD_IOTLB_INVALIDATE_G_SHIFT 4
-#define VTD_IOTLB_INVALIDATE_G_MASK 0x3ull /* Granularity */
-#define VTD_IOTLB_INVALIDATE_DW_QW 0
-#define VTD_IOTLB_INVALIDATE_DW_SHIFT 6
-#define VTD_IOTLB_INVALIDATE_DW_MASK 0x1ull
-#define VTD_IOTLB_INVALIDATE_DW (1ull << 6) /* Drain writes */
-#define VTD_IOTLB_INVALIDATE_DR_QW 0
-#define VTD_IOTLB_INVALIDATE_DR_SHIFT 7
-#define VTD_IOTLB_INVALIDATE_DR_MASK 0x1ull
-#define VTD_IOTLB_INVALIDATE_DR (1ull << 7) /* Drain reads */
-#define VTD_IOTLB_INVALIDATE_DID_QW 0
-#define VTD_IOTLB_INVALIDATE_DID_SHIFT 16
-#define VTD_IOTLB_INVALIDATE_DID_MASK 0xffffull /* Domain-id */
-#define VTD_IOTLB_INVALIDATE_AM_QW 1
-#define VTD_IOTLB_INVALIDATE_AM_SHIFT 0
-#define VTD_IOTLB_INVALIDATE_AM_MASK 0x3full /* Address mask */
-#define VTD_IOTLB_INVALIDATE_IH_QW 1
-#define VTD_IOTLB_INVALIDATE_IH_SHIFT 6
-#define VTD_IOTLB_INVALIDATE_IH_MASK 0x1ull
-#define VTD_IOTLB_INVALIDATE_IH (1ull << 6) /* Invalidation hint: only leaf entries changed */
-#define VTD_IOTLB_INVALIDATE_ADDR_QW 1
-#define VTD_IOTLB_INVALIDATE_ADDR_SHIFT 12
-#define VTD_IOTLB_INVALIDATE_ADDR_MASK 0xfffffffffffffull /* Address */
-
 /* VT-d: Invalidation Wait Descriptor */
 #define VTD_INVALIDATION_WAIT_SIZE 16
 #define VTD_INVALIDATION_WAIT_TYPE_QW 0
@@ -732,9 +732,12 @@
 #define VTD_INVALIDATION_WAIT_STDATA_QW 0
 #define VTD_INVALIDATION_WAIT_STDATA_SHIFT 32
 #define VTD_INVALIDATION_WAIT_STDATA_MASK 0xffffffffull /* Status data */
-#define VTD_INVALIDATION_WAIT_STADDR_QW 1
-#define VTD_INVALIDATION_WAIT_STADDR_SHIFT 2
-#define VTD_INVALIDATION_WAIT_STADDR_MASK 0x3fffffffull /* Status address */
+#define VTD_INVALIDATION_WAIT_STADDR_LO_QW 1
+#define VTD_INVALIDATION_WAIT_STADDR_LO_SHIFT 2
+#define VTD_INVALIDATION_WAIT_STADDR_LO_MASK 0x3fffffffull /* Status address, bits 31:2 */
+#define VTD_INVALIDATION_WAIT_STADDR_HI_QW 1
+#define VTD_INVALIDATION_WAIT_STADDR_HI_SHIFT 32
+#define VTD_INVALIDATION_WAIT_STADDR_HI_MASK 0xffffffffull /* Status address, bits 63:32 */
 
 
 /* ---- Invalidation queue errors: IQERCD.IQEI ---- */
