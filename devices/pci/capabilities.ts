@@ -130,7 +130,10 @@ export function buildCapability(spec: CapabilitySpec): BuiltCapability {
 }
 
 function pm({ noSoftReset }: PmSpec): BuiltCapability {
-  return { bytes: 8, registers: [PM_CAP, withResets(PM_CSR, { NO_SOFT_RESET: noSoftReset === true ? 1 : 0 })] };
+  return {
+    bytes: 8,
+    registers: [PM_CAP, withResets(PM_CSR, { NO_SOFT_RESET: noSoftReset === true ? 1 : 0 })],
+  };
 }
 
 /** Offset of Message Data from the start of the capability. */

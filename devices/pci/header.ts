@@ -172,6 +172,7 @@ export function withResets<F extends Fields>(
   resets: Partial<Record<keyof F, number>>,
 ): Register<F> {
   const fields: Record<string, FieldDecl> = { ...register.fields };
-  for (const [name, reset] of Object.entries(resets)) fields[name] = { ...fields[name]!, reset: reset as number };
+  for (const [name, reset] of Object.entries(resets))
+    fields[name] = { ...fields[name]!, reset: reset as number };
   return new Register(register.offset, register.name, register.cite, register.bytes as 4 | 8, fields as F);
 }
