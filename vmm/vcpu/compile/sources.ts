@@ -9,10 +9,12 @@ import { dirname, join, resolve } from 'node:path';
 import { TsvmmError } from '../../core/errors.ts';
 import type { SourceFile, Unit } from './types.ts';
 
-/** C17 6.10.2 Source file inclusion; #embed is C23 6.10.3.1, which clang accepts in every mode. */
+/**
+ * C17 6.10.2 Source file inclusion; #embed is C23 6.10.3.1, which clang accepts in every mode. Comments are not removed (a
+ * string may look like the start of one): a directive inside one only takes a file along that is not needed.
+ */
 const INCLUDE =
-  /^[ \t]*(?:#|%:|\?\?=)[ \t]*(?:include|include_next|import|embed)\b[ \t]*(?:"([^"\n]+)"|<([^>\n]+)>|([A-Za-z_]\w*))/gm;
-const COMMENT = /\/\*[\s\S]*?\*\//g;
+  /^(?:.*\*\/)?[ \t]*(?:#|%:|\?\?=)(?:[ \t]|\/\*.*?\*\/)*(?:include|include_next|import|embed)\b(?:[ \t]|\/\*.*?\*\/)*(?:"([^"\n]+)"|<([^>\n]+)>|([A-Za-z_]\w*))/gm;
 const SPLICE = /\\\r?\n/g;
 
 export class SourceReader {
@@ -61,8 +63,7 @@ export class SourceReader {
   #candidates(path: string, bytes: Uint8Array): string[] {
     const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
       .toString('latin1')
-      .replace(SPLICE, '')
-      .replace(COMMENT, ' ');
+      .replace(SPLICE, '');
     const here = dirname(path);
     const found: string[] = [];
     for (const [, quoted, angled, macro] of text.matchAll(INCLUDE)) {
