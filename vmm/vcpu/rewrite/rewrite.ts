@@ -18,6 +18,7 @@ import {
   type SegmentInfo,
 } from './result.ts';
 import {
+  type ConstantEnvironment,
   constantExpression,
   indexSections,
   type Limits,
@@ -40,8 +41,10 @@ import { Writer } from './writer.ts';
  * @throws RewriteError for a module that is malformed or that tsvmm does not run.
  */
 export function rewrite(wasm: Uint8Array, options: RewriteOptions): RewriteResult {
-  const result = new ModuleRewriter(wasm, options).run();
-  checkByEngine(wasm);
+  const rewriter = new ModuleRewriter(wasm, options);
+  const result = rewriter.run();
+  // Where extended constants were folded the original may be beyond this engine and the output not.
+  if (!rewriter.folded || !WebAssembly.validate(result.wasm)) checkByEngine(wasm);
   return result;
 }
 
@@ -64,7 +67,8 @@ interface ExportEntry extends ExportInfo {
   readonly index: number;
 }
 
-class ModuleRewriter {
+class ModuleRewriter implements ConstantEnvironment {
+  folded = false;
   private readonly bytes: Uint8Array;
   private readonly options: RewriteOptions;
   private readonly sections: SectionIndex;
@@ -171,19 +175,18 @@ class ModuleRewriter {
     return memory;
   }
 
-  private newIndex(original: number, at: number): number {
+  globalValue(index: number): number | undefined {
+    return this.globalValues[index];
+  }
+
+  functionIndex(original: number, at: number): number {
     const index = this.functionMap[original];
     if (index === undefined) throw new RewriteError('unknown function', at);
     return index;
   }
 
   private expression(reader: Reader, out: Writer): number | undefined {
-    return constantExpression(
-      reader,
-      out,
-      (original, at) => this.newIndex(original, at),
-      (index) => this.globalValues[index],
-    );
+    return constantExpression(reader, out, this);
   }
 
   run(): RewriteResult {
@@ -354,7 +357,7 @@ class ModuleRewriter {
           entries.push({ name, kind, index: original });
           continue;
         }
-        const index = this.newIndex(original, at);
+        const index = this.functionIndex(original, at);
         const type = this.types[this.functionTypes[original] as number] as FuncType;
         entries.push({ name, kind, index, type: signatureText(type.params, type.results) });
       }
@@ -401,7 +404,7 @@ class ModuleRewriter {
         : (nameOf('table', functionTable) ?? add(EXPORTS.table, 'table', functionTable));
     let start: string | undefined;
     this.each(SEC.start, (reader) => {
-      start = add(EXPORTS.start, 'func', this.newIndex(reader.u32(), reader.pos));
+      start = add(EXPORTS.start, 'func', this.functionIndex(reader.u32(), reader.pos));
     });
     const result = { constants, mutableGlobals, stackPointer, table, start };
     return { section: emitExports(all), entries, result };
@@ -437,7 +440,7 @@ class ModuleRewriter {
     out.u32(n);
     for (let i = 0; i < n; i++) {
       if (expressions) this.expression(reader, out);
-      else out.u32(this.newIndex(reader.u32(), reader.pos));
+      else out.u32(this.functionIndex(reader.u32(), reader.pos));
     }
   }
 
@@ -445,29 +448,28 @@ class ModuleRewriter {
   private dataSection(): Writer | undefined {
     let section: Writer | undefined;
     this.each(SEC.data, (reader) => {
-      const start = reader.pos;
       const n = reader.count();
-      for (let i = 0; i < n; i++) this.dataSegment(reader, i);
-      section = new Writer(reader.pos - start);
-      section.range(reader.bytes, start, reader.pos);
+      section = count(n);
+      for (let i = 0; i < n; i++) this.dataSegment(reader, section, i);
       if (!this.sections.ranges.has(SEC.dataCount)) this.dataCount = n;
     });
     return section;
   }
 
-  private dataSegment(reader: Reader, index: number): void {
+  private dataSegment(reader: Reader, out: Writer, index: number): void {
     const at = reader.pos;
     const flags = reader.u32();
     if (flags > 2) reader.fail('unknown data segment', at);
     if (flags === 2 && reader.u32() !== 0) reader.fail('more than one memory is not supported', at);
-    let offset: number | undefined;
-    if (flags !== 1) {
-      offset = this.expression(reader, new Writer(16));
-      if (offset === undefined) reader.fail(`data segment ${index} has no constant address`, at);
-    }
+    const active = flags !== 1;
+    out.u8(active ? 0 : 1);
+    const address = active ? this.expression(reader, out) : 0;
+    if (address === undefined) reader.fail(`data segment ${index} has no constant address`, at);
+    const sizeAt = reader.pos;
     const size = reader.u32();
     reader.skip(size);
-    if (offset !== undefined) this.placeSegment(index, offset >>> 0, size, at);
+    out.range(reader.bytes, sizeAt, reader.pos);
+    if (active) this.placeSegment(index, address >>> 0, size, at);
   }
 
   private placeSegment(index: number, address: number, size: number, at: number): void {

@@ -1,5 +1,5 @@
 import { RewriteError } from './error.ts';
-import { op1 } from './helpers.ts';
+import { constant, op1 } from './helpers.ts';
 import { OP } from './opcodes.ts';
 import { Reader } from './reader.ts';
 import type { FuncType } from './types.ts';
@@ -136,33 +136,49 @@ export function tableType(reader: Reader): number {
   return type;
 }
 
+export interface ConstantEnvironment {
+  functionIndex(original: number, at: number): number;
+  /** Of an immutable i32 global of the module's own. */
+  globalValue(index: number): number | undefined;
+  /** Set when an extended constant expression was replaced by its value. */
+  folded: boolean;
+}
+
 /**
- * Copies a constant expression with its function references renumbered.
+ * Copies a constant expression with its function references renumbered. Extended constant expressions (arithmetic, globals
+ * of the module's own), which the oldest engine does not know, become their value where they are i32.
  * @returns its value when it is an i32 made of constants.
  */
 export function constantExpression(
   reader: Reader,
   out: Writer,
-  functionIndex: (original: number, at: number) => number,
-  globalValue: (index: number) => number | undefined,
+  env: ConstantEnvironment,
 ): number | undefined {
   const stack: (number | undefined)[] = [];
+  const start = out.length;
+  let extended = false;
   for (;;) {
     const at = reader.pos;
     const opcode = reader.u8();
     switch (opcode) {
       case OP.end:
+        if (extended && stack.length === 1 && stack[0] !== undefined) {
+          out.length = start;
+          constant(out, stack[0]);
+          env.folded = true;
+        }
         out.u8(OP.end);
         return stack.pop();
       case OP.ref_func:
-        op1(out, OP.ref_func, functionIndex(reader.u32(), at));
+        op1(out, OP.ref_func, env.functionIndex(reader.u32(), at));
         stack.push(undefined);
         continue;
       case OP.i32_const:
         stack.push(reader.s32());
         break;
       case OP.global_get:
-        stack.push(globalValue(reader.u32()));
+        stack.push(env.globalValue(reader.u32()));
+        extended = true;
         break;
       case OP.i64_const:
         reader.skipLeb(10);
@@ -183,6 +199,7 @@ export function constantExpression(
         stack.push(undefined);
         break;
       default:
+        extended = true;
         stack.push(arithmetic(reader, opcode, at, stack.pop(), stack.pop()));
     }
     out.range(reader.bytes, at, reader.pos);
