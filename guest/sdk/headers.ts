@@ -1,3 +1,5 @@
+import * as capabilities from '../../devices/pci/capabilities.ts';
+import { BAR0, HEADER_BRIDGE, SUBSYSTEM } from '../../devices/pci/header.ts';
 import { SS_ENTRY } from '../../viommu/spec/paging/second-stage.ts';
 import { CAP, ECAP } from '../../viommu/spec/vtd/capabilities.ts';
 import * as descriptors from '../../viommu/spec/vtd/descriptors.ts';
@@ -19,6 +21,7 @@ export interface GeneratedHeader {
 export function generatedHeaders(): readonly GeneratedHeader[] {
   return [
     { path: 'tsvmm/abi.h', text: abiHeader() },
+    { path: 'tsvmm/pci.h', text: pciHeader() },
     { path: 'tsvmm/vtd.h', text: vtdHeader() },
   ];
 }
@@ -67,6 +70,23 @@ function vtdHeader(): string {
       ],
       ['Invalidation queue errors: IQERCD.IQEI', constants('VTD', numbersOf(descriptors, 'IQEI_'))],
       ['Fault reasons', constants('VTD_FAULT', numbersOf(faults, '')) + faultList()],
+    ],
+  });
+}
+
+function pciHeader(): string {
+  const ids = Object.entries(capabilities.CAP_ID).map(
+    ([name, id]) => [`ID_${name.toUpperCase()}`, id] as const,
+  );
+  return header({
+    guard: 'TSVMM_PCI_H',
+    about: 'PCI configuration space: headers of endpoints and bridges, and capabilities.',
+    from: 'devices/pci',
+    sections: [
+      // The bridge's registers hold all of the endpoint's but one.
+      ['Headers', macros('PCI', [...HEADER_BRIDGE, SUBSYSTEM]) + constants('PCI', [['BAR0', BAR0]])],
+      ['Capability ids', constants('PCI_CAP', ids)],
+      ['Capabilities: offsets from their start', macros('PCI', layoutsOf(capabilities))],
     ],
   });
 }

@@ -108,8 +108,6 @@ struct unit_search {
 	const struct acpi_dmar_drhd *found;
 };
 
-#define SECONDARY_BUS 0x19
-#define SUBORDINATE_BUS 0x1a
 #define SCOPE_ENDPOINT 1
 #define SCOPE_BRIDGE 2
 
@@ -123,13 +121,15 @@ static bool scope_covers(const struct acpi_dmar_scope *scope, u16 bdf)
 		return false;
 	// Each further step is a function on the bus behind the one before.
 	for (u32 i = 1; i < steps; i++)
-		at = PCI_BDF(pci_read8(at, SECONDARY_BUS), scope->path[i].device, scope->path[i].function);
+		at = PCI_BDF(FIELD_GET(PCI_BUSES_SECONDARY, pci_read32(at, PCI_BUSES)), scope->path[i].device,
+			     scope->path[i].function);
 	if (at == bdf)
 		return true;
+	u32 buses = pci_read32(at, PCI_BUSES);
 	u8 bus = bdf >> 8;
 
-	return scope->type == SCOPE_BRIDGE && bus >= pci_read8(at, SECONDARY_BUS) &&
-	       bus <= pci_read8(at, SUBORDINATE_BUS);
+	return scope->type == SCOPE_BRIDGE && bus >= FIELD_GET(PCI_BUSES_SECONDARY, buses) &&
+	       bus <= FIELD_GET(PCI_BUSES_SUBORDINATE, buses);
 }
 
 static bool check_unit(const struct acpi_dmar_structure *s, void *context)

@@ -5,33 +5,12 @@
 #define CONFIG_ADDRESS 0xcf8
 #define CONFIG_DATA 0xcfc
 
-#define VENDOR_ID 0x00
-#define DEVICE_ID 0x02
-#define COMMAND 0x04
-#define COMMAND_IO BIT(0)
-#define COMMAND_MEMORY BIT(1)
-#define COMMAND_MASTER BIT(2)
-#define STATUS 0x06
-#define STATUS_CAP_LIST BIT(4)
-#define CLASS_REVISION 0x08
-#define HEADER_TYPE 0x0e
-#define HEADER_MULTIFUNCTION 0x80
-#define BASE_ADDRESS_0 0x10
-#define SECONDARY_BUS 0x19
-#define CAPABILITY_LIST 0x34
-#define EXT_CAPABILITY_START 0x100
-
+// Bits of a BAR (PCI Local Bus: Base Addresses); the rest are in the generated header.
 #define BAR_IO BIT(0)
 #define BAR_TYPE_64 (2u << 1)
 #define BAR_TYPE_MASK (3u << 1)
 #define BAR_PREFETCH BIT(3)
-
-#define CAP_MSI 0x05
-#define MSI_CONTROL 2
-#define MSI_CONTROL_ENABLE BIT(0)
-#define MSI_CONTROL_64BIT BIT(7)
-#define MSI_ADDRESS_LO 4
-#define MSI_ADDRESS_HI 8
+#define EXT_CAPABILITY_START 0x100
 
 /// Where a function's ECAM page is; 0 when ACPI names no ECAM for its bus.
 static phys_addr_t ecam(u16 bdf)
@@ -89,19 +68,21 @@ CONFIG_ACCESS(32, inl, outl)
 
 bool pci_probe(u16 bdf, struct pci_dev *found)
 {
-	u16 vendor = pci_read16(bdf, VENDOR_ID);
+	u32 id = pci_read32(bdf, PCI_ID);
 
-	if (vendor == 0xffff)
+	if (FIELD_GET(PCI_ID_VENDOR, id) == 0xffff)
 		return false;
-	u32 class_revision = pci_read32(bdf, CLASS_REVISION);
+	u32 class = pci_read32(bdf, PCI_CLASS);
+	u32 header = pci_read32(bdf, PCI_HEADER);
 
 	*found = (struct pci_dev){
 		.bdf = bdf,
-		.vendor = vendor,
-		.device = pci_read16(bdf, DEVICE_ID),
-		.class = class_revision >> 8,
-		.revision = (u8)class_revision,
-		.header_type = pci_read8(bdf, HEADER_TYPE),
+		.vendor = (u16)FIELD_GET(PCI_ID_VENDOR, id),
+		.device = (u16)FIELD_GET(PCI_ID_DEVICE, id),
+		.class = (u32)FIELD_GET(PCI_CLASS_CODE, class),
+		.revision = (u8)FIELD_GET(PCI_CLASS_REVISION, class),
+		.bridge = FIELD_GET(PCI_HEADER_LAYOUT, header) == 1,
+		.multifunction = header & PCI_HEADER_MULTI,
 	};
 	return true;
 }
@@ -114,10 +95,10 @@ static bool visit_function(const struct pci_dev *dev, visit_t visit, void *conte
 {
 	if (!visit(dev, context))
 		return false;
-	if ((dev->header_type & ~HEADER_MULTIFUNCTION) != 1)
+	if (!dev->bridge)
 		return true;
-	// A bridge. Bus numbers grow downstream; one that does not is not set up.
-	u8 secondary = pci_read8(dev->bdf, SECONDARY_BUS);
+	// Bus numbers grow downstream; a bridge whose number does not is not set up.
+	u8 secondary = (u8)FIELD_GET(PCI_BUSES_SECONDARY, pci_read32(dev->bdf, PCI_BUSES));
 
 	return secondary > dev->bdf >> 8 ? scan_bus(secondary, visit, context) : true;
 }
@@ -135,7 +116,7 @@ static bool scan_bus(u8 bus, visit_t visit, void *context)
 			}
 			if (!visit_function(&dev, visit, context))
 				return false;
-			if (function == 0 && !(dev.header_type & HEADER_MULTIFUNCTION))
+			if (function == 0 && !dev.multifunction)
 				break;
 		}
 	}
@@ -184,7 +165,7 @@ static u32 size_bits(u16 bdf, u16 offset, u32 old)
 
 static u32 bar_count(const struct pci_dev *dev)
 {
-	return (dev->header_type & ~HEADER_MULTIFUNCTION) == 1 ? 2 : PCI_BAR_COUNT;
+	return dev->bridge ? 2 : PCI_BAR_COUNT;
 }
 
 struct pci_bar pci_bar(const struct pci_dev *dev, u32 index)
@@ -193,12 +174,12 @@ struct pci_bar pci_bar(const struct pci_dev *dev, u32 index)
 
 	if (index >= bar_count(dev))
 		return bar;
-	u16 offset = (u16)(BASE_ADDRESS_0 + index * 4);
-	u16 command = pci_read16(dev->bdf, COMMAND);
+	u16 offset = (u16)(PCI_BAR0 + index * 4);
+	u16 command = pci_read16(dev->bdf, PCI_COMMAND);
 	u32 low = pci_read32(dev->bdf, offset);
 
 	// The BAR must not decode while it holds all ones.
-	pci_write16(dev->bdf, COMMAND, command & ~(COMMAND_IO | COMMAND_MEMORY));
+	pci_write16(dev->bdf, PCI_COMMAND, command & ~(u16)(PCI_COMMAND_IO | PCI_COMMAND_MEM));
 	u64 bits = size_bits(dev->bdf, offset, low);
 
 	bar.io = bits & BAR_IO;
@@ -218,7 +199,7 @@ struct pci_bar pci_bar(const struct pci_dev *dev, u32 index)
 		bits |= 0xffffffffull << 32;
 	}
 	bar.size = absent ? 0 : ~bits + 1;
-	pci_write16(dev->bdf, COMMAND, command);
+	pci_write16(dev->bdf, PCI_COMMAND, command);
 	return bar;
 }
 
@@ -231,38 +212,39 @@ volatile void *pci_iomap(const struct pci_dev *dev, u32 index)
 	return ioremap(bar.address);
 }
 
+// The word only: writing the dword would clear error bits of Status in its upper half.
 static void change_command(const struct pci_dev *dev, u16 clear, u16 set)
 {
-	u16 command = pci_read16(dev->bdf, COMMAND);
+	u16 command = pci_read16(dev->bdf, PCI_COMMAND);
 
-	pci_write16(dev->bdf, COMMAND, (command & ~clear) | set);
+	pci_write16(dev->bdf, PCI_COMMAND, (command & ~clear) | set);
 }
 
 void pci_enable_device(const struct pci_dev *dev)
 {
-	change_command(dev, 0, COMMAND_IO | COMMAND_MEMORY);
+	change_command(dev, 0, PCI_COMMAND_IO | PCI_COMMAND_MEM);
 }
 
 void pci_disable_device(const struct pci_dev *dev)
 {
-	change_command(dev, COMMAND_IO | COMMAND_MEMORY | COMMAND_MASTER, 0);
+	change_command(dev, PCI_COMMAND_IO | PCI_COMMAND_MEM | PCI_COMMAND_BME, 0);
 }
 
 void pci_set_master(const struct pci_dev *dev)
 {
-	change_command(dev, 0, COMMAND_MASTER);
+	change_command(dev, 0, PCI_COMMAND_BME);
 }
 
 void pci_clear_master(const struct pci_dev *dev)
 {
-	change_command(dev, COMMAND_MASTER, 0);
+	change_command(dev, PCI_COMMAND_BME, 0);
 }
 
 u16 pci_find_capability(const struct pci_dev *dev, u8 id)
 {
-	if (!(pci_read16(dev->bdf, STATUS) & STATUS_CAP_LIST))
+	if (!(pci_read32(dev->bdf, PCI_COMMAND) & PCI_COMMAND_CAPS))
 		return 0;
-	u16 at = pci_read8(dev->bdf, CAPABILITY_LIST) & 0xfc;
+	u16 at = pci_read8(dev->bdf, PCI_CAP_POINTER) & 0xfc;
 
 	// 48 dwords can hold 48 capabilities; a longer chain is a loop.
 	for (u32 left = 48; at >= 0x40 && left; left--) {
@@ -293,22 +275,23 @@ u16 pci_find_ext_capability(const struct pci_dev *dev, u16 id)
 
 int msi_enable_message(const struct pci_dev *dev, u64 address, u16 data)
 {
-	u16 cap = pci_find_capability(dev, CAP_MSI);
+	u16 cap = pci_find_capability(dev, PCI_CAP_ID_MSI);
 
 	if (!cap)
 		return -E_NODEV;
-	u16 control = pci_read16(dev->bdf, cap + MSI_CONTROL);
-	bool wide = control & MSI_CONTROL_64BIT;
+	u32 control = pci_read32(dev->bdf, cap);
+	bool wide = control & PCI_MSI_IS64;
 
 	if (!wide && upper_32_bits(address))
 		return -E_INVAL;
-	pci_write16(dev->bdf, cap + MSI_CONTROL, control & ~MSI_CONTROL_ENABLE);
-	pci_write32(dev->bdf, cap + MSI_ADDRESS_LO, lower_32_bits(address));
+	// One message of those the device could send.
+	control &= ~(PCI_MSI_ENABLE | (u32)FIELD_PREP(PCI_MSI_MME, PCI_MSI_MME_MASK));
+	pci_write32(dev->bdf, cap, control);
+	pci_write32(dev->bdf, cap + PCI_MSI_ADDRESS, lower_32_bits(address));
 	if (wide)
-		pci_write32(dev->bdf, cap + MSI_ADDRESS_HI, upper_32_bits(address));
+		pci_write32(dev->bdf, cap + 8, upper_32_bits(address));
 	pci_write16(dev->bdf, cap + (wide ? 12 : 8), data);
-	// One vector: Multiple Message Enable, bits 6:4, is 0.
-	pci_write16(dev->bdf, cap + MSI_CONTROL, (control & ~0x70) | MSI_CONTROL_ENABLE);
+	pci_write32(dev->bdf, cap, control | PCI_MSI_ENABLE);
 	return 0;
 }
 
@@ -319,9 +302,8 @@ int msi_enable(const struct pci_dev *dev, u32 vector)
 
 void msi_disable(const struct pci_dev *dev)
 {
-	u16 cap = pci_find_capability(dev, CAP_MSI);
+	u16 cap = pci_find_capability(dev, PCI_CAP_ID_MSI);
 
 	if (cap)
-		pci_write16(dev->bdf, cap + MSI_CONTROL,
-			    pci_read16(dev->bdf, cap + MSI_CONTROL) & ~MSI_CONTROL_ENABLE);
+		pci_write32(dev->bdf, cap, pci_read32(dev->bdf, cap) & ~PCI_MSI_ENABLE);
 }

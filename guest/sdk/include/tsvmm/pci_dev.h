@@ -4,6 +4,7 @@
 #define TSVMM_PCI_DEV_H
 
 #include <tsvmm/io.h>
+#include <tsvmm/pci.h>
 #include <tsvmm/types.h>
 
 #define PCI_DEVFN(device, function) (((device) << 3) | (function))
@@ -18,7 +19,8 @@ struct pci_dev {
 	u16 device;
 	u32 class; /* class, subclass, interface: 0x010802 */
 	u8 revision;
-	u8 header_type;
+	bool bridge;
+	bool multifunction;
 };
 
 #define PCI_BAR_COUNT 6

@@ -300,7 +300,7 @@
 #define VTD_FEDATA_IMD_SHIFT 0
 #define VTD_FEDATA_IMD_MASK 0xffffu /* Message data */
 #define VTD_FEDATA_EIMD_SHIFT 16
-#define VTD_FEDATA_EIMD_MASK 0xffffu /* Extended message data */
+#define VTD_FEDATA_EIMD_MASK 0xffffu /* Was extended message data; now reserved */
 
 /* VT-d: Fault Event Address Register */
 #define VTD_FEADDR 0x40
@@ -388,7 +388,7 @@
 #define VTD_IEDATA_IMD_SHIFT 0
 #define VTD_IEDATA_IMD_MASK 0xffffu /* Message data */
 #define VTD_IEDATA_EIMD_SHIFT 16
-#define VTD_IEDATA_EIMD_MASK 0xffffu /* Extended message data */
+#define VTD_IEDATA_EIMD_MASK 0xffffu /* Was extended message data; now reserved */
 
 /* VT-d: Invalidation Event Address Register */
 #define VTD_IEADDR 0xa8
