@@ -23,6 +23,9 @@ export const AT_TRANSLATED = 2;
 
 export const NO_PASID = -1;
 
+/** outAccess of a translation request to the interrupt window: send such requests untranslated (ATS: U field). */
+export const UNTRANSLATED_ONLY = 8;
+
 /**
  * What stands between a bus master and memory. Requests and results travel in fields of the port, so that the path
  * allocates nothing.
@@ -54,6 +57,14 @@ export class DmaPort {
   outLo = 0;
   outHi = 0;
   outSpan = 0;
+  /** Answer to a translation request: what is granted, a set of READ and WRITE, or UNTRANSLATED_ONLY. */
+  outAccess = 0;
+  /** Answer to a translation request: bytes of the naturally aligned page that holds the address. */
+  outSize = 0;
+  /** The requester is an I/O APIC: its messages stand for an input pin. */
+  interruptController = false;
+  /** Requester id of the function whose pin the next message of an I/O APIC stands for, or -1. */
+  pinOwner = -1;
   /** The translator's own cache for this requester: rebuildable, never state. */
   context: object | null = null;
   #translator: DmaTranslator;

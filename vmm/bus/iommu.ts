@@ -16,8 +16,22 @@ export interface IommuServices {
   readonly interrupts: InterruptTarget;
   /** Told of every recorded DMA fault, with its explanation; for reports, never for behaviour. */
   readonly onFault: (fault: ExplainedFault) => void;
+  /** Where device-TLB invalidations go; without it no function answers them. */
+  readonly deviceTlbs?: DeviceTlbs;
   /** Where the CPU is now and who wrote an address last; undefined when no guest runs or nobody recorded it. */
   readonly provenance: Provenance;
+}
+
+export const DEVICE_TLB_DONE = 0;
+/** No completion came. */
+export const DEVICE_TLB_TIMEOUT = 1;
+/** A completion came that fits no request. */
+export const DEVICE_TLB_UNEXPECTED = 2;
+
+/** The address translation caches of functions, reached by requester id. */
+export interface DeviceTlbs {
+  /** Invalidates 2^order pages at the aligned (lo, hi); order 52 is everything. One of the DEVICE_TLB codes. */
+  invalidate(requester: number, lo: number, hi: number, order: number): number;
 }
 
 /** Who stored what: kept by the vCPU for watched pages. */

@@ -1,0 +1,100 @@
+import { EntryCache } from '../walk/entry-cache.ts';
+import { Iotlb } from '../walk/iotlb.ts';
+import { PagingCache } from '../walk/paging-cache.ts';
+import { GenerationTags } from '../walk/tags.ts';
+import type { VtdState } from './state.ts';
+
+/** Ranges up to 2 MiB are dropped page by page; wider ones take their whole domain with them, which is allowed. */
+const PROBED_ORDER = 9;
+/** Function numbers that a function mask leaves free, as a mask of requester-id bits (VT-d: Context Command Register). */
+const FUNCTION_MASK = [0, 4, 6, 7] as const;
+/** Owner of the only tag of the interrupt-entry cache. */
+const ALL_ENTRIES = 0;
+
+/**
+ * The caches of one unit and the operations software has on them. All rows are state: what is stale stays stale until one
+ * of these operations drops it. `epoch` changes whenever what a requester was resolved to may have changed.
+ */
+export class RemappingCaches {
+  readonly contexts: EntryCache;
+  readonly interrupts: EntryCache;
+  readonly iotlb: Iotlb;
+  readonly paging: PagingCache;
+  readonly domains: GenerationTags;
+  epoch: number;
+  readonly #contextTags: GenerationTags;
+
+  constructor(s: VtdState, epoch: number) {
+    this.epoch = epoch;
+    const forget = () => this.forgetRequesters();
+    this.domains = new GenerationTags(s.domainTags, s.domainCounters, [s.iotlb, s.pagingCache], forget);
+    this.#contextTags = new GenerationTags(s.contextTags, s.contextCounters, [s.contextCache], forget);
+    const interruptTags = new GenerationTags(s.interruptTags, s.interruptCounters, [s.interruptCache]);
+    this.contexts = new EntryCache(s.contextCache, this.#contextTags);
+    this.interrupts = new EntryCache(s.interruptCache, interruptTags);
+    this.iotlb = new Iotlb(s.iotlb, s.iotlbSizes);
+    this.paging = new PagingCache(s.pagingCache);
+  }
+
+  forgetRequesters(): void {
+    this.epoch = (this.epoch + 1) | 0;
+  }
+
+  contextGlobal(): void {
+    this.contexts.dropAll();
+    this.forgetRequesters();
+  }
+
+  contextDomain(did: number): void {
+    this.contexts.dropId(did);
+    this.forgetRequesters();
+  }
+
+  contextDevice(sid: number, functionMask: number): void {
+    const free = FUNCTION_MASK[functionMask]!;
+    for (let fn = 0; fn < 8; fn++) {
+      if ((fn & ~free) === 0) this.contexts.drop((sid & ~free) | fn);
+    }
+    this.forgetRequesters();
+  }
+
+  iotlbGlobal(): void {
+    this.domains.renewAll();
+    this.iotlb.sizes[0] = 0;
+    this.forgetRequesters();
+  }
+
+  iotlbDomain(did: number): void {
+    this.domains.renew(did);
+    this.forgetRequesters();
+  }
+
+  /** ADDR is taken as aligned to 2^order pages: the mask says how many low bits do not count. */
+  iotlbPages(did: number, lo: number, hi: number, order: number, leafOnly: boolean): void {
+    if (order > PROBED_ORDER) {
+      this.iotlbDomain(did);
+      return;
+    }
+    const tag = this.domains.peek(did);
+    if (tag === 0) return;
+    const base = lo & (-4096 << order);
+    this.iotlb.dropPages(base, hi, tag, order);
+    if (!leafOnly) this.paging.dropPages(base, hi, tag, order);
+  }
+
+  interruptGlobal(): void {
+    this.interrupts.dropAll();
+  }
+
+  interruptIndex(first: number, order: number): void {
+    this.interrupts.dropRange(first & ~(2 ** Math.min(order, 16) - 1), Math.min(order, 16));
+  }
+
+  /** Everything of DMA remapping: SRTP with CAP.ESRTPS. */
+  dmaGlobal(): void {
+    this.contextGlobal();
+    this.iotlbGlobal();
+  }
+}
+
+export { ALL_ENTRIES };

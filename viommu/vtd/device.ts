@@ -1,0 +1,188 @@
+import { Device, type ResetKind } from '../../vmm/bus/device.ts';
+import { AT_UNTRANSLATED, type DmaPort, type DmaTranslator, NO_PASID } from '../../vmm/bus/dma.ts';
+import type { MmioBus, MmioHandler } from '../../vmm/bus/mmio.ts';
+import { Bug } from '../../vmm/core/errors.ts';
+import { hex, u64 } from '../../vmm/core/u64.ts';
+import type { StateDef } from '../../vmm/state/define.ts';
+import { FAULT_BY_CODE } from '../spec/vtd/faults.ts';
+import { FECTL, IECTL } from '../spec/vtd/registers.ts';
+import { RemappingCaches } from './caches.ts';
+import { GlobalCommands } from './commands.ts';
+import { EventInterrupt } from './events.ts';
+import { explainedFault, interruptSteps, outcomeText, translationSteps } from './explain.ts';
+import { FaultLog, type Recording } from './faults.ts';
+import { InterruptRemapper } from './interrupts.ts';
+import { InvalidationQueue, QUEUE_EVENT } from './queue.ts';
+import { CONTEXT_EVENT, IOTLB_EVENT, RegisterFile } from './register-file.ts';
+import { DmaRemapper } from './remap.ts';
+import { resetCapabilities, type VtdState } from './state.ts';
+import { TableWatch } from './table-watch.ts';
+import type { VtdWiring } from './wiring.ts';
+
+/** The parts of a unit: no state of their own, all rebuilt from `s` and `w`. */
+export interface VtdParts {
+  readonly caches: RemappingCaches;
+  readonly faults: FaultLog;
+  readonly dma: DmaRemapper;
+  readonly interrupts: InterruptRemapper;
+  readonly queue: InvalidationQueue;
+  readonly registers: RegisterFile;
+  readonly watch: TableWatch;
+}
+
+/** An Intel VT-d unit in legacy mode. */
+export class VtdIommu extends Device<VtdState, VtdWiring, VtdParts> implements DmaTranslator, MmioHandler {
+  override stateDef(): StateDef<VtdState> {
+    return this.w.stateDef;
+  }
+
+  protected override buildCache(): VtdParts {
+    const { s, w } = this;
+    const old = this.c as VtdParts | undefined;
+    // Requesters remember the epoch of the caches they were resolved with: never the same one twice.
+    const caches = new RemappingCaches(s, ((old?.caches.epoch ?? 0) + 1) | 0);
+    old?.watch.stop();
+    const watch = new TableWatch(s, w);
+    const faultEvent = new EventInterrupt(s, w, FECTL.offset);
+    const invalidationEvent = new EventInterrupt(s, w, IECTL.offset);
+    const faults = new FaultLog(s, faultEvent, w.config['fault-records']);
+    const queue = new InvalidationQueue(s, w, caches, faults, invalidationEvent, watch);
+    const commands = new GlobalCommands(s, w, caches, queue);
+    return {
+      caches,
+      faults,
+      queue,
+      watch,
+      dma: new DmaRemapper(
+        s,
+        w,
+        caches,
+        (port, code, lo, hi, access) => this.#dmaFault(port, code, lo, hi, access),
+        watch,
+      ),
+      interrupts: new InterruptRemapper(
+        s,
+        w,
+        caches,
+        (port, code, index, address) => this.#interruptFault(port, code, index, address),
+        (address) => watch.sawInterruptEntry(address),
+      ),
+      registers: new RegisterFile(s, w, {
+        caches,
+        faults,
+        faultEvent,
+        invalidationEvent,
+        queue,
+        commands,
+        announce: watch,
+      }),
+    };
+  }
+
+  translate(port: DmaPort, lo: number, hi: number, access: number): number {
+    return this.c.dma.translate(port, lo, hi, access);
+  }
+
+  message(port: DmaPort, lo: number, _hi: number, data: number, length: number): number {
+    return this.c.interrupts.message(port, lo, data, length);
+  }
+
+  read(offset: number, size: number, bus: MmioBus): number {
+    return this.c.registers.read(offset, size, bus);
+  }
+
+  write(offset: number, size: number, lo: number, hi: number, _bus: MmioBus): void {
+    this.c.registers.write(offset, size, lo, hi);
+  }
+
+  /** Scheduled work of `invalidation: async`. */
+  clockEvent(name: string): void {
+    if (name === QUEUE_EVENT) this.c.queue.due();
+    else if (name === CONTEXT_EVENT || name === IOTLB_EVENT) this.c.registers.complete(name);
+    else throw new Bug(`VT-d has no clock event ${name}`);
+  }
+
+  /** Everything but the sticky bits (a warm reset keeps them) goes back to power-on; a unit has no function-level reset. */
+  override reset(kind: ResetKind): void {
+    const { s, w } = this;
+    const regs = s.regs;
+    if (kind === 'warm') w.block.warmReset(regs);
+    else regs.set(w.block.fresh());
+    resetCapabilities(regs, w.config);
+    s.rootLo = 0;
+    s.rootHi = 0;
+    s.irtaLo = 0;
+    s.irtaHi = 0;
+    s.faultIndex = 0;
+    s.timedOut = 0;
+    s.queueDue = false;
+    for (const words of [s.domainTags, s.domainCounters, s.contextTags, s.contextCounters]) words.fill(0);
+    for (const words of [s.interruptTags, s.interruptCounters, s.interruptCache]) words.fill(0);
+    for (const words of [s.iotlb, s.iotlbSizes, s.pagingCache, s.contextCache]) words.fill(0);
+    s.watched.length = 0;
+    const { clock, id } = w.services;
+    for (const event of [QUEUE_EVENT, CONTEXT_EVENT, IOTLB_EVENT]) clock.cancel(id, event);
+    this.dropCache();
+  }
+
+  /** How a request would be translated now; changes nothing. */
+  explain(port: DmaPort, lo: number, hi: number, access: number) {
+    const { dma } = this.c;
+    const code = dma.procedure(port, lo >>> 0, hi >>> 0, access, false);
+    return {
+      steps: translationSteps(dma, this.s, this.w.services.provenance),
+      outcome: outcomeText(code, dma.outLo, dma.outHi),
+    };
+  }
+
+  #dmaFault(port: DmaPort, code: number, lo: number, hi: number, access: number): void {
+    const { dma } = this.c;
+    const recording = this.#record(port, code, lo, hi, access, dma.record.faultDisabled);
+    this.#trace(port, code, lo, hi, access, recording);
+    const { services } = this.w;
+    const steps = translationSteps(dma, this.s, services.provenance);
+    const address = hex(u64(lo, hi));
+    services.onFault(explainedFault(services.id, port, code, address, access, steps, recording));
+  }
+
+  /** Fault information of an interrupt request: the index in bits 63:48. */
+  #interruptFault(port: DmaPort, code: number, index: number, address: number): void {
+    const { interrupts } = this.c;
+    const window = FAULT_BY_CODE[code]!.code < 0x20;
+    const infoLo = window ? address : 0;
+    const infoHi = window ? 0 : (index & 0xffff) << 16;
+    const recording = this.#record(port, code, infoLo, infoHi >>> 0, 2, interrupts.faultDisabled);
+    this.#trace(port, code, address, 0, 2, recording);
+    const { services } = this.w;
+    const steps = interruptSteps(interrupts.record, services.provenance);
+    services.onFault(
+      explainedFault(services.id, port, code, hex(address >>> 0), 'interrupt', steps, recording),
+    );
+  }
+
+  #record(
+    port: DmaPort,
+    code: number,
+    lo: number,
+    hi: number,
+    access: number,
+    faultDisabled: boolean,
+  ): Recording {
+    if (faultDisabled && FAULT_BY_CODE[code]!.qualified) return 'fault processing disabled';
+    const atomic = (access & 3) === 3;
+    const t1 = atomic || (access & 2) === 0 ? 0x40000000 : 0;
+    const at = port.at === AT_UNTRANSLATED ? 0 : port.at << 28;
+    let extra = atomic ? 0x10000000 : 0;
+    let pasid = 0;
+    if (port.pasid !== NO_PASID) {
+      pasid = port.pasid << 8;
+      extra |= 0x80000000 | ((access & 4) !== 0 ? 0x40000000 : 0) | (port.privileged ? 0x20000000 : 0);
+    }
+    return this.c.faults.record(code, port.requester, lo, hi, t1 | at | pasid, extra);
+  }
+
+  #trace(port: DmaPort, code: number, lo: number, hi: number, access: number, recording: Recording): void {
+    const event = this.w.trace.vtd_dmar_fault;
+    if (event.on) event.emit(port.requester, code, lo, hi, access, recording);
+  }
+}

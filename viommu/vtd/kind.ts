@@ -1,0 +1,44 @@
+import type { Iommu, IommuKind, IommuServices } from '../../vmm/bus/iommu.ts';
+import { REGISTER_BYTES } from '../spec/vtd/registers.ts';
+import { VTD_DEFAULTS, type VtdConfig, vtdSchema } from './config.ts';
+import { VtdIommu } from './device.ts';
+import { vtdBlock, vtdState } from './state.ts';
+import { VTD_EVENTS } from './trace.ts';
+import { vtdViews } from './views.ts';
+
+function create(config: VtdConfig, services: IommuServices): Iommu {
+  const block = vtdBlock(config);
+  const device = new VtdIommu({
+    config,
+    services,
+    block,
+    stateDef: vtdState(config, block),
+    trace: services.tracer.bind(VTD_EVENTS),
+  });
+  services.clock.handle(services.id, (event) => device.clockEvent(event));
+  return {
+    device,
+    translator: device,
+    mmio: [{ name: services.id, base: config.base, size: REGISTER_BYTES, handler: device }],
+    firmware: {
+      table: 'DMAR',
+      base: config.base,
+      haw: config['aw-bits'],
+      interruptRemapping: config.intremap,
+      x2apicOptOut: false,
+      deviceTlb: config['device-iotlb'],
+    },
+    views: vtdViews(device),
+    explain: (port, lo, hi, access) => device.explain(port, lo, hi, access),
+  };
+}
+
+/** Intel VT-d, legacy mode with interrupt remapping, at QEMU's place on q35. */
+export const INTEL_IOMMU: IommuKind<VtdConfig> = {
+  name: 'intel',
+  summary: 'Intel VT-d: legacy-mode DMA remapping, queued invalidation, interrupt remapping',
+  machines: ['q35'],
+  defaults: VTD_DEFAULTS,
+  schema: vtdSchema,
+  create,
+};

@@ -1,0 +1,107 @@
+import { RegisterBlock } from '../../vmm/regs/block.ts';
+import type { Register } from '../../vmm/regs/layout.ts';
+import { defineState, type StateDef } from '../../vmm/state/define.ts';
+import { bool, list, registers, type Schema, u8, u32, words } from '../../vmm/state/schema.ts';
+import { CAP, ECAP } from '../spec/vtd/capabilities.ts';
+import { REGISTER_BYTES, vtdRegisters } from '../spec/vtd/registers.ts';
+import { ENTRY_ROW_WORDS } from '../walk/entry-cache.ts';
+import { ROW_WORDS } from '../walk/iotlb.ts';
+import { PAGING_ROW_WORDS } from '../walk/paging-cache.ts';
+import { capability, extendedCapability, type VtdConfig } from './config.ts';
+
+/** A page of remapping structures the unit has read while live, and what it holds. */
+export interface WatchedTable {
+  page: number;
+  /** 0 root, 1 context, 2 second stage, 3 interrupt remapping. */
+  kind: number;
+  /** Level of a second-stage table. */
+  level: number;
+}
+
+/** Everything software can find out about a unit: registers, what they were latched into, and the stale-able caches. */
+export interface VtdState {
+  regs: Uint32Array;
+  /** RTADDR as SRTP latched it. */
+  rootLo: number;
+  rootHi: number;
+  /** IRTA as SIRTP latched it. */
+  irtaLo: number;
+  irtaHi: number;
+  /** Next fault-recording register to be used. */
+  faultIndex: number;
+  /** Requester id + 1 of a device-TLB invalidation that timed out and has not been reported yet. */
+  timedOut: number;
+  /** The invalidation queue is due on the virtual clock. */
+  queueDue: boolean;
+  domainTags: Uint32Array;
+  domainCounters: Uint32Array;
+  contextTags: Uint32Array;
+  contextCounters: Uint32Array;
+  interruptTags: Uint32Array;
+  interruptCounters: Uint32Array;
+  iotlb: Uint32Array;
+  iotlbSizes: Uint32Array;
+  pagingCache: Uint32Array;
+  contextCache: Uint32Array;
+  interruptCache: Uint32Array;
+  watched: WatchedTable[];
+}
+
+const DOMAINS = 65536;
+export const IOTLB_ROWS = 8192;
+/** `cache: unbounded`: more rows than a guest maps in practice, so that nothing is ever evicted by use. */
+export const UNBOUNDED_ROWS = 131072;
+const PAGING_ROWS = 1024;
+const UNBOUNDED_PAGING_ROWS = 16384;
+const CONTEXT_ROWS = 1024;
+const INTERRUPT_ROWS = 1024;
+const UNBOUNDED_ENTRY_ROWS = 65536;
+
+/** The register block of a unit with these options: CAP and ECAP hold what the options give. */
+export function vtdBlock(config: VtdConfig): RegisterBlock {
+  const list = vtdRegisters(config['fault-records']);
+  return new RegisterBlock(list as Register[], REGISTER_BYTES);
+}
+
+function vtdRegisterState(config: VtdConfig, block: RegisterBlock): Schema<Uint32Array> {
+  const schema = registers(block);
+  return {
+    ...schema,
+    fresh() {
+      const regs = block.fresh();
+      resetCapabilities(regs, config);
+      return regs;
+    },
+  };
+}
+
+export function resetCapabilities(regs: Uint32Array, config: VtdConfig): void {
+  regs.set(capability(config), CAP.offset / 4);
+  regs.set(extendedCapability(config), ECAP.offset / 4);
+}
+
+export function vtdState(config: VtdConfig, block: RegisterBlock): StateDef<VtdState> {
+  const large = config.cache === 'unbounded';
+  return defineState('viommu.intel', 1, {
+    regs: vtdRegisterState(config, block),
+    rootLo: u32,
+    rootHi: u32,
+    irtaLo: u32,
+    irtaHi: u32,
+    faultIndex: u8,
+    timedOut: u32,
+    queueDue: bool,
+    domainTags: words(DOMAINS),
+    domainCounters: words(2),
+    contextTags: words(DOMAINS),
+    contextCounters: words(2),
+    interruptTags: words(1),
+    interruptCounters: words(2),
+    iotlb: words((large ? UNBOUNDED_ROWS : IOTLB_ROWS) * ROW_WORDS),
+    iotlbSizes: words(1),
+    pagingCache: words((large ? UNBOUNDED_PAGING_ROWS : PAGING_ROWS) * PAGING_ROW_WORDS),
+    contextCache: words((large ? UNBOUNDED_ENTRY_ROWS : CONTEXT_ROWS) * ENTRY_ROW_WORDS),
+    interruptCache: words((large ? UNBOUNDED_ENTRY_ROWS : INTERRUPT_ROWS) * ENTRY_ROW_WORDS),
+    watched: list({ page: u32, kind: u8, level: u8 }),
+  });
+}

@@ -1,0 +1,53 @@
+import { events } from '../../vmm/trace/event.ts';
+
+/** Trace events of the VT-d model; names are QEMU's where it has the event. */
+export const VTD_EVENTS = events({
+  vtd_reg_write: {
+    doc: 'A register write by software.',
+    args: { offset: 'u16', size: 'count', value: 'u64' },
+  },
+  vtd_reg_read: { doc: 'A register read by software.', args: { offset: 'u16', size: 'count', value: 'u64' } },
+  vtd_dmar_enable: { doc: 'DMA remapping switched on or off.', args: { on: 'count' }, ring: true },
+  vtd_ir_enable: { doc: 'Interrupt remapping switched on or off.', args: { on: 'count' }, ring: true },
+  vtd_root_table: { doc: 'The root table pointer was latched.', args: { rtaddr: 'u64' }, ring: true },
+  vtd_ir_table: {
+    doc: 'The interrupt remapping table pointer was latched.',
+    args: { irta: 'u64' },
+    ring: true,
+  },
+  vtd_translate: {
+    doc: 'A DMA request was translated by a table walk.',
+    args: { sid: 'bdf', iova: 'u64', gpa: 'u64', access: 'count' },
+  },
+  vtd_dmar_fault: {
+    doc: 'A DMA or interrupt request faulted.',
+    args: { sid: 'bdf', reason: 'u8', address: 'u64', access: 'count', recorded: 'text' },
+    ring: true,
+  },
+  vtd_inv_desc: {
+    doc: 'An invalidation descriptor was consumed.',
+    args: { kind: 'text', lo: 'u64', hi: 'u64' },
+  },
+  vtd_inv_error: {
+    doc: 'The invalidation queue stopped with an error.',
+    args: { head: 'u32', iqei: 'count', why: 'text' },
+    ring: true,
+  },
+  vtd_inv_register: {
+    doc: 'Register-based invalidation.',
+    args: { kind: 'text', granularity: 'count', did: 'u16' },
+  },
+  vtd_irq_generate: { doc: 'The unit sent an event message.', args: { address: 'u64', data: 'u32' } },
+  vtd_ir_remap: {
+    doc: 'An interrupt request was remapped.',
+    args: { sid: 'bdf', index: 'u16', vector: 'u8', destination: 'u32' },
+  },
+  vtd_table_write: {
+    doc: 'Software stored into a remapping structure the unit has read: written, not yet announced.',
+    args: { structure: 'text', address: 'u32', old: 'text', new: 'text', by: 'text' },
+  },
+  vtd_table_announced: {
+    doc: 'An invalidation told the unit of table changes: how many stores it covers since the last one.',
+    args: { invalidation: 'text', stores: 'count' },
+  },
+});

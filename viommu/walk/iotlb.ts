@@ -1,0 +1,111 @@
+/**
+ * A 2-way set-associative translation cache over one Uint32Array of state.
+ *
+ * Row, 8 words: 0 input address masked to the page size, with the size code in the free low bits | 1 input address, upper
+ * half | 2 tag | 3, 4 output page address | 5 permissions (READ 1, WRITE 2), fault code in 15:8 | 6 mask of the
+ * address bits inside the page | 7 owner id, for views.
+ * A tag of 0 marks an empty row. Two live rows never hold the same (input, size, tag), because rows are filled after a
+ * lookup that missed; so who remembers a row and compares it again gets what a lookup would give.
+ */
+export const ROW_WORDS = 8;
+const SET_WORDS = 2 * ROW_WORDS;
+
+/** Page sizes: codes, as bits of `sizes` 1 << code. */
+export const SIZE_4K = 0;
+export const SIZE_2M = 1;
+export const SIZE_1G = 2;
+
+/** Address bits of the page, in the lower half, by size code. */
+export const PAGE_MASK = [0xfffff000, 0xffe00000, 0xc0000000] as const;
+const SHIFT = [12, 21, 30] as const;
+
+export class Iotlb {
+  readonly rows: Uint32Array;
+  /** One word: sizes that may be present, a set of 1 << code. */
+  readonly sizes: Uint32Array;
+  readonly #setMask: number;
+  readonly #fold: number;
+
+  /** @param rows 8 words a row; the number of rows is a power of two */
+  constructor(rows: Uint32Array, sizes: Uint32Array) {
+    this.rows = rows;
+    this.sizes = sizes;
+    const sets = rows.length / SET_WORDS;
+    this.#setMask = sets - 1;
+    this.#fold = 31 - Math.clz32(sets);
+  }
+
+  /** The row that holds (lo, hi) under `tag`, smallest page first, or -1. */
+  lookup(lo: number, hi: number, tag: number): number {
+    const sizes = this.sizes[0]!;
+    if ((sizes & 1) !== 0) {
+      const r = this.find(lo, hi, tag, SIZE_4K);
+      if (r >= 0) return r;
+    }
+    if ((sizes & 2) !== 0) {
+      const r = this.find(lo, hi, tag, SIZE_2M);
+      if (r >= 0) return r;
+    }
+    return (sizes & 4) !== 0 ? this.find(lo, hi, tag, SIZE_1G) : -1;
+  }
+
+  find(lo: number, hi: number, tag: number, size: number): number {
+    const rows = this.rows;
+    const key = (lo & PAGE_MASK[size]!) | size;
+    const r = this.#set(lo, hi, tag, size);
+    if (((rows[r]! ^ key) | (rows[r + 1]! ^ hi) | (rows[r + 2]! ^ tag)) === 0) return r;
+    const s = r + ROW_WORDS;
+    return ((rows[s]! ^ key) | (rows[s + 1]! ^ hi) | (rows[s + 2]! ^ tag)) === 0 ? s : -1;
+  }
+
+  /** Adds a translation that is not present and returns its row; the other row of the set becomes the older one. */
+  insert(
+    lo: number,
+    hi: number,
+    tag: number,
+    size: number,
+    outLo: number,
+    outHi: number,
+    flags: number,
+    owner: number,
+  ): number {
+    const rows = this.rows;
+    const r = this.#set(lo, hi, tag, size);
+    if (rows[r + 2] !== 0) rows.copyWithin(r + ROW_WORDS, r, r + ROW_WORDS);
+    rows[r] = (lo & PAGE_MASK[size]!) | size;
+    rows[r + 1] = hi;
+    rows[r + 2] = tag;
+    rows[r + 3] = outLo;
+    rows[r + 4] = outHi;
+    rows[r + 5] = flags;
+    rows[r + 6] = ~PAGE_MASK[size]!;
+    rows[r + 7] = owner;
+    this.sizes[0]! |= 1 << size;
+    return r;
+  }
+
+  /** Drops the rows of `tag` that overlap the 2^order pages at the aligned address (lo, hi); order <= 18. */
+  dropPages(lo: number, hi: number, tag: number, order: number): void {
+    const sizes = this.sizes[0]!;
+    if ((sizes & 1) !== 0) this.#dropSize(lo, hi, tag, SIZE_4K, order);
+    if ((sizes & 2) !== 0) this.#dropSize(lo, hi, tag, SIZE_2M, order > 9 ? order - 9 : 0);
+    if ((sizes & 4) !== 0) this.#dropSize(lo, hi, tag, SIZE_1G, 0);
+  }
+
+  #dropSize(lo: number, hi: number, tag: number, size: number, order: number): void {
+    const n = 1 << order;
+    const step = SHIFT[size]!;
+    for (let i = 0; i < n; i++) {
+      const r = this.find((lo + (i << step)) | 0, hi, tag, size);
+      if (r >= 0) this.rows[r + 2] = 0;
+    }
+  }
+
+  #set(lo: number, hi: number, tag: number, size: number): number {
+    const shift = SHIFT[size]!;
+    const page = (lo >>> shift) | (hi << (32 - shift));
+    const hash =
+      page ^ (page >>> this.#fold) ^ (Math.imul(tag, 0x9e3779b1) >>> 16) ^ Math.imul(hi, 0x85ebca6b);
+    return (hash & this.#setMask) << 4;
+  }
+}

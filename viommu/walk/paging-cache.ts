@@ -1,0 +1,56 @@
+/**
+ * Paging-structure cache: where the table for a region lies, and what the entries above it allow. Direct-mapped rows of 8
+ * words: 0 region address with the level in the low bits | 1 upper half | 2 tag | 3 table address | 4 permissions.
+ * Level 1 rows speak for 2 MiB (the last table), level 2 rows for 1 GiB. Tag 0 marks an empty row.
+ */
+export const PAGING_ROW_WORDS = 8;
+
+const REGION_MASK = [0, 0xffe00000, 0xc0000000] as const;
+const REGION_SHIFT = [0, 21, 30] as const;
+
+export class PagingCache {
+  readonly rows: Uint32Array;
+  readonly #mask: number;
+
+  constructor(rows: Uint32Array) {
+    this.rows = rows;
+    this.#mask = rows.length / PAGING_ROW_WORDS - 1;
+  }
+
+  /** The row of the level's table for (lo, hi), or -1. */
+  find(level: number, lo: number, hi: number, tag: number): number {
+    const rows = this.rows;
+    const r = this.#row(level, lo, hi, tag);
+    const key = (lo & REGION_MASK[level]!) | level;
+    return ((rows[r]! ^ key) | (rows[r + 1]! ^ hi) | (rows[r + 2]! ^ tag)) === 0 ? r : -1;
+  }
+
+  insert(level: number, lo: number, hi: number, tag: number, table: number, permissions: number): void {
+    const rows = this.rows;
+    const r = this.#row(level, lo, hi, tag);
+    rows[r] = (lo & REGION_MASK[level]!) | level;
+    rows[r + 1] = hi;
+    rows[r + 2] = tag;
+    rows[r + 3] = table;
+    rows[r + 4] = permissions;
+  }
+
+  /** Drops what speaks for any of the 2^order pages at (lo, hi); order <= 18. */
+  dropPages(lo: number, hi: number, tag: number, order: number): void {
+    const n = order > 9 ? 1 << (order - 9) : 1;
+    for (let i = 0; i < n; i++) this.#drop(1, (lo + (i << 21)) | 0, hi, tag);
+    this.#drop(2, lo, hi, tag);
+  }
+
+  #drop(level: number, lo: number, hi: number, tag: number): void {
+    const r = this.find(level, lo, hi, tag);
+    if (r >= 0) this.rows[r + 2] = 0;
+  }
+
+  #row(level: number, lo: number, hi: number, tag: number): number {
+    const shift = REGION_SHIFT[level]!;
+    const region = (lo >>> shift) | (hi << (32 - shift));
+    const hash = region ^ (region >>> 9) ^ (Math.imul(tag, 0x9e3779b1) >>> 18) ^ (level * 0x1b5);
+    return (hash & this.#mask) << 3;
+  }
+}

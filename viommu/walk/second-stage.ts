@@ -1,0 +1,157 @@
+import type { WalkMemory } from './memory.ts';
+import type { PagingCache } from './paging-cache.ts';
+
+/** Outcomes of a walk. */
+export const WALK_OK = 0;
+export const WALK_READ_ERROR = 1;
+export const WALK_WRITE_DENIED = 2;
+export const WALK_READ_DENIED = 3;
+export const WALK_RESERVED = 4;
+
+const READ = 1;
+const WRITE = 2;
+const PS = 0x80;
+const SNP = 0x800;
+const MAX_LEVEL = 5;
+
+export interface SecondStageOptions {
+  /** Host address width in bits: higher address bits of an entry are reserved. */
+  readonly haw: number;
+  /** Leaf sizes offered above 4 KiB: bit 0 2 MiB, bit 1 1 GiB. */
+  readonly largePages: number;
+  /** Snoop bit of leaves supported; reserved otherwise. */
+  readonly snoop: boolean;
+}
+
+/**
+ * Walks second-stage tables (VT-d: Second-Stage Translation). One object is one walk at a time: the result and the
+ * address and value of every entry read lie in its fields, so that a walk allocates nothing.
+ */
+export class SecondStageWalker {
+  outLo = 0;
+  outHi = 0;
+  /** AND of the permissions of every entry read: READ 1, WRITE 2. */
+  permissions = 0;
+  /** Level of the leaf, or where the walk ended: 1 is the last table. */
+  level = 0;
+  /** Level of the first entry read: below the top when a paging-structure cache answered. */
+  first = 0;
+  /** Permissions that the paging-structure cache brought, where it answered. */
+  cachedPermissions = 0;
+  /** The walk ended at an entry that is not memory; its upper address half is in outHi. */
+  unreadable = false;
+  /** False: the walk adds nothing to the paging-structure cache. */
+  fills = true;
+  /** By level: address and value of the entry read. */
+  readonly address = new Uint32Array(MAX_LEVEL + 1);
+  readonly rawLo = new Uint32Array(MAX_LEVEL + 1);
+  readonly rawHi = new Uint32Array(MAX_LEVEL + 1);
+  readonly #memory: WalkMemory;
+  readonly #cache: PagingCache | undefined;
+  readonly #largePages: number;
+  readonly #addressMaskHi: number;
+  readonly #reservedHi: number;
+  readonly #reservedLeafLo: number;
+
+  constructor(memory: WalkMemory, cache: PagingCache | undefined, options: SecondStageOptions) {
+    this.#memory = memory;
+    this.#cache = cache;
+    this.#largePages = options.largePages;
+    const width = Math.min(options.haw, 52) - 32;
+    this.#addressMaskHi = 2 ** width - 1;
+    this.#reservedHi = 0xfffff & ~this.#addressMaskHi;
+    this.#reservedLeafLo = options.snoop ? 0 : SNP;
+  }
+
+  /**
+   * @param top number of levels: 3, 4 or 5
+   * @param need permissions the request needs
+   * @param tag of the domain, for the paging-structure cache; 0 to walk without that cache and leave it alone
+   */
+  walk(
+    tableLo: number,
+    tableHi: number,
+    top: number,
+    lo: number,
+    hi: number,
+    need: number,
+    tag: number,
+  ): number {
+    let level = top;
+    let table = tableLo & 0xfffff000;
+    let upper = tableHi;
+    let allowed = READ | WRITE;
+    if (tag !== 0 && this.#cache !== undefined) {
+      const r = this.#cached(lo, hi, tag);
+      if (r >= 0) {
+        const rows = this.#cache.rows;
+        level = rows[r]! & 3;
+        table = rows[r + 3]!;
+        upper = 0;
+        allowed = rows[r + 4]!;
+      }
+    }
+    this.first = level;
+    this.cachedPermissions = allowed;
+    this.unreadable = false;
+    for (;;) {
+      const address = ((table >>> 0) | (indexOf(level, lo, hi) << 3)) >>> 0;
+      this.level = level;
+      if (upper !== 0 || address < this.#memory.base || address + 8 > this.#memory.end) {
+        this.address[level] = address;
+        this.outHi = upper;
+        this.unreadable = true;
+        return WALK_READ_ERROR;
+      }
+      const e0 = this.#memory.u32[address >>> 2]!;
+      const e1 = this.#memory.u32[(address >>> 2) + 1]!;
+      this.address[level] = address;
+      this.rawLo[level] = e0;
+      this.rawHi[level] = e1;
+      allowed &= e0;
+      this.permissions = allowed;
+      // Permissions before reserved bits, level by level.
+      if ((need & ~allowed) !== 0 || allowed === 0) {
+        return (need & WRITE & ~allowed) !== 0 ? WALK_WRITE_DENIED : WALK_READ_DENIED;
+      }
+      if ((e1 & this.#reservedHi) !== 0) return WALK_RESERVED;
+      if (level === 1 || (e0 & PS) !== 0) return this.#leaf(level, e0, e1, lo);
+      level--;
+      table = e0 & 0xfffff000;
+      upper = e1 & this.#addressMaskHi;
+      if (level <= 2 && tag !== 0 && upper === 0 && this.fills)
+        this.#cache?.insert(level, lo, hi, tag, table, allowed);
+    }
+  }
+
+  #cached(lo: number, hi: number, tag: number): number {
+    const cache = this.#cache!;
+    const r = cache.find(1, lo, hi, tag);
+    return r >= 0 ? r : cache.find(2, lo, hi, tag);
+  }
+
+  #leaf(level: number, e0: number, e1: number, lo: number): number {
+    // PS above the levels that may hold a leaf, or without the capability, is a reserved bit.
+    if (level > 1 && (level > 3 || (this.#largePages & (1 << (level - 2))) === 0)) return WALK_RESERVED;
+    const inside = level === 1 ? 0xfff : level === 2 ? 0x1fffff : 0x3fffffff;
+    if ((e0 & this.#reservedLeafLo) !== 0 || (e0 & inside & 0xfffff000) !== 0) return WALK_RESERVED;
+    this.outLo = ((e0 & ~inside) | (lo & inside)) >>> 0;
+    this.outHi = e1 & this.#addressMaskHi;
+    return WALK_OK;
+  }
+}
+
+function indexOf(level: number, lo: number, hi: number): number {
+  switch (level) {
+    case 1:
+      return (lo >>> 12) & 511;
+    case 2:
+      return (lo >>> 21) & 511;
+    case 3:
+      return ((lo >>> 30) | (hi << 2)) & 511;
+    case 4:
+      return (hi >>> 7) & 511;
+    default:
+      return (hi >>> 16) & 511;
+  }
+}
