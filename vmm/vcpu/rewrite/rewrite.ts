@@ -1,12 +1,13 @@
 import { WASM_PAGE_SIZE } from '../../mem/layout.ts';
 import { shimBody, signatureText, typeName } from './abi-shims.ts';
-import { BodyRewriter } from './body.ts';
+import { type RewrittenBodies, rewriteBodies } from './code-section.ts';
 import type { BodyContext } from './context.ts';
+import { checkByEngine } from './engine-check.ts';
 import { RewriteError } from './error.ts';
 import { constant, Helpers, op1 } from './helpers.ts';
 import { type ImportedGlobal, Imports, KINDS, readGlobalType, tagType } from './imports.ts';
 import { emitNames, type Names, noNames, parseNames } from './names.ts';
-import { OffsetMapBuilder } from './offset-map.ts';
+import type { OffsetMap } from './offset-map.ts';
 import { FUNCREF, I32, I64, OP } from './opcodes.ts';
 import { Reader } from './reader.ts';
 import {
@@ -46,20 +47,6 @@ export function rewrite(wasm: Uint8Array, options: RewriteOptions): RewriteResul
   // Where extended constants were folded the original may be beyond this engine and the output not.
   if (!rewriter.folded || !WebAssembly.validate(result.wasm)) checkByEngine(wasm);
   return result;
-}
-
-/** What the rewriter does not check itself (types above all) the engine does, on the original bytes: its offsets are true. */
-function checkByEngine(wasm: Uint8Array): void {
-  const source = wasm as Uint8Array<ArrayBuffer>;
-  if (WebAssembly.validate(source)) return;
-  let message = 'the WebAssembly engine refuses it';
-  try {
-    new WebAssembly.Module(source);
-  } catch (error) {
-    message = String((error as Error).message).replace(/^WebAssembly\.Module\(\): /, '');
-  }
-  const at = /@\+(\d+)/.exec(message);
-  throw new RewriteError(message.replace(/ @\+\d+$/, ''), at === null ? 0 : Number(at[1]));
 }
 
 interface ExportEntry extends ExportInfo {
@@ -200,7 +187,10 @@ class ModuleRewriter implements ConstantEnvironment {
     });
     const data = this.dataSection();
     const helpers = this.makeHelpers();
-    const code = this.codeSection(helpers);
+    const code = this.rewriteBodies(helpers);
+    const bodiesEnd = code.bodies.length;
+    this.addedBodies(code.bodies, helpers);
+    const bodyCount = count(this.bodyCount(helpers));
     // Interns the types of the VMM's imports, so it comes before the type section.
     const imports = this.imports.emit(this.options.layout.wasmPages);
     const { out } = this;
@@ -218,21 +208,24 @@ class ModuleRewriter implements ConstantEnvironment {
       out.section(SEC.dataCount, count(this.dataCount));
     }
     if (code.hints !== undefined) out.section(SEC.custom, code.hints);
-    out.section(SEC.code, code.section);
-    const codeStart = out.length - code.section.length;
+    out.u8(SEC.code);
+    out.u32(bodyCount.length + code.bodies.length);
+    out.append(bodyCount);
+    const offsetMap = code.map.finish(this.imports.functions.length, out.length, bodiesEnd);
+    out.append(code.bodies);
     if (data !== undefined) out.section(SEC.data, data);
     const names = this.names();
     out.section(SEC.custom, emitNames(names, this.newNames(names, helpers)));
     this.keptCustoms();
-    return this.result(exported, entries, names, codeStart, code);
+    return this.result(exported, entries, names, offsetMap, code);
   }
 
   private result(
     exported: ExportSummary,
     entries: readonly ExportEntry[],
     names: Names,
-    codeStart: number,
-    code: CodeSection,
+    offsetMap: OffsetMap,
+    code: RewrittenBodies,
   ): RewriteResult {
     const { bytes, options, out } = this;
     return {
@@ -251,7 +244,7 @@ class ModuleRewriter implements ConstantEnvironment {
       segments: this.segments,
       ...exported,
       functionNames: this.functionNames(names, entries),
-      offsetMap: code.map.finish(this.imports.functions.length, codeStart + code.shift, code.bodiesEnd),
+      offsetMap,
       stats: {
         functions: this.functionTypes.length - this.imports.functions.length,
         loads: code.loads,
@@ -516,7 +509,12 @@ class ModuleRewriter implements ConstantEnvironment {
     ];
   }
 
-  private codeSection(helpers: Helpers): CodeSection {
+  private rewriteBodies(helpers: Helpers): RewrittenBodies {
+    const first = this.imports.functions.length;
+    const types = this.functionTypes.slice(first).map((type) => this.types[type] as FuncType);
+    const reader = this.reader(SEC.code);
+    if (types.length > 0 && reader === undefined)
+      throw new RewriteError('functions without bodies', this.bytes.length);
     const context: BodyContext = {
       layout: this.options.layout,
       fuelGlobal: this.fuelGlobal,
@@ -529,54 +527,14 @@ class ModuleRewriter implements ConstantEnvironment {
       functionCount: this.functionTypes.length,
       functionIndex: (original) => this.functionMap[original] as number,
     };
-    const rewriter = new BodyRewriter(context, this.bytes);
-    const bodies = new Writer(this.bytes.length * 2);
-    const map = new OffsetMapBuilder();
-    const hints = new Writer(1024);
-    const first = this.imports.functions.length;
-    const functions = this.functionTypes.length - first;
-    let hinted = 0;
-    this.eachBody(functions, (index, start, end) => {
-      const type = this.types[this.functionTypes[first + index] as number] as FuncType;
-      rewriter.rewrite(start, end, type);
-      bodies.u32(rewriter.head.length + rewriter.code.length);
-      const bodyStart = bodies.length;
-      bodies.append(rewriter.head);
-      map.add(bodyStart, bodies.length, rewriter.codeStart, rewriter.marks);
-      bodies.append(rewriter.code);
-      if (emitHints(hints, this.functionMap[first + index] as number, rewriter)) hinted++;
-    });
-    const bodiesEnd = bodies.length;
-    this.addedBodies(bodies, helpers);
-    const section = count(
-      functions + this.shimCount + this.fuelFunctions().length + helpers.functions.length,
-    );
-    const shift = section.length;
-    section.append(bodies);
-    return {
-      section,
-      map,
-      bodiesEnd,
-      shift,
-      hints: hinted === 0 ? undefined : hintSection(hinted, hints),
-      loads: rewriter.loads,
-      stores: rewriter.stores,
-    };
+    const bodies = rewriteBodies(reader, context, types, first);
+    if (reader !== undefined) finished(reader);
+    return bodies;
   }
 
-  private eachBody(functions: number, body: (index: number, start: number, end: number) => void): void {
-    if (functions > 0 && !this.sections.ranges.has(SEC.code))
-      throw new RewriteError('functions without bodies', this.bytes.length);
-    this.each(SEC.code, (reader) => {
-      const at = reader.pos;
-      if (reader.count() !== functions) reader.fail('function and code sections do not agree', at);
-      for (let i = 0; i < functions; i++) {
-        const size = reader.u32();
-        const start = reader.pos;
-        reader.skip(size);
-        body(i, start, start + size);
-      }
-    });
+  private bodyCount(helpers: Helpers): number {
+    const own = this.functionTypes.length - this.imports.functions.length;
+    return own + this.shimCount + this.fuelFunctions().length + helpers.functions.length;
   }
 
   private addedBodies(out: Writer, helpers: Helpers): void {
@@ -646,17 +604,6 @@ class ModuleRewriter implements ConstantEnvironment {
 
 type ExportSummary = Pick<RewriteResult, 'constants' | 'mutableGlobals' | 'stackPointer' | 'table' | 'start'>;
 
-interface CodeSection {
-  readonly section: Writer;
-  readonly map: OffsetMapBuilder;
-  /** Positions in `map` and this one count from the first body, `shift` bytes into the section. */
-  readonly bodiesEnd: number;
-  readonly shift: number;
-  readonly hints: Writer | undefined;
-  readonly loads: number;
-  readonly stores: number;
-}
-
 const RESERVED: ReadonlySet<string> = new Set([
   EXPORTS.fuel,
   EXPORTS.getFuel,
@@ -687,29 +634,5 @@ function emitExports(entries: readonly ExportEntry[]): Writer {
     section.u8(KINDS.indexOf(kind));
     section.u32(index);
   }
-  return section;
-}
-
-/** WebAssembly branch hinting: metadata.code.branch_hint, one vector of (offset in body, size 1, value) per function. */
-function emitHints(out: Writer, functionIndex: number, rewriter: BodyRewriter): boolean {
-  const { headHints, hints, head } = rewriter;
-  if (headHints.length + hints.length === 0) return false;
-  out.u32(functionIndex);
-  out.u32((headHints.length + hints.length) / 2);
-  for (let i = 0; i < headHints.length; i += 2) hint(out, headHints.at(i), headHints.at(i + 1));
-  for (let i = 0; i < hints.length; i += 2) hint(out, head.length + hints.at(i), hints.at(i + 1));
-  return true;
-}
-
-function hint(out: Writer, offset: number, likely: number): void {
-  out.u32(offset);
-  out.u8x2(1, likely);
-}
-
-function hintSection(functions: number, hints: Writer): Writer {
-  const section = new Writer(hints.length + 64);
-  section.name('metadata.code.branch_hint');
-  section.u32(functions);
-  section.append(hints);
   return section;
 }
