@@ -4,6 +4,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readFileSync,
+  renameSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -178,6 +179,25 @@ describe('bundled compiler', () => {
     });
     expect(Buffer.from(wasm).includes('sdk/src/kit.c')).toBe(true);
     expect(Buffer.from(wasm).includes(dir)).toBe(false);
+  });
+
+  test("an SDK's objects serve another guest, from another directory, with other flags", async () => {
+    put('sdk/include/kit.h', 'int kit(void);\n');
+    put('sdk/src/kit.c', '#include <kit.h>\nint kit(void) { int unused; return 0; }\n');
+    put('one/main.c', '#include <kit.h>\nint main(void) { return kit(); }\n');
+    put('two/main.c', '#include <kit.h>\nint main(void) { return kit() + 1; }\n');
+    const installed = openCache({ dir: join(dir, 'installed') });
+    process.chdir(join(dir, 'one'));
+    await compile({ file: 'main.c', sdkDir: '../sdk', cache: installed });
+    expect(printed).toContain('sdk/src/kit.c:2:21: warning: unused variable');
+    mkdirSync(join(dir, 'elsewhere'));
+    renameSync(join(dir, 'sdk'), join(dir, 'elsewhere/sdk'));
+    process.chdir(join(dir, 'two'));
+    const writes: string[] = [];
+    const fresh: DiskCache = { dir: undefined, get: () => undefined, put: (kind) => writes.push(kind) > 0 };
+    const sdkDir = '../elsewhere/sdk';
+    await compile({ file: 'main.c', sdkDir, defines: ['X'], cache: fresh, prebuilt: installed });
+    expect(writes).toEqual(['obj', 'wasm']);
   });
 
   test('several files link together, and only the changed one is compiled again', async () => {

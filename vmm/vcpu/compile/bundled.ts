@@ -12,7 +12,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { EXIT, TsvmmError } from '../../core/errors.ts';
-import { commonFlags, linkFlags, type UnitOptions } from './flags.ts';
+import { commonFlags, linkFlags } from './flags.ts';
 import { type Build, type BuildOutput, objectNames, type Toolchain } from './toolchain.ts';
 import type { GuestLayout, SourceFile, Unit } from './types.ts';
 
@@ -57,7 +57,8 @@ function readText(path: string): string | undefined {
 }
 
 /** Arguments of `clang -cc1`: what the driver of this version composes for `--target=wasm32-wasip1 -O2 -g`. */
-function unitFlags(unit: Unit, options: UnitOptions): string[] {
+function unitFlags(unit: Unit): string[] {
+  const { options } = unit;
   const optimises = options.optimise !== '0';
   return [
     'clang',
@@ -103,18 +104,18 @@ function unitFlags(unit: Unit, options: UnitOptions): string[] {
   ];
 }
 
-function bundledLinkFlags(options: UnitOptions, layout: GuestLayout): string[] {
-  return ['wasm-ld', '-m', 'wasm32', ...linkFlags(layout, options.freestanding, true)];
+function bundledLinkFlags(freestanding: boolean, layout: GuestLayout): string[] {
+  return ['wasm-ld', '-m', 'wasm32', ...linkFlags(layout, freestanding, true)];
 }
 
 /** The C library's parts around the guest's objects, in the driver's order. */
-function linkLine(options: UnitOptions, layout: GuestLayout, objects: readonly string[]): string[] {
+function linkLine(freestanding: boolean, layout: GuestLayout, objects: readonly string[]): string[] {
   const paths = objects.map((name) => `${ROOT}/${name}`);
   const builtins = '/usr/lib/wasm32-unknown-wasip1/libclang_rt.builtins.a';
-  const inputs = options.freestanding
+  const inputs = freestanding
     ? [...paths, builtins]
     : ['-L/usr/lib/wasm32-wasip1', '/usr/lib/wasm32-wasip1/crt1-command.o', ...paths, '-lc', builtins];
-  return [...bundledLinkFlags(options, layout), ...inputs, '-o', `${ROOT}/out.wasm`];
+  return [...bundledLinkFlags(freestanding, layout), ...inputs, '-o', `${ROOT}/out.wasm`];
 }
 
 /**
@@ -147,11 +148,11 @@ async function buildBundled(build: Build): Promise<BuildOutput> {
   build.onProgress('compiling');
   const answer = await runWorker(
     {
-      units: build.units.map((unit) => unitFlags(unit, build.options)),
+      units: build.units.map((unit) => unitFlags(unit)),
       unitNames,
       files: virtualFiles(build.units),
       objects,
-      link: linkLine(build.options, build.layout, names),
+      link: linkLine(build.freestanding, build.layout, names),
     },
     () => build.onProgress('linking'),
   );

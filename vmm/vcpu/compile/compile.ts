@@ -3,11 +3,11 @@
  * reads the sources and one cache entry, and neither loads the compiler nor starts a process.
  */
 
-import { resolve } from 'node:path';
+import { basename, dirname, join, relative, resolve } from 'node:path';
 import { TsvmmError } from '../../core/errors.ts';
 import { cacheKey, type DiskCache, openCache } from '../cache/disk-cache.ts';
 import { decodeBuilt, encodeBuilt } from './built.ts';
-import { DEFAULT_OPTIMISE, layoutOf, stackGoesFirst, type UnitOptions } from './flags.ts';
+import { DEFAULT_OPTIMISE, layoutOf, stackGoesFirst } from './flags.ts';
 import { SourceReader, sdkSources } from './sources.ts';
 import type { BuildOutput, Toolchain, ToolOutput } from './toolchain.ts';
 import type { CompiledGuest, CompileRequest, Unit } from './types.ts';
@@ -19,7 +19,7 @@ const FORMAT = 'compile-1';
 interface Plan {
   readonly toolchain: Toolchain;
   readonly units: readonly Unit[];
-  readonly options: UnitOptions;
+  readonly freestanding: boolean;
   readonly unitKeys: readonly string[];
   readonly key: string;
 }
@@ -64,25 +64,48 @@ function finish(
 }
 
 async function makePlan(request: CompileRequest): Promise<Plan> {
+  const freestanding = request.freestanding ?? false;
+  const units = [
+    ...userUnits(request),
+    ...(request.sdkDir === undefined ? [] : sdkUnits(request.sdkDir, freestanding)),
+  ];
+  const toolchain = await toolchainFor(request.cc ?? 'bundled', freestanding);
+  const unitKeys = units.map((unit) => unitKey(toolchain, unit));
+  const linkParts = toolchain.linkFlags(freestanding, layoutOf(request));
+  return { toolchain, units, freestanding, unitKeys, key: cacheKey([FORMAT, ...unitKeys, ...linkParts]) };
+}
+
+function userUnits(request: CompileRequest): Unit[] {
   const sdk = request.sdkDir === undefined ? undefined : resolve(request.sdkDir);
-  const userDirs = request.includeDirs ?? [];
-  const sdkInclude = sdk === undefined ? [] : [`${sdk}/include`];
-  const options: UnitOptions = {
+  const reader = new SourceReader({
     optimise: request.optimise ?? DEFAULT_OPTIMISE,
     defines: request.defines ?? [],
-    includeDirs: [...userDirs, ...sdkInclude],
+    includeDirs: [...(request.includeDirs ?? []), ...(sdk === undefined ? [] : [join(sdk, 'include')])],
     freestanding: request.freestanding ?? false,
     color: request.color ?? false,
     cwd: process.cwd(),
     debugPrefixes: sdk === undefined ? [] : [[sdk, 'sdk']],
-  };
-  const reader = new SourceReader([...userDirs.map((dir) => resolve(dir)), ...sdkInclude]);
-  const shown = [request.file, ...(request.extraFiles ?? []), ...(sdk === undefined ? [] : sdkSources(sdk))];
-  const units = shown.map((name) => reader.unit(name));
-  const toolchain = await toolchainFor(request.cc ?? 'bundled', options.freestanding);
-  const unitKeys = units.map((unit) => unitKey(toolchain, unit, options));
-  const linkParts = toolchain.linkFlags(options, layoutOf(request));
-  return { toolchain, units, options, unitKeys, key: cacheKey([FORMAT, ...unitKeys, ...linkParts]) };
+  });
+  return [request.file, ...(request.extraFiles ?? [])].map((name) => reader.unit(name));
+}
+
+/**
+ * The SDK is compiled the same for every guest, wherever it lies and whatever the guest's own flags are: its objects then
+ * come from the cache, or from the installation, for all guests but the first.
+ */
+function sdkUnits(sdkDir: string, freestanding: boolean): Unit[] {
+  const sdk = resolve(sdkDir);
+  const name = basename(sdk);
+  const reader = new SourceReader({
+    optimise: DEFAULT_OPTIMISE,
+    defines: [],
+    includeDirs: [`${name}/include`],
+    freestanding,
+    color: false,
+    cwd: dirname(sdk),
+    debugPrefixes: [],
+  });
+  return sdkSources(sdk).map((source) => reader.unit(`${name}/src/${source}`));
 }
 
 /** The tools' modules start processes; a warm start of the bundled compiler needs only its version. */
@@ -91,21 +114,18 @@ async function toolchainFor(cc: string, freestanding: boolean): Promise<Toolchai
   return (await import('./system.ts')).systemToolchain(cc, freestanding);
 }
 
-function unitKey(toolchain: Toolchain, unit: Unit, options: UnitOptions): string {
-  const parts: (string | Uint8Array)[] = [
-    FORMAT,
-    toolchain.id,
-    unit.path,
-    ...toolchain.unitFlags(unit, options),
-  ];
-  for (const file of unit.files) parts.push(file.path, file.bytes);
+/** Names count from the unit's working directory, which itself is no part: no output holds it. */
+function unitKey(toolchain: Toolchain, unit: Unit): string {
+  const placeless: Unit = { ...unit, options: { ...unit.options, cwd: '.' } };
+  const parts: (string | Uint8Array)[] = [FORMAT, toolchain.id, ...toolchain.unitFlags(placeless)];
+  for (const file of unit.files) parts.push(relative(unit.options.cwd, file.path), file.bytes);
   return cacheKey(parts);
 }
 
 /** Builds what is not in the cache; the outputs of all units, cached ones included, in order. */
 async function build(plan: Plan, request: CompileRequest, cache: DiskCache): Promise<BuildOutput> {
   const outputs: (ToolOutput | undefined)[] = plan.unitKeys.map((key) => {
-    const hit = cache.get('obj', key);
+    const hit = request.prebuilt?.get('obj', key) ?? cache.get('obj', key);
     return hit === undefined ? undefined : decodeBuilt(hit);
   });
   const objects = new Map<number, Uint8Array>();
@@ -117,7 +137,7 @@ async function build(plan: Plan, request: CompileRequest, cache: DiskCache): Pro
     units: fresh.map((i) => plan.units[i]!),
     objects,
     shown: plan.units.map((unit) => unit.shown),
-    options: plan.options,
+    freestanding: plan.freestanding,
     layout: layoutOf(request),
     onProgress: request.onProgress ?? (() => {}),
   });

@@ -1,21 +1,7 @@
 /** The compiler's and the linker's flags: one list for the bundled and the system's tools. */
 
-import type { CompileRequest, GuestLayout } from './types.ts';
+import type { CompileRequest, GuestLayout, UnitOptions } from './types.ts';
 import { Q35_LAYOUT } from './types.ts';
-
-/** What of a request decides the code of one translation unit. */
-export interface UnitOptions {
-  readonly optimise: '0' | '1' | '2' | '3' | 's';
-  readonly defines: readonly string[];
-  /** Absolute. */
-  readonly includeDirs: readonly string[];
-  readonly freestanding: boolean;
-  readonly color: boolean;
-  /** Directory that relative names count from, in diagnostics and DWARF. */
-  readonly cwd: string;
-  /** Absolute directories and the names DWARF gives them: output then does not depend on where tsvmm is installed. */
-  readonly debugPrefixes: readonly (readonly [string, string])[];
-}
 
 export const DEFAULT_OPTIMISE = '2';
 

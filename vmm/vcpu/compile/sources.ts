@@ -7,7 +7,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { TsvmmError } from '../../core/errors.ts';
-import type { SourceFile, Unit } from './types.ts';
+import type { SourceFile, Unit, UnitOptions } from './types.ts';
 
 /**
  * C17 6.10.2 Source file inclusion; #embed is C23 6.10.3.1, which clang accepts in every mode. Comments are not removed (a
@@ -22,14 +22,16 @@ export class SourceReader {
   readonly #files = new Map<string, SourceFile | undefined>();
   readonly #includes = new Map<string, readonly string[]>();
 
-  /** @param includeDirs absolute `-I` directories in order. */
-  constructor(includeDirs: readonly string[]) {
-    this.#includeDirs = includeDirs;
+  readonly #options: UnitOptions;
+
+  constructor(options: UnitOptions) {
+    this.#options = options;
+    this.#includeDirs = options.includeDirs.map((dir) => resolve(options.cwd, dir));
   }
 
   /** @throws TsvmmError when the file itself cannot be read; a missing header is the compiler's to report. */
   unit(shown: string): Unit {
-    const path = resolve(shown);
+    const path = resolve(this.#options.cwd, shown);
     const main = readMain(shown, path);
     this.#files.set(path, main);
     const files = new Map<string, SourceFile>([[path, main]]);
@@ -42,7 +44,7 @@ export class SourceReader {
         queue.push(included);
       }
     }
-    return { shown, path, files: [...files.values()] };
+    return { shown, path, files: [...files.values()], options: this.#options };
   }
 
   #read(path: string): SourceFile | undefined {
@@ -80,12 +82,11 @@ export class SourceReader {
   }
 }
 
-/** The `src/*.c` of an SDK, sorted, so that links are reproducible. */
+/** Names of the `src/*.c` of an SDK, sorted, so that links are reproducible. */
 export function sdkSources(sdkDir: string): string[] {
   return listDir(join(sdkDir, 'src'))
     .filter((name) => name.endsWith('.c'))
-    .sort()
-    .map((name) => join(sdkDir, 'src', name));
+    .sort();
 }
 
 function readMain(shown: string, path: string): SourceFile {

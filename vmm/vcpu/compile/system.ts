@@ -15,7 +15,7 @@ import {
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { EXIT, TsvmmError } from '../../core/errors.ts';
-import { commonFlags, linkFlags, stackGoesFirst, type UnitOptions } from './flags.ts';
+import { commonFlags, linkFlags, stackGoesFirst } from './flags.ts';
 import { type Build, type BuildOutput, objectNames, type Toolchain, type ToolOutput } from './toolchain.ts';
 import type { GuestLayout, Unit } from './types.ts';
 
@@ -67,8 +67,8 @@ export function systemToolchain(cc: string, freestanding: boolean, env = process
   );
   return {
     id,
-    unitFlags: (unit, options) => unitFlags(unit, options, sysroot),
-    linkFlags: (options, layout) => driverLinkFlags(options, layout, sysroot),
+    unitFlags: (unit) => unitFlags(unit, sysroot),
+    linkFlags: (isFreestanding, layout) => driverLinkFlags(isFreestanding, layout, sysroot),
     build: (build) => buildWith(clang, cc, sysroot, build),
   };
 }
@@ -146,7 +146,8 @@ function target(sysroot: Sysroot | undefined): string[] {
     : [`--target=${sysroot.triple}`, `--sysroot=${sysroot.dir}`];
 }
 
-function unitFlags(unit: Unit, options: UnitOptions, sysroot: Sysroot | undefined): string[] {
+function unitFlags(unit: Unit, sysroot: Sysroot | undefined): string[] {
+  const { options } = unit;
   return [
     ...target(sysroot),
     '-g',
@@ -163,10 +164,10 @@ function unitFlags(unit: Unit, options: UnitOptions, sysroot: Sysroot | undefine
   ];
 }
 
-function driverLinkFlags(options: UnitOptions, layout: GuestLayout, sysroot: Sysroot | undefined): string[] {
+function driverLinkFlags(freestanding: boolean, layout: GuestLayout, sysroot: Sysroot | undefined): string[] {
   // A linker that puts the stack first by default knows the option that undoes it; for others the order is the default.
-  const flags = linkFlags(layout, options.freestanding, false).flatMap((flag) => ['-Xlinker', flag]);
-  return [...target(sysroot), ...(options.freestanding ? ['-nostdlib'] : []), ...flags];
+  const flags = linkFlags(layout, freestanding, false).flatMap((flag) => ['-Xlinker', flag]);
+  return [...target(sysroot), ...(freestanding ? ['-nostdlib'] : []), ...flags];
 }
 
 async function buildWith(
@@ -184,7 +185,7 @@ async function buildWith(
     const units: ToolOutput[] = [];
     for (const [n, unit] of build.units.entries()) {
       const path = join(dir, names[fresh[n]!]!);
-      units.push(await run(clang, cc, [...unitFlags(unit, build.options, sysroot), '-o', path], path));
+      units.push(await run(clang, cc, [...unitFlags(unit, sysroot), '-o', path], path, unit.options.cwd));
     }
     if (units.some((unit) => unit.bytes === undefined)) return { units };
     build.onProgress('linking');
@@ -204,15 +205,21 @@ async function link(
 ): Promise<ToolOutput> {
   const path = join(dir, 'out.wasm');
   const inputs = names.map((name) => join(dir, name));
-  const flags = driverLinkFlags(build.options, build.layout, sysroot);
+  const flags = driverLinkFlags(build.freestanding, build.layout, sysroot);
   const plain = [...flags, ...inputs, '-o', path];
   if (stackGoesFirst(build.layout)) return run(clang, cc, plain, path);
   const ordered = await run(clang, cc, ['-Xlinker', '--no-stack-first', ...plain], path);
   return ordered.text.includes('unknown argument: --no-stack-first') ? run(clang, cc, plain, path) : ordered;
 }
 
-async function run(clang: string, cc: string, args: readonly string[], output: string): Promise<ToolOutput> {
-  const { text, status } = await spawnText(clang, args);
+async function run(
+  clang: string,
+  cc: string,
+  args: readonly string[],
+  output: string,
+  cwd = process.cwd(),
+): Promise<ToolOutput> {
+  const { text, status } = await spawnText(clang, args, cwd);
   if (status === 0) return { text, bytes: readFileSync(output) };
   const refusal = REFUSALS.find(({ pattern }) => pattern.test(text));
   if (refusal === undefined) return { text, bytes: undefined };
@@ -223,9 +230,10 @@ async function run(clang: string, cc: string, args: readonly string[], output: s
 function spawnText(
   command: string,
   args: readonly string[],
+  cwd: string,
 ): Promise<{ text: string; status: number | null }> {
   return new Promise((done, fail) => {
-    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(command, args, { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
     const chunks: Buffer[] = [];
     child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk));
     child.stderr.on('data', (chunk: Buffer) => chunks.push(chunk));

@@ -1,4 +1,3 @@
-import type { UnitOptions } from './flags.ts';
 import type { GuestLayout, Unit } from './types.ts';
 
 export interface Build {
@@ -8,7 +7,7 @@ export interface Build {
   readonly objects: ReadonlyMap<number, Uint8Array>;
   /** The sources' names for all objects in link order; units fill the places that `objects` leaves. */
   readonly shown: readonly string[];
-  readonly options: UnitOptions;
+  readonly freestanding: boolean;
   readonly layout: GuestLayout;
   readonly onProgress: (stage: 'compiling' | 'linking') => void;
 }
@@ -30,8 +29,8 @@ export interface Toolchain {
   /** Names the tools' exact versions: part of every cache key. */
   readonly id: string;
   /** Everything but the sources that decides an object file; part of its cache key. */
-  unitFlags(unit: Unit, options: UnitOptions): readonly string[];
-  linkFlags(options: UnitOptions, layout: GuestLayout): readonly string[];
+  unitFlags(unit: Unit): readonly string[];
+  linkFlags(freestanding: boolean, layout: GuestLayout): readonly string[];
   build(build: Build): Promise<BuildOutput>;
 }
 

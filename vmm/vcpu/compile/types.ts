@@ -44,6 +44,8 @@ export interface CompileRequest {
   /** Colour in the diagnostics: where stderr is a terminal. */
   readonly color?: boolean;
   readonly cache?: DiskCache;
+  /** Objects that came with the installation (the SDK's), as a cache that is only read. */
+  readonly prebuilt?: DiskCache;
   /** Called with the compiler's own text, verbatim, before the promise settles. */
   readonly onDiagnostics?: (text: string) => void;
   readonly onProgress?: (stage: 'compiling' | 'linking') => void;
@@ -64,10 +66,25 @@ export interface SourceFile {
   readonly bytes: Uint8Array;
 }
 
+/** What of a request decides the code of one translation unit. */
+export interface UnitOptions {
+  readonly optimise: '0' | '1' | '2' | '3' | 's';
+  readonly defines: readonly string[];
+  /** As given to the compiler; relative ones count from `cwd`. */
+  readonly includeDirs: readonly string[];
+  readonly freestanding: boolean;
+  readonly color: boolean;
+  /** Directory that relative names count from, in diagnostics and DWARF. */
+  readonly cwd: string;
+  /** Absolute directories and the names DWARF gives them: output then does not depend on where tsvmm is installed. */
+  readonly debugPrefixes: readonly (readonly [string, string])[];
+}
+
 /** A translation unit with everything it may include. */
 export interface Unit {
   /** As diagnostics shall name it. */
   readonly shown: string;
   readonly path: string;
   readonly files: readonly SourceFile[];
+  readonly options: UnitOptions;
 }
