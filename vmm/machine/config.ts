@@ -29,6 +29,16 @@ export interface MachineConfig {
   readonly firmware: 'enumerated' | 'raw';
   readonly viommu: IommuConfig | null;
   readonly devices: readonly DeviceConfig[];
+  /** Regions that firmware keeps mapped for a device: RMRRs of the DMAR table. */
+  readonly reserved: readonly ReservedConfig[];
+}
+
+export interface ReservedConfig {
+  /** Page-aligned. */
+  readonly base: number;
+  readonly size: number;
+  /** Id of the device. */
+  readonly device: string;
 }
 
 export const MIB = 1 << 20;
@@ -44,11 +54,13 @@ export function defaultConfig(registry: Registry): MachineConfig {
     firmware: 'enumerated',
     viommu: { kind: 'intel', options: registry.iommu('intel').defaults as Record<string, unknown> },
     devices: [{ kind: 'edu', id: 'edu0', options: registry.pci('edu').defaults as Record<string, unknown> }],
+    reserved: [],
   };
 }
 
 /** The schema of a machine description file; options of a device or vIOMMU stand beside its kind. */
 export function machineSchema(z: Zod, registry: Registry) {
+  const page = z.number().int().min(0).max(MAX_MEMORY).multipleOf(4096);
   const size = z.union([z.number().int(), z.string().regex(/^\d+[KMG]$/)]);
   const device = z.discriminatedUnion(
     'kind',
@@ -81,6 +93,10 @@ export function machineSchema(z: Zod, registry: Registry) {
     firmware: z.enum(['enumerated', 'raw']).default('enumerated'),
     viommu: z.union([viommu, z.null()]).default(null),
     devices: z.array(device).default([]),
+    reserved: z
+      .array(z.strictObject({ base: page, size: page.min(4096), device: z.string() }))
+      .default([])
+      .describe('regions firmware keeps mapped for a device (RMRR)'),
   });
 }
 
@@ -111,6 +127,7 @@ export function parseMachineConfig(z: Zod, registry: Registry, json: unknown, so
     firmware: value.firmware,
     viommu: value.viommu === null ? null : split(value.viommu as never),
     devices: nameDevices((value.devices as never[]).map((d) => splitDevice(d))),
+    reserved: value.reserved,
   };
 }
 
@@ -143,7 +160,7 @@ function keyHint(registry: Registry, json: unknown, issue: KeyIssue): string {
   }
   if (room === 'viommu')
     return didYouMean(key, Object.keys(registry.iommu(top.viommu!.kind).defaults as object));
-  return didYouMean(key, ['machine', 'memory', 'seed', 'firmware', 'viommu', 'devices']);
+  return didYouMean(key, ['machine', 'memory', 'seed', 'firmware', 'viommu', 'devices', 'reserved']);
 }
 
 export function parseSize(value: number | string, source: string): number {
@@ -221,5 +238,6 @@ export function configToJson(config: MachineConfig): unknown {
       ...(bus === undefined ? {} : { bus }),
       ...options,
     })),
+    reserved: config.reserved,
   };
 }

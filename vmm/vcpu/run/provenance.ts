@@ -6,7 +6,7 @@ import { type GuestFrame, type RawFrame, rawFrames } from './frames.ts';
 const SLOT_SHIFT = 3;
 /** Stores remembered; the oldest go first. */
 const CAPACITY = 1 << 16;
-const FRAMES_KEPT = 12;
+const FRAMES_KEPT = 16;
 
 /** Turns raw frames of the rewritten module into frames of the guest's sources. */
 export type Symbolize = (frames: readonly RawFrame[]) => GuestFrame[];
@@ -61,10 +61,11 @@ export function captureStack(): Error {
   return error;
 }
 
-/** `map_page (driver.c:120) < main (driver.c:44)`: the innermost two frames. */
+/** `map_page (driver.c:120) < main (driver.c:44)`: the innermost two frames; inlined accessors of the SDK say nothing. */
 function framesText(frames: readonly GuestFrame[]): string | undefined {
   if (frames.length === 0) return undefined;
-  return frames
+  const own = frames.filter((f) => !f.line?.startsWith('sdk/include/'));
+  return (own.length === 0 ? frames : own)
     .slice(0, 2)
     .map((f) => (f.line === undefined ? f.function : `${f.function} (${f.line})`))
     .join(' < ');

@@ -33,6 +33,8 @@ export interface VcpuWiring {
   readonly busMaster: () => string;
   /** Instructions after which the guest counts as hung. */
   readonly fuelLimit: number;
+  /** Virtual time in ns after which it does. */
+  readonly timeLimit?: number;
 }
 
 export interface GuestImage {
@@ -169,13 +171,20 @@ export class Vcpu {
 
   #safepoint(): void {
     if (this.#stop !== undefined) throw this.#stop;
-    if (this.#time.exhausted) this.#outOfFuel();
+    this.#checkLimits();
     this.#time.advance();
     if (this.s.interruptsEnabled) this.#deliver();
   }
 
-  #outOfFuel(): never {
-    const reason = `out of fuel after ${this.#time.executed} instructions`;
+  /** Ends a guest that runs, or waits, for longer than it may. */
+  #checkLimits(): void {
+    if (this.#time.exhausted) this.#hung(`out of fuel after ${this.#time.executed} instructions`);
+    const limit = this.#w.timeLimit;
+    if (limit !== undefined && this.#w.clock.now >= limit)
+      this.#hung(`out of virtual time after ${limit} ns`);
+  }
+
+  #hung(reason: string): never {
     this.#end({ kind: 'hung', reason, frames: this.#frames() });
   }
 
@@ -222,7 +231,7 @@ export class Vcpu {
       setInterrupts: (on: boolean) => this.#setInterrupts(on),
       setHandler: (vector: number, index: number) => this.#setHandler(vector, index),
       endOfInterrupt: () => this.#w.interrupts.eoi(),
-      delay: (ns: number) => this.#delay(ns),
+      delay: (ns: number) => this.delay(ns),
       nowNs: () => this.#w.clock.now,
     };
   }
@@ -251,21 +260,22 @@ export class Vcpu {
     while (interrupts.pending() < 0) {
       const next = clock.nextAt;
       if (next === Number.POSITIVE_INFINITY) {
-        const reason = 'waits for an interrupt, and nothing is scheduled that could raise one';
-        this.#end({ kind: 'hung', reason, frames: this.#frames() });
+        this.#hung('waits for an interrupt, and nothing is scheduled that could raise one');
       }
       this.#time.advanceTo(next);
+      this.#checkLimits();
     }
   }
 
   #relax(): void {
     if (this.#stop !== undefined) throw this.#stop;
-    if (this.#time.exhausted) this.#outOfFuel();
+    this.#checkLimits();
     this.#time.advance(Math.max(0, Math.min(RELAX_NS, this.#w.clock.nextAt - this.#w.clock.now)));
     if (this.s.interruptsEnabled) this.#deliver();
   }
 
-  #delay(ns: number): void {
+  /** Lets `ns` of virtual time pass, interrupts being delivered as they come. Called from inside a trap. */
+  delay(ns: number): void {
     const { clock } = this.#w;
     const end = clock.now + ns;
     while (clock.nextAt <= end) {
@@ -273,6 +283,7 @@ export class Vcpu {
       if (this.s.interruptsEnabled) this.#deliver();
     }
     this.#time.advanceTo(end);
+    this.#checkLimits();
   }
 
   #setInterrupts(on: boolean): boolean {

@@ -1,0 +1,10 @@
+import { EDU } from '../../devices/ep/edu.ts';
+import { IOMMU_TESTDEV } from '../../devices/ep/iommu-testdev.ts';
+import { PCIE_ROOT_PORT } from '../../devices/pci/root-port.ts';
+import { INTEL_IOMMU } from '../../viommu/vtd/kind.ts';
+import { Registry } from './registry.ts';
+
+/** The kinds that come with tsvmm. */
+export function builtinRegistry(): Registry {
+  return new Registry([EDU, IOMMU_TESTDEV, PCIE_ROOT_PORT], [INTEL_IOMMU]);
+}

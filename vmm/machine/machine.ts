@@ -1,0 +1,297 @@
+import { IoApic } from '../../devices/chipset/ioapic.ts';
+import { LocalApic } from '../../devices/chipset/lapic.ts';
+import { q35GsiOf } from '../../devices/chipset/q35-irq.ts';
+import { createHostBridge } from '../../devices/pci/host-bridge.ts';
+import type { PciDevice } from '../../devices/pci/kind.ts';
+import { configPorts, ecam, RootComplex } from '../../devices/pci/root-complex.ts';
+import { pciViews } from '../../devices/pci/views.ts';
+import type { PlacedTable } from '../../firmware/acpi/place.ts';
+import type { DeviceScope } from '../../firmware/description.ts';
+import { enumeratePci } from '../../firmware/index.ts';
+import type { AnyDevice, DeviceView, ResetKind } from '../bus/device.ts';
+import { DmaPort, type DmaTranslator } from '../bus/dma.ts';
+import type { ExplainedFault, Iommu } from '../bus/iommu.ts';
+import { SystemMemory } from '../bus/memory.ts';
+import { MmioBus } from '../bus/mmio.ts';
+import { PortBus } from '../bus/ports.ts';
+import { Untranslated } from '../bus/untranslated.ts';
+import { VirtualClock } from '../core/clock.ts';
+import { TsvmmError } from '../core/errors.ts';
+import { Rng } from '../core/rng.ts';
+import { GuestRam } from '../mem/ram.ts';
+import { Tracer } from '../trace/tracer.ts';
+import { q35Tables, type ReservedRegion } from './acpi.ts';
+import type { DeviceConfig, MachineConfig } from './config.ts';
+import type { RamPlan } from './platform.ts';
+import { MachineProvenance } from './provenance.ts';
+import { Q35 } from './q35.ts';
+import type { Registry } from './registry.ts';
+import { freeSlot, parseSlot } from './slots.ts';
+
+/** A view with the device it belongs to. */
+export interface MachineView extends DeviceView {
+  readonly owner: string;
+}
+
+/** The assembled machine: it performs what the devices claim, and holds them for reset, snapshot and views. */
+export class Machine {
+  readonly config: MachineConfig;
+  readonly ram: GuestRam;
+  readonly mmio = new MmioBus();
+  readonly ports = new PortBus();
+  readonly memory: SystemMemory;
+  readonly clock = new VirtualClock();
+  readonly tracer: Tracer;
+  readonly rng: Rng;
+  readonly provenance = new MachineProvenance();
+  readonly lapic: LocalApic;
+  readonly ioapic: IoApic;
+  readonly root: RootComplex;
+  readonly iommu: Iommu | undefined;
+  /** Every device with state, by id. */
+  readonly devices = new Map<string, AnyDevice>();
+  /** DMA faults the IOMMU met, oldest first. */
+  readonly faults: ExplainedFault[] = [];
+  onFault: ((fault: ExplainedFault) => void) | undefined;
+  /** ACPI tables as the firmware placed them. */
+  acpi: readonly PlacedTable[] = [];
+  readonly #views: MachineView[] = [];
+  readonly #pci = new Map<string, PciDevice>();
+  readonly #translator: DmaTranslator;
+
+  /** @throws TsvmmError for kinds that do not exist, places that are taken and claims that overlap */
+  constructor(config: MachineConfig, registry: Registry) {
+    this.config = config;
+    this.ram = new GuestRam(Q35.ramBase, config.memory);
+    this.memory = new SystemMemory(this.ram, this.mmio);
+    this.tracer = new Tracer(() => this.clock.now);
+    this.rng = new Rng(config.seed);
+    this.lapic = new LocalApic({
+      id: 'lapic',
+      apicId: 0,
+      clock: this.clock,
+      tracer: this.tracer,
+      enabledAtReset: true,
+      broadcastEoi: (vector) => this.ioapic.endOfInterrupt(vector),
+    });
+    this.iommu = this.#createIommu(config, registry);
+    this.#translator = this.iommu?.translator ?? new Untranslated(this.lapic);
+    const ioapicPort = new DmaPort('ioapic', Q35.ioapicRequester, this.#translator, this.memory);
+    ioapicPort.interruptController = true;
+    this.ioapic = new IoApic({ dma: ioapicPort, tracer: this.tracer });
+    this.root = new RootComplex({
+      mmio: this.mmio,
+      ports: this.ports,
+      irq: this.ioapic,
+      gsiOf: q35GsiOf,
+      tracer: this.tracer,
+    });
+    this.#claimPlatform();
+    this.#plug('host-bridge', createHostBridge(this.#services('host-bridge')), undefined, {
+      device: 0,
+      fn: 0,
+    });
+    for (const device of config.devices) this.#addDevice(device, registry);
+  }
+
+  #createIommu(config: MachineConfig, registry: Registry): Iommu | undefined {
+    if (config.viommu === null) return undefined;
+    const kind = registry.iommu(config.viommu.kind);
+    if (!kind.machines.includes(config.machine)) {
+      throw new TsvmmError({
+        code: 'wrong-machine',
+        object: `--viommu ${kind.name}`,
+        why: `does not exist on machine '${config.machine}'`,
+        mend: `it stands in: ${kind.machines.join(', ')}`,
+      });
+    }
+    return kind.create(config.viommu.options, {
+      id: 'iommu',
+      memory: this.memory,
+      clock: this.clock,
+      tracer: this.tracer,
+      interrupts: this.lapic,
+      onFault: (fault) => this.#faulted(fault),
+      provenance: this.provenance,
+    });
+  }
+
+  #faulted(fault: ExplainedFault): void {
+    this.faults.push(fault);
+    this.onFault?.(fault);
+  }
+
+  #claimPlatform(): void {
+    this.#own('lapic', this.lapic, this.lapic.views());
+    this.#own('ioapic', this.ioapic, this.ioapic.views());
+    this.#own('pci', this.root, pciViews(this.root));
+    this.mmio.add({ name: 'lapic', base: Q35.lapic, size: 0x1000, handler: this.lapic });
+    this.mmio.add({ name: 'ioapic', base: Q35.ioapic, size: 0x1000, handler: this.ioapic });
+    this.mmio.add({ name: 'ecam', ...Q35.ecam, handler: ecam(this.root) });
+    this.ports.add({ name: 'pci-config', ...Q35.configPorts, handler: configPorts(this.root) });
+    if (this.iommu !== undefined) {
+      this.#own('iommu', this.iommu.device, this.iommu.views);
+      for (const range of this.iommu.mmio) this.mmio.add(range);
+    }
+  }
+
+  #own(id: string, device: AnyDevice, views: readonly DeviceView[]): void {
+    if (this.devices.has(id)) {
+      throw new TsvmmError({
+        code: 'duplicate-id',
+        object: id,
+        why: 'the machine has a device of this id already',
+        mend: 'give it another id=',
+      });
+    }
+    this.devices.set(id, device);
+    for (const view of views) this.#views.push({ ...view, owner: id });
+  }
+
+  #services(id: string) {
+    const dma = new DmaPort(id, 0, this.#translator, this.memory);
+    return { id, dma, clock: this.clock, tracer: this.tracer, bypass: this.memory };
+  }
+
+  #addDevice(config: DeviceConfig, registry: Registry): void {
+    const kind = registry.pci(config.kind);
+    const device = kind.create({ ...kind.defaults, ...config.options }, this.#services(config.id));
+    const parent = config.bus === undefined ? undefined : this.#bus(config.bus, config.id);
+    const slot =
+      config.addr === undefined ? this.#free(parent, config.id) : parseSlot(config.addr, config.id);
+    this.#plug(config.id, device, parent, slot);
+  }
+
+  #plug(
+    id: string,
+    device: PciDevice,
+    parent: PciDevice | undefined,
+    slot: { device: number; fn: number },
+  ): void {
+    this.root.add(device.fn, { parent: parent?.fn, device: slot.device, fn: slot.fn });
+    this.#pci.set(id, device);
+    if (device.device !== device.fn) this.#own(id, device.device, device.views);
+    this.#own(
+      device.device === device.fn ? id : `${id}.pci`,
+      device.fn,
+      device.device === device.fn ? device.views : [],
+    );
+  }
+
+  #bus(name: string, id: string): PciDevice | undefined {
+    if (name === 'pcie.0') return undefined;
+    const bridge = this.#pci.get(name);
+    if (bridge?.fn.isBridge === true) return bridge;
+    const ports = [...this.#pci].filter(([, d]) => d.fn.isBridge).map(([n]) => n);
+    throw new TsvmmError({
+      code: 'unknown-bus',
+      object: id,
+      why: `there is no bus '${name}' before it in the description`,
+      mend: `use one of: ${['pcie.0', ...ports].join(', ')}`,
+    });
+  }
+
+  #free(parent: PciDevice | undefined, id: string): { device: number; fn: number } {
+    if (parent !== undefined) return { device: 0, fn: 0 };
+    return freeSlot(new Set(this.root.functionsOn(undefined).map((f) => f.w.place.devfn >> 3)), id);
+  }
+
+  /** Lowest address that an RMRR keeps; guests' heaps end below. */
+  get reservedBase(): number {
+    return Math.min(this.ram.end, ...this.config.reserved.map((r) => r.base));
+  }
+
+  /** What firmware does before the guest starts: numbers buses, assigns BARs, places ACPI tables. */
+  bootFirmware(plan: RamPlan): void {
+    if (this.config.firmware === 'enumerated') this.#enumerate();
+    this.acpi = q35Tables(
+      { iommu: this.iommu?.firmware, reserved: this.#reservedRegions(), gsiOf: q35GsiOf },
+      {
+        rsdp: plan.rsdp,
+        base: plan.firmwareBase + (plan.rsdp === plan.firmwareBase ? 0x40 : 0),
+        end: plan.firmwareEnd,
+      },
+    );
+    for (const { address, bytes } of this.acpi) {
+      this.ram.u8.set(bytes, address);
+      this.ram.wrote(address, bytes.length);
+    }
+  }
+
+  #enumerate(): void {
+    const range = ({ base, size }: { base: number; size: number }) => [{ base, length: size }];
+    const result = enumeratePci(
+      {
+        read: (bdf, offset, size) => this.root.configRead(bdf, offset, size),
+        write: (bdf, offset, size, value) => this.root.configWrite(bdf, offset, size, value),
+      },
+      {
+        firstBus: 0,
+        lastBus: 255,
+        windows: { io: range(Q35.io), memory: range(Q35.mmio32), prefetchable: [] },
+        interruptLine: q35GsiOf,
+        command: { memory: true, io: true, bridgeMaster: true },
+      },
+    );
+    if (!result.ok) {
+      throw new TsvmmError({
+        code: 'no-resources',
+        object: 'firmware',
+        why: result.failure.text,
+        mend: 'leave a device out, or boot with --firmware raw',
+      });
+    }
+  }
+
+  #reservedRegions(): ReservedRegion[] {
+    return this.config.reserved.map(({ base, size, device }) => ({
+      base,
+      limit: base + size - 1,
+      scopes: [this.#scopeOf(device)],
+    }));
+  }
+
+  #scopeOf(id: string): DeviceScope {
+    const device = this.#pci.get(id);
+    if (device === undefined) {
+      throw new TsvmmError({
+        code: 'unknown-device',
+        object: 'reserved',
+        why: `there is no device '${id}'`,
+        mend: `use one of: ${[...this.#pci.keys()].join(', ')}`,
+      });
+    }
+    const path: { device: number; fn: number }[] = [];
+    for (let fn = device.fn; ; fn = fn.w.place.parent) {
+      path.unshift({ device: fn.w.place.devfn >> 3, fn: fn.w.place.devfn & 7 });
+      if (fn.w.place.parent === undefined) break;
+    }
+    return { type: device.fn.isBridge ? 'bridge' : 'endpoint', startBus: 0, path };
+  }
+
+  /** Cold: as built. Warm: a system reset; RAM and sticky bits stay. */
+  reset(kind: ResetKind): void {
+    this.clock.dropAll();
+    if (kind === 'cold') {
+      this.ram.clear();
+      this.clock.reset();
+    }
+    for (const device of this.devices.values()) device.reset(kind);
+    this.root.changed();
+    this.root.intx();
+  }
+
+  get views(): readonly MachineView[] {
+    return this.#views;
+  }
+
+  /** A device's PCI half, for monitors and tests. */
+  pciDevice(id: string): PciDevice | undefined {
+    return this.#pci.get(id);
+  }
+
+  /** The DMA port of a device, for tests and `xlate`. */
+  get translator(): DmaTranslator {
+    return this.#translator;
+  }
+}

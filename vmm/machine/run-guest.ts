@@ -1,0 +1,58 @@
+import type { ExplainedFault } from '../bus/iommu.ts';
+import { crashReport } from '../vcpu/run/crash.ts';
+import type { GuestEnd } from '../vcpu/run/exit.ts';
+import type { MachineConfig } from './config.ts';
+import type { GuestModule } from './guest-module.ts';
+import { Machine } from './machine.ts';
+import type { Registry } from './registry.ts';
+import { fillWriters } from './replay-writers.ts';
+import { Session, type SessionOptions } from './session.ts';
+
+/** How a run ended, with what reports need. */
+export interface RunResult {
+  readonly end: GuestEnd;
+  /** The crash or hang report for people. */
+  readonly report?: string;
+  readonly virtualNs: number;
+  readonly instructions: number;
+  readonly faults: readonly ExplainedFault[];
+}
+
+export interface RunGuestOptions extends SessionOptions {
+  /** Called with the machine before the guest runs: traces are selected here. */
+  readonly prepare?: (machine: Machine) => void;
+}
+
+/** Boots a guest on a new machine and runs it to its end. @throws TsvmmError for what the host got wrong */
+export async function runGuest(
+  config: MachineConfig,
+  registry: Registry,
+  guest: GuestModule,
+  options: RunGuestOptions,
+): Promise<RunResult> {
+  const machine = new Machine(config, registry);
+  options.prepare?.(machine);
+  const session = await Session.open(machine, guest, options);
+  const end = session.run();
+  const result = resultOf(session, end);
+  const faults = await fillWriters(result.faults, config, registry, guest, options, session.vcpu.executed);
+  return { ...result, faults };
+}
+
+export function resultOf(session: Session, end: GuestEnd): RunResult {
+  const { machine, vcpu } = session;
+  const virtualNs = machine.clock.now;
+  const instructions = vcpu.executed;
+  const base = { end, virtualNs, instructions, faults: machine.faults };
+  if (end.kind !== 'crash' && end.kind !== 'hung') return base;
+  const recent = machine.tracer.recent();
+  return {
+    ...base,
+    report: crashReport(end, { registers: glance(machine), recent, virtualNs, instructions }),
+  };
+}
+
+/** The views a crash report shows: those devices call `glance`. */
+function glance(machine: Machine): string[] {
+  return machine.views.filter((v) => v.name === 'glance').flatMap((v) => v.text().split('\n'));
+}
