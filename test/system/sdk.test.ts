@@ -1,0 +1,123 @@
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, describe, expect, test } from 'vitest';
+import { EXAMPLES, examplePath } from '../../guest/examples/manifest.ts';
+import { renderProject, TEMPLATE_VIOMMUS } from '../../guest/template/render.ts';
+import { guideSteps } from '../kit/guide.ts';
+import { describeWithTool } from '../kit/outside-tool.ts';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const scratch = mkdtempSync(join(tmpdir(), 'tsvmm-sdk-'));
+afterAll(() => rmSync(scratch, { recursive: true }));
+
+function tsvmm(args: readonly string[], cwd = root) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [join(root, 'bin/tsvmm.js'), ...args], {
+    cwd,
+    encoding: 'utf8',
+  });
+  return { status, stdout, stderr, failed: stdout.split('\n').filter((line) => line.startsWith('not ok')) };
+}
+
+const passed = { status: 0, failed: [] };
+
+test('the SDK passes its own test in a guest', () => {
+  expect(tsvmm(['run', 'test/system/guests/sdk-selftest.c'])).toMatchObject(passed);
+});
+
+describe.each(EXAMPLES)('example %s', (name) => {
+  test('passes as packaged, without a compiler', () => {
+    const run = tsvmm(['run', examplePath(name, 'wasm')]);
+
+    expect(run).toMatchObject(passed);
+    expect(run.stdout).toMatch(/^1\.\.[1-9]/m);
+  });
+
+  test('compiles without a warning and passes', () => {
+    const run = tsvmm(['run', examplePath(name, 'c')]);
+
+    expect(run).toMatchObject(passed);
+    expect(run.stderr).not.toMatch(/warning|error/);
+  });
+});
+
+test.each(TEMPLATE_VIOMMUS)('a new project with --viommu %s passes at once', (viommu) => {
+  const dir = join(scratch, `project-${viommu}`);
+  mkdirSync(dir);
+  for (const { path, text } of renderProject('my-driver', viommu)) writeFileSync(join(dir, path), text);
+
+  expect(tsvmm(['run', 'driver.c', '--config', 'tsvmm.json'], dir)).toMatchObject(passed);
+});
+
+test('the guide works as printed', () => {
+  const page = readFileSync(join(root, 'docs/guide/write-a-driver.md'), 'utf8');
+  const dir = join(scratch, 'guide');
+  mkdirSync(dir);
+
+  const statuses = guideSteps(page).map((step) => {
+    if (step.kind === 'file') {
+      mkdirSync(dirname(join(dir, step.name)), { recursive: true });
+      writeFileSync(join(dir, step.name), step.text);
+      return `${step.name} written`;
+    }
+    const [npx, command, ...args] = step.text.split(' ');
+    expect([npx, command]).toEqual(['npx', 'tsvmm']);
+    const run = tsvmm(args, dir);
+    return run.status === 0 && run.failed.length === 0 ? 'ok' : `${step.text}\n${run.stdout}${run.stderr}`;
+  });
+
+  expect(statuses.filter((s) => s !== 'ok' && !s.endsWith('written'))).toEqual([]);
+  expect(statuses.filter((s) => s === 'ok').length).toBeGreaterThanOrEqual(6);
+});
+
+describeWithTool('clang', 'a stricter compiler', (clang, toolTest) => {
+  const freestanding = [
+    '-fsyntax-only',
+    '--target=wasm32',
+    '-std=gnu17',
+    '-ffreestanding',
+    '-Iguest/sdk/include',
+  ];
+  const strict = ['-Wall', '-Wextra', '-Werror'];
+  const sources = (pattern: string) =>
+    spawnSync('sh', ['-c', `ls ${pattern}`], { cwd: root, encoding: 'utf8' })
+      .stdout.trim()
+      .split('\n');
+
+  toolTest('has nothing to say about the SDK and the examples', () => {
+    const files = [
+      ...sources('guest/sdk/src/*.c'),
+      ...EXAMPLES.filter((name) => name !== 'hello' && name !== 'mmio-plain').map((name) =>
+        examplePath(name, 'c'),
+      ),
+      'test/system/guests/sdk-selftest.c',
+    ];
+    const { status, stderr } = spawnSync(clang, [...freestanding, ...strict, ...files], {
+      cwd: root,
+      encoding: 'utf8',
+    });
+
+    expect(stderr).toBe('');
+    expect(status).toBe(0);
+  });
+
+  toolTest('accepts each header on its own', () => {
+    const headers = sources('guest/sdk/include/tsvmm/*.h').map((path) =>
+      path.slice('guest/sdk/include/'.length),
+    );
+    const text = (header: string) => `#include <tsvmm/types.h>\n#include <${header}>\n#include <${header}>\n`;
+
+    const complaints = headers.map(
+      (header) =>
+        spawnSync(clang, [...freestanding, ...strict, '-x', 'c', '-'], {
+          cwd: root,
+          input: text(header),
+          encoding: 'utf8',
+        }).stderr,
+    );
+
+    expect(complaints.filter((c) => c !== '')).toEqual([]);
+  });
+});
