@@ -43,7 +43,8 @@ export class OffsetMapBuilder {
       // Of several marks at one place the last says what follows.
       if (i + 2 < marks.length && marks.at(i + 2) === nextCode) continue;
       stream.u32(nextCode - code);
-      stream.u32(marks.at(i + 1) - original);
+      // Signed: a later transformation may have swapped two pieces of code.
+      stream.u32((marks.at(i + 1) - original) >>> 0);
       code = nextCode;
       original = marks.at(i + 1);
     }

@@ -39,6 +39,15 @@ import { Writer } from './writer.ts';
  * Makes a guest module trap: every load and store is checked against RAM and the page flags, memory.size and memory.grow are
  * virtual, instructions are counted. A pure function of its arguments.
  *
+ * An instruction counts one when it is executed; block, loop, else, end, try, catch and their like are structure and count
+ * nothing. A bulk operation counts one whatever its length.
+ *
+ * LIMIT: a store whose base and offset add up to 4 GiB or more ends in the engine's own trap `memory access out of bounds`
+ * (no address) unless its page number, taken modulo 2^20, happens to be slow; loads always report the address.
+ * LIMIT: 128-bit accesses and memory.init reach RAM only; memory.atomic.wait never returns.
+ * LIMIT: names of locals and labels, debug information and the module's own branch hints are not carried over.
+ * LIMIT: one 32-bit unshared memory; no garbage-collected or typed function references.
+ *
  * @throws RewriteError for a module that is malformed or that tsvmm does not run.
  */
 export function rewrite(wasm: Uint8Array, options: RewriteOptions): RewriteResult {
