@@ -117,8 +117,8 @@ async function toolchainFor(cc: string, freestanding: boolean): Promise<Toolchai
 /** Names count from the unit's working directory, which itself is no part: no output holds it. */
 function unitKey(toolchain: Toolchain, unit: Unit): string {
   const placeless: Unit = { ...unit, options: { ...unit.options, cwd: '.' } };
-  const parts: (string | Uint8Array)[] = [FORMAT, toolchain.id, ...toolchain.unitFlags(placeless)];
-  for (const file of unit.files) parts.push(relative(unit.options.cwd, file.path), file.bytes);
+  const parts = [FORMAT, toolchain.id, ...toolchain.unitFlags(placeless)];
+  for (const file of unit.files) parts.push(relative(unit.options.cwd, file.path), file.digest);
   return cacheKey(parts);
 }
 

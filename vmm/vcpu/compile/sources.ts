@@ -7,6 +7,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { TsvmmError } from '../../core/errors.ts';
+import { cacheKey } from '../cache/disk-cache.ts';
 import type { SourceFile, Unit, UnitOptions } from './types.ts';
 
 /**
@@ -91,7 +92,7 @@ export function sdkSources(sdkDir: string): string[] {
 
 function readMain(shown: string, path: string): SourceFile {
   try {
-    return { path, bytes: readFileSync(path) };
+    return readSource(path);
   } catch (cause) {
     const code = (cause as NodeJS.ErrnoException).code;
     const why =
@@ -100,9 +101,14 @@ function readMain(shown: string, path: string): SourceFile {
   }
 }
 
+function readSource(path: string): SourceFile {
+  const bytes = readFileSync(path);
+  return { path, bytes, digest: cacheKey([bytes]) };
+}
+
 function tryRead(path: string): SourceFile | undefined {
   try {
-    return { path, bytes: readFileSync(path) };
+    return readSource(path);
   } catch {
     return undefined;
   }

@@ -64,6 +64,8 @@ export interface CompiledGuest {
 export interface SourceFile {
   readonly path: string;
   readonly bytes: Uint8Array;
+  /** Stands for the bytes in the keys of all units that include the file. */
+  readonly digest: string;
 }
 
 /** What of a request decides the code of one translation unit. */
