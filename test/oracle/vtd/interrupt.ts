@@ -84,8 +84,6 @@ function irteReserved(unit: Unit, regs: Registers, lo: bigint, hi: bigint): bool
   const postingSupported = bit(unit.cap, 59);
   if (posted && !postingSupported) return true;
   if (any(lo, 14, 12) || any(lo, 31, 24)) return true;
-  const mode = number(lo, 7, 5);
-  if (mode === 3 || mode === 6) return true;
   if (!regs.eime && (any(lo, 63, 48) || any(lo, 39, 32))) return true;
   return number(hi, 19, 18) === 3 || any(hi, 63, 20);
 }

@@ -74,8 +74,6 @@ export class FaultLog {
   /** Software writes 1 to F of a record. */
   clear(index: number): void {
     this.records[index] = this.records[index]! & ~(1n << 127n);
-    if (this.ppf)
-      while (!pending(this.records[this.#fri]!)) this.#fri = (this.#fri + 1) % this.records.length;
   }
 
   clearOverflow(): void {

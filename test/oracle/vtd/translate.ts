@@ -161,6 +161,8 @@ function walk(job: Job, context: Context): Outcome {
 
 /** The code of the refusal when the rights gathered so far do not suffice. Write is asked before read. */
 function denial(unit: Unit, request: Request, read: boolean, write: boolean): number | undefined {
+  // A translation request asks what is granted; only an entry that grants nothing at all ends it.
+  if (request.at === 1) return read || write ? undefined : 0x06;
   const zeroLengthOk = bit(unit.cap, 22) && write;
   switch (request.access) {
     case 'write':
@@ -193,9 +195,15 @@ function reservedSet(unit: Unit, entry: bigint, level: number, leaf: boolean): b
   return leaf && bit(entry, 11) && !snoopControl;
 }
 
-/** A translation request whose page is not to be had gets an empty completion instead of a fault. */
+/** A translation request is answered with the rights it gets; where it gets none, with none, instead of a fault. */
 function asCompletion(job: Job, outcome: Outcome): Outcome {
-  if (job.request.at !== 1 || outcome.kind !== 'fault') return outcome;
+  const { at, access } = job.request;
+  if (at !== 1) return outcome;
+  if (outcome.kind === 'ok') {
+    const wanted = (access !== 'write' && outcome.read) || (access !== 'read' && outcome.write);
+    return wanted ? outcome : { kind: 'no-access' };
+  }
+  if (outcome.kind !== 'fault') return outcome;
   return [0x04, 0x05, 0x06, 0x0c].includes(outcome.code) ? { kind: 'no-access' } : outcome;
 }
 
