@@ -23,7 +23,9 @@ for (const name of names) {
   manifest[name] = { sources: sourcesHash(root, name), wasm: sha256(wasm) };
   console.log(`${examplePath(name, 'wasm')}: ${wasm.length} bytes`);
 }
-const sorted = Object.fromEntries(EXAMPLES.filter((name) => manifest[name]).map((name) => [name, manifest[name]]));
+const sorted = Object.fromEntries(
+  EXAMPLES.filter((name) => manifest[name]).map((name) => [name, manifest[name]]),
+);
 writeFileSync(manifestPath, `${JSON.stringify(sorted, null, 2)}\n`);
 
 function readManifest() {

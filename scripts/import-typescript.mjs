@@ -11,7 +11,10 @@ const keepUrls = {
   name: 'keep-urls',
   setup(pluginBuild) {
     pluginBuild.onLoad({ filter: /\.ts$/ }, ({ path }) => ({
-      contents: readFileSync(path, 'utf8').replaceAll('import.meta.url', JSON.stringify(pathToFileURL(path).href)),
+      contents: readFileSync(path, 'utf8').replaceAll(
+        'import.meta.url',
+        JSON.stringify(pathToFileURL(path).href),
+      ),
       loader: 'ts',
     }));
   },

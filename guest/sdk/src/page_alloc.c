@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Pages from the top of RAM downwards, while a C library's heap grows from below.
+// Pages of the part of RAM that the machine leaves to the guest; a C library's heap has its own.
 #include <tsvmm.h>
 
 /// A run of free pages; kept in its own first page, in a list sorted by address.
@@ -9,7 +9,7 @@ struct run {
 };
 
 static struct run *free_runs;
-static uintptr_t bottom; // lowest page ever handed out
+static uintptr_t fresh; // from here to the end of the heap no page was ever handed out
 static size_t in_use;
 
 static uintptr_t end_of(const struct run *run)
@@ -72,31 +72,19 @@ static uintptr_t take_from_runs(size_t count, size_t alignment)
 	return 0;
 }
 
-/// End of what the C library's heap has taken: the size of the module's memory.
-static uintptr_t heap_floor(void)
-{
-	uintptr_t library = (uintptr_t)__builtin_wasm_memory_size(0) << 16;
-	uintptr_t start = tsvmm_heap_start();
-
-	// Where the memory counts as all RAM there is no growing heap below.
-	return library > start && library <= bottom ? library : start;
-}
-
 static uintptr_t take_fresh(size_t count, size_t alignment)
 {
-	if (bottom == 0)
-		bottom = tsvmm_heap_end() & ~(uintptr_t)(PAGE_SIZE - 1);
-	uintptr_t floor = heap_floor();
+	uintptr_t end = tsvmm_heap_end();
 
-	if (bottom < floor || (bottom - floor) / PAGE_SIZE < count)
-		return 0;
-	uintptr_t old = bottom;
-	uintptr_t at = (bottom - count * PAGE_SIZE) & ~(uintptr_t)(alignment - 1);
+	if (fresh == 0)
+		fresh = ALIGN((uintptr_t)tsvmm_heap_start(), PAGE_SIZE);
+	uintptr_t start = fresh;
+	uintptr_t at = ALIGN(start, alignment);
 
-	if (at < floor)
+	if (at < start || at > end || (end - at) / PAGE_SIZE < count)
 		return 0;
-	bottom = at;
-	add_run(at + count * PAGE_SIZE, (old - at) / PAGE_SIZE - count);
+	fresh = at + count * PAGE_SIZE;
+	add_run(start, (at - start) / PAGE_SIZE);
 	return at;
 }
 
@@ -141,19 +129,3 @@ size_t pages_in_use(void)
 {
 	return in_use;
 }
-
-#if __STDC_HOSTED__
-// The C library's malloc() grows by this; its own version would not know of the pages above.
-void *sbrk(intptr_t increment)
-{
-	uintptr_t end = (uintptr_t)__builtin_wasm_memory_size(0) << 16;
-	uintptr_t limit = bottom ? bottom : (uintptr_t)tsvmm_heap_end();
-	void *const refused = (void *)-1;
-
-	if (increment == 0)
-		return (void *)end;
-	if (increment < 0 || (increment & 0xffff) || end > limit || limit - end < (uintptr_t)increment)
-		return refused;
-	return __builtin_wasm_memory_grow(0, (uintptr_t)increment >> 16) == (size_t)-1 ? refused : (void *)end;
-}
-#endif
