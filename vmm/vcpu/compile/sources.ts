@@ -4,7 +4,7 @@
  * a header that exists is taken along whether or not it is used.
  */
 
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { TsvmmError } from '../../core/errors.ts';
 import { cacheKey } from '../cache/disk-cache.ts';
@@ -72,8 +72,8 @@ export class SourceReader {
     for (const [, quoted, angled, macro] of text.matchAll(INCLUDE)) {
       const name = utf8(quoted ?? angled);
       if (name !== undefined) {
-        if (quoted !== undefined) found.push(resolve(here, name));
-        for (const dir of this.#includeDirs) found.push(resolve(dir, name));
+        if (quoted !== undefined) found.push(inDirectory(here, name));
+        for (const dir of this.#includeDirs) found.push(inDirectory(dir, name));
       } else if (macro !== undefined) {
         // A computed include may name any header in reach.
         for (const dir of [here, ...this.#includeDirs]) found.push(...headersIn(dir));
@@ -106,7 +106,14 @@ function readSource(path: string): SourceFile {
   return { path, bytes, digest: cacheKey([bytes]) };
 }
 
+/** `resolve` of an absolute directory; most names need no resolving, which costs as much as reading the file. */
+function inDirectory(dir: string, name: string): string {
+  return /^\/|\/\/|(^|\/)\.\.?(\/|$)/.test(name) ? resolve(dir, name) : `${dir}/${name}`;
+}
+
 function tryRead(path: string): SourceFile | undefined {
+  // Most candidates do not exist, and an exception costs more than the question.
+  if (!existsSync(path)) return undefined;
   try {
     return readSource(path);
   } catch {
