@@ -74,6 +74,7 @@ export class PciFunction extends Device<FunctionState, FunctionWiring, null> {
       behind: { backend: {} },
       trace: services.tracer.bind(PCI_EVENTS),
     });
+    this.dropCache();
   }
 
   override stateDef(): StateDef<FunctionState> {

@@ -79,6 +79,7 @@ export class RootComplex extends Device<RootState, RootWiring, RootCache> implem
       behind: new Map(),
       trace: services.tracer.bind(PCI_EVENTS),
     });
+    this.dropCache();
   }
 
   override stateDef(): StateDef<RootState> {

@@ -32,6 +32,11 @@ export interface VtdParts {
 
 /** An Intel VT-d unit in legacy mode. */
 export class VtdIommu extends Device<VtdState, VtdWiring, VtdParts> implements DmaTranslator, MmioHandler {
+  constructor(w: VtdWiring) {
+    super(w);
+    this.dropCache();
+  }
+
   override stateDef(): StateDef<VtdState> {
     return this.w.stateDef;
   }

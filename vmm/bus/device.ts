@@ -12,10 +12,11 @@ export abstract class Device<S, W, C> {
   readonly w: Readonly<W>;
   c: C;
 
+  /** A derived constructor ends with `this.dropCache()`: its own private members do not exist before. */
   constructor(w: W) {
     this.w = Object.freeze(w) as Readonly<W>;
     this.s = this.stateDef().fresh();
-    this.c = this.buildCache();
+    this.c = undefined as C;
   }
 
   /** The schema of `s`; a method because a device has three slots and no more. */

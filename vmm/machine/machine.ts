@@ -1,6 +1,5 @@
 import { IoApic } from '../../devices/chipset/ioapic.ts';
 import { LocalApic } from '../../devices/chipset/lapic.ts';
-import { q35GsiOf } from '../../devices/chipset/q35-irq.ts';
 import { createHostBridge } from '../../devices/pci/host-bridge.ts';
 import type { PciDevice } from '../../devices/pci/kind.ts';
 import { configPorts, ecam, RootComplex } from '../../devices/pci/root-complex.ts';
@@ -68,22 +67,20 @@ export class Machine {
     this.rng = new Rng(config.seed);
     this.lapic = new LocalApic({
       id: 'lapic',
-      apicId: 0,
       clock: this.clock,
       tracer: this.tracer,
-      enabledAtReset: true,
-      broadcastEoi: (vector) => this.ioapic.endOfInterrupt(vector),
+      eoiBroadcast: (vector: number) => this.ioapic.endOfInterrupt(vector),
     });
     this.iommu = this.#createIommu(config, registry);
     this.#translator = this.iommu?.translator ?? new Untranslated(this.lapic);
     const ioapicPort = new DmaPort('ioapic', Q35.ioapicRequester, this.#translator, this.memory);
     ioapicPort.interruptController = true;
-    this.ioapic = new IoApic({ dma: ioapicPort, tracer: this.tracer });
+    this.ioapic = new IoApic({ id: 'ioapic', dma: ioapicPort, tracer: this.tracer });
     this.root = new RootComplex({
       mmio: this.mmio,
       ports: this.ports,
       irq: this.ioapic,
-      gsiOf: q35GsiOf,
+      gsiOf: q35Gsi,
       tracer: this.tracer,
     });
     this.#claimPlatform();
@@ -205,7 +202,7 @@ export class Machine {
   bootFirmware(plan: RamPlan): void {
     if (this.config.firmware === 'enumerated') this.#enumerate();
     this.acpi = q35Tables(
-      { iommu: this.iommu?.firmware, reserved: this.#reservedRegions(), gsiOf: q35GsiOf },
+      { iommu: this.iommu?.firmware, reserved: this.#reservedRegions(), gsiOf: q35Gsi },
       {
         rsdp: plan.rsdp,
         base: plan.firmwareBase + (plan.rsdp === plan.firmwareBase ? 0x40 : 0),
@@ -229,7 +226,7 @@ export class Machine {
         firstBus: 0,
         lastBus: 255,
         windows: { io: range(Q35.io), memory: range(Q35.mmio32), prefetchable: [] },
-        interruptLine: q35GsiOf,
+        interruptLine: q35Gsi,
         command: { memory: true, io: true, bridgeMaster: true },
       },
     );
@@ -294,4 +291,9 @@ export class Machine {
   get translator(): DmaTranslator {
     return this.#translator;
   }
+}
+
+/** QEMU's q35: INTx of slots 0 to 24 goes to PIRQ E to H, GSI 20 to 23. */
+export function q35Gsi(device: number, pin: number): number {
+  return 20 + ((device + pin - 1) & 3);
 }
