@@ -42,26 +42,27 @@ const STATE = defineState('ioapic', 1, {
   /** Input levels, a bit a pin. */
   level: u32,
 });
-type IoapicState = ReturnType<typeof STATE.fresh>;
+type IoApicState = ReturnType<typeof STATE.fresh>;
 
-export interface IoapicServices {
+export interface IoApicServices {
   /** Its own requester: interrupts leave as messages, through the IOMMU. */
   readonly dma: DmaPort;
   readonly tracer: Tracer;
 }
 
-interface IoapicWiring {
+interface IoApicWiring {
   readonly dma: DmaPort;
   readonly trace: Emitters<typeof CHIPSET_EVENTS>;
 }
 
 /** I/O APIC with 24 pins, version 20h. */
-export class Ioapic extends Device<IoapicState, IoapicWiring, null> implements MmioHandler {
-  constructor({ dma, tracer }: IoapicServices) {
+export class IoApic extends Device<IoApicState, IoApicWiring, null> implements MmioHandler {
+  constructor({ dma, tracer }: IoApicServices) {
     super({ dma, trace: tracer.bind(CHIPSET_EVENTS) });
+    this.dropCache();
   }
 
-  override stateDef(): StateDef<IoapicState> {
+  override stateDef(): StateDef<IoApicState> {
     return STATE;
   }
 

@@ -59,11 +59,11 @@ type LapicState = ReturnType<typeof STATE.fresh>;
 export interface LapicServices {
   /** Names its clock events. */
   readonly id: string;
-  readonly apicId: number;
+  readonly apicId?: number;
   readonly clock: VirtualClock;
   readonly tracer: Tracer;
-  /** Software-enabled at reset: for guests that never touch it. Hardware starts disabled. */
-  readonly enabledAtReset: boolean;
+  /** Software-enabled at reset, for guests that never touch it: the default. Hardware starts disabled. */
+  readonly enabledAtReset?: boolean;
   /** A level-triggered interrupt ended: goes to every IOAPIC. */
   readonly broadcastEoi: (vector: number) => void;
 }
@@ -92,8 +92,9 @@ export class LocalApic
   implements InterruptTarget, MmioHandler
 {
   constructor({ tracer, ...services }: LapicServices) {
-    super({ ...services, trace: tracer.bind(CHIPSET_EVENTS) });
+    super({ apicId: 0, enabledAtReset: true, ...services, trace: tracer.bind(CHIPSET_EVENTS) });
     services.clock.handle(services.id, () => this.#timerFired());
+    this.dropCache();
     this.reset('cold');
   }
 

@@ -1,9 +1,9 @@
 import type { DeviceView } from '../../vmm/bus/device.ts';
-import type { Ioapic } from './ioapic.ts';
+import type { IoApic } from './ioapic.ts';
 import type { LocalApic } from './lapic.ts';
 
 /** `info irq`: the IOAPIC and the local APIC together. */
-export function irqView(ioapic: Ioapic, lapic: LocalApic): DeviceView {
+export function irqView(ioapic: IoApic, lapic: LocalApic): DeviceView {
   const parts = [...ioapic.views(), ...lapic.views()];
   return {
     name: 'irq',
