@@ -18,7 +18,6 @@ export interface ContextOptions {
   readonly reservedHi: number;
   /** CAP.SAGAW. */
   readonly widths: number;
-  readonly widest: number;
   readonly deviceTlb: boolean;
   readonly passThrough: boolean;
 }
@@ -30,7 +29,6 @@ export function contextOptions(config: VtdConfig): ContextOptions {
   return {
     reservedHi: reservedAddressHi(config['aw-bits']),
     widths: (2 << widest) - 2,
-    widest,
     deviceTlb: config['device-iotlb'],
     passThrough: config.pt,
   };
@@ -94,7 +92,8 @@ function checkContext(e: Uint32Array, options: ContextOptions, record: AccessRec
   const width = e[2]! & 7;
   if (type === 3 || (options.widths & (1 << width)) === 0) return LCT_INVALID;
   if (type === TT_DEVICE_TLB && !options.deviceTlb) return LCT_INVALID;
-  if (type === TT_PASS_THROUGH && (!options.passThrough || width !== options.widest)) return LCT_INVALID;
+  // That AW be the largest one with pass-through binds software; the unit takes every width it supports.
+  if (type === TT_PASS_THROUGH && !options.passThrough) return LCT_INVALID;
   return 0;
 }
 

@@ -95,15 +95,19 @@ export class RegisterFile implements MmioHandler {
       this.#p.commands.write(value);
       return;
     }
-    if (offset === IVA.offset || offset === IVA.offset + 4) {
-      // Write-only: kept for the command that follows, never read back.
-      this.#s.regs[offset >>> 2] = value & IVA.mask((offset - IVA.offset) >>> 2, 'wo');
-      return;
-    }
+    this.#keepWriteOnly(offset, value);
     // Without CAP.PLMR and CAP.PHMR these registers are not there.
     if (offset >= PMEN.offset && offset < IQH.offset && !this.#w.config['protected-memory']) return;
     this.#w.block.write32(this.#s.regs, offset, value);
     this.#written(offset);
+  }
+
+  /** Write-only fields: kept for the command that follows, never read back. */
+  #keepWriteOnly(offset: number, value: number): void {
+    const register = (offset & ~7) === IVA.offset ? IVA : (offset & ~7) === CCMD.offset ? CCMD : undefined;
+    if (register === undefined) return;
+    const mask = register.mask((offset >>> 2) & 1, 'wo');
+    this.#s.regs[offset >>> 2] = (this.#s.regs[offset >>> 2]! & ~mask) | (value & mask);
   }
 
   #written(offset: number): void {

@@ -326,13 +326,13 @@ export class DmaRemapper {
     const flags = rows[r + 5]!;
     if (flags >>> 8 !== 0) return flags >>> 8;
     if ((need & ~flags) !== 0 || (flags & 3) === 0)
-      return (need & WRITE & ~flags) !== 0 ? LGN_WRITE : LGN_READ;
+      return (need & WRITE & ~allowed) !== 0 ? LGN_WRITE : LGN_READ;
     const inside = rows[r + 6]!;
     this.outLo = (rows[r + 3]! | (lo & inside)) >>> 0;
     this.outHi = rows[r + 4]!;
     this.#span = inside + 1 - (lo & inside);
     this.#pageSize = inside + 1;
-    this.#granted = flags & 3;
+    this.#granted = allowed;
     return 0;
   }
 
@@ -374,7 +374,8 @@ export class DmaRemapper {
   /** Caching mode: an entry that is not present or has reserved bits set answers for its 4 KiB page from now on. */
   #keepFault(outcome: number, lo: number, hi: number, tag: number, did: number): void {
     const walker = this.walker;
-    if (outcome === WALK_RESERVED) this.#keep(lo, hi, tag, SIZE_4K, 0, 0, LSS_RESERVED << 8, did);
+    if (outcome === WALK_RESERVED)
+      this.#keep(lo, hi, tag, SIZE_4K, 0, 0, (LSS_RESERVED << 8) | (walker.permissions << 2), did);
     else if (outcome !== WALK_READ_ERROR && (walker.rawLo[walker.level]! & 3) === 0) {
       this.#keep(lo, hi, tag, SIZE_4K, 0, 0, 0, did);
     }

@@ -2,7 +2,8 @@
  * A 2-way set-associative translation cache over one Uint32Array of state.
  *
  * Row, 8 words: 0 input address masked to the page size, with the size code in the free low bits | 1 input address, upper
- * half | 2 tag | 3, 4 output page address | 5 permissions (READ 1, WRITE 2), fault code in 15:8 | 6 mask of the
+ * half | 2 tag | 3, 4 output page address | 5 permissions (READ 1, WRITE 2), or the fault
+ * code in 15:8 with the permissions in 3:2, so that such a row never hits | 6 mask of the
  * address bits inside the page | 7 owner id, for views.
  * A tag of 0 marks an empty row. Two live rows never hold the same (input, size, tag), because rows are filled after a
  * lookup that missed; so who remembers a row and compares it again gets what a lookup would give.

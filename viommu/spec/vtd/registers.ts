@@ -46,8 +46,8 @@ export const RTADDR = reg64(0x020, 'RTADDR', 'VT-d: Root Table Address Register'
 
 export const CCMD = reg64(0x028, 'CCMD', 'VT-d: Context Command Register', {
   DID: rw(15, 0, 'Domain-id'),
-  SID: rw(31, 16, 'Source-id'),
-  FM: rw(33, 32, 'Function mask'),
+  SID: wo(31, 16, 'Source-id'),
+  FM: wo(33, 32, 'Function mask'),
   CAIG: ro(60, 59, 'Actual invalidation granularity'),
   CIRG: rw(62, 61, 'Requested granularity', { 1: 'global', 2: 'domain', 3: 'device' }),
   ICC: rw(63, 63, 'Invalidate context-cache; busy'),
