@@ -37,11 +37,6 @@ export class VtdIommu extends Device<VtdState, VtdWiring, VtdParts> implements D
     this.dropCache();
   }
 
-  constructor(w: VtdWiring) {
-    super(w);
-    this.dropCache();
-  }
-
   override stateDef(): StateDef<VtdState> {
     return this.w.stateDef;
   }
