@@ -1,3 +1,5 @@
+import * as edu from '../../devices/ep/edu-registers.ts';
+import * as testdev from '../../devices/ep/testdev-registers.ts';
 import * as capabilities from '../../devices/pci/capabilities.ts';
 import { BAR0, HEADER_BRIDGE, SUBSYSTEM } from '../../devices/pci/header.ts';
 import { SS_ENTRY } from '../../viommu/spec/paging/second-stage.ts';
@@ -21,6 +23,8 @@ export interface GeneratedHeader {
 export function generatedHeaders(): readonly GeneratedHeader[] {
   return [
     { path: 'tsvmm/abi.h', text: abiHeader() },
+    { path: 'tsvmm/edu.h', text: eduHeader() },
+    { path: 'tsvmm/iommu_testdev.h', text: testdevHeader() },
     { path: 'tsvmm/pci.h', text: pciHeader() },
     { path: 'tsvmm/vtd.h', text: vtdHeader() },
   ];
@@ -89,6 +93,37 @@ function pciHeader(): string {
       ['Capabilities: offsets from their start', macros('PCI', layoutsOf(capabilities))],
     ],
   });
+}
+
+function eduHeader(): string {
+  const buffer = [
+    ['BUFFER_BASE', edu.EDU_BUFFER_BASE],
+    ['BUFFER_BYTES', edu.EDU_BUFFER_BYTES],
+  ] as const;
+  return header({
+    guard: 'TSVMM_EDU_H',
+    about:
+      'The teaching device edu (1234:11e8): registers of BAR 0, and its buffer in its own address space.',
+    from: 'devices/ep',
+    sections: [['Registers', macros('EDU', edu.EDU_REGISTERS) + constants('EDU', buffer)]],
+  });
+}
+
+function testdevHeader(): string {
+  const results = Object.entries(testdev.RESULT).map(([name, code]) => [constantCase(name), code] as const);
+  return header({
+    guard: 'TSVMM_IOMMU_TESTDEV_H',
+    about: 'The DMA test function iommu-testdev (1b36:0005): registers of BAR 0.',
+    from: 'devices/ep',
+    sections: [
+      ['Registers', macros('TESTDEV', testdev.TESTDEV_REGISTERS)],
+      ['Values of RESULT', constants('TESTDEV_RESULT', results)],
+    ],
+  });
+}
+
+function constantCase(camelCase: string): string {
+  return camelCase.replace(/[A-Z]/g, (capital) => `_${capital}`).toUpperCase();
 }
 
 /** An X-macro, so that C code can make a table of the reasons without repeating their words. */

@@ -35,12 +35,12 @@ static void dma(u64 from, u64 to, u32 direction)
 
 static void dma_to_device(u64 address)
 {
-	dma(address, EDU_BUFFER, 0);
+	dma(address, EDU_BUFFER_BASE, 0);
 }
 
 static void dma_from_device(u64 address)
 {
-	dma(EDU_BUFFER, address, EDU_DMA_CMD_TO_RAM);
+	dma(EDU_BUFFER_BASE, address, EDU_DMA_CMD_TO_RAM);
 }
 `;
 

@@ -30,7 +30,7 @@ struct edu {
 	struct pci_dev pci;
 	volatile void *regs;
 	u32 vector;
-	volatile u32 events; // EDU_IRQ_* seen by the handler and not yet waited for
+	volatile u32 events; // EDU_IRQ_STATUS bits seen by the handler and not yet waited for
 	volatile u32 interrupts;
 };
 
@@ -86,9 +86,9 @@ static void edu_remove(struct edu *dev)
 static u32 edu_factorial(struct edu *dev, u32 n)
 {
 	dev->events = 0;
-	writel(EDU_STATUS_IRQFACT, dev->regs + EDU_STATUS);
+	writel(EDU_STATUS_IRQ_FACTORIAL, dev->regs + EDU_STATUS);
 	writel(n, dev->regs + EDU_FACTORIAL);
-	wait_event(dev->events & EDU_IRQ_FACTORIAL);
+	wait_event(dev->events & EDU_IRQ_STATUS_FACTORIAL);
 	return readl(dev->regs + EDU_FACTORIAL);
 }
 
@@ -99,11 +99,11 @@ static void edu_dma(struct edu *dev, enum direction direction, u64 iova)
 	bool out = direction == TO_DEVICE;
 
 	dev->events = 0;
-	writeq(out ? iova : EDU_BUFFER, dev->regs + EDU_DMA_SRC);
-	writeq(out ? EDU_BUFFER : iova, dev->regs + EDU_DMA_DST);
+	writeq(out ? iova : EDU_BUFFER_BASE, dev->regs + EDU_DMA_SRC);
+	writeq(out ? EDU_BUFFER_BASE : iova, dev->regs + EDU_DMA_DST);
 	writeq(LENGTH, dev->regs + EDU_DMA_COUNT);
 	writel(EDU_DMA_CMD_RUN | EDU_DMA_CMD_IRQ | (out ? 0 : EDU_DMA_CMD_TO_RAM), dev->regs + EDU_DMA_CMD);
-	wait_event(dev->events & EDU_IRQ_DMA);
+	wait_event(dev->events & EDU_IRQ_STATUS_DMA);
 }
 
 // --- the IOMMU --------------------------------------------------------------------------------------------------------
@@ -181,7 +181,7 @@ static bool all_are(const u8 *page, u8 value)
 
 static void test_registers(void)
 {
-	report(readl(edu.regs + EDU_ID) == 0x010000ed, "edu identifies itself");
+	report(readl(edu.regs + EDU_IDENT) == 0x010000ed, "edu identifies itself");
 	writel(0x12345678, edu.regs + EDU_LIVENESS);
 	report(readl(edu.regs + EDU_LIVENESS) == ~0x12345678u, "the liveness register inverts");
 }

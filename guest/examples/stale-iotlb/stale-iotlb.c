@@ -21,7 +21,7 @@ static volatile void *regs;
 /// The device writes its buffer to IOVA. By polling: interrupts are another example's subject.
 static void device_writes(void)
 {
-	writeq(EDU_BUFFER, regs + EDU_DMA_SRC);
+	writeq(EDU_BUFFER_BASE, regs + EDU_DMA_SRC);
 	writeq(IOVA, regs + EDU_DMA_DST);
 	writeq(LENGTH, regs + EDU_DMA_COUNT);
 	writel(EDU_DMA_CMD_RUN | EDU_DMA_CMD_TO_RAM, regs + EDU_DMA_CMD);

@@ -781,7 +781,7 @@
 #define VTD_FAULT_REASONS(X) \
 	X(0x01, "LRT.2", "the Present (P) field of the root entry is 0") \
 	X(0x02, "LCT.2", "the Present (P) field of the context entry is 0") \
-	X(0x03, "LCT.4", "the context entry is programmed wrongly: TT or AW holds a value this unit does not support, or pass-through without the largest AW") \
+	X(0x03, "LCT.4", "the context entry is programmed wrongly: TT or AW holds a value this unit does not support") \
 	X(0x04, "LGN.1", "the input address is beyond the width the context entry or the unit allows") \
 	X(0x05, "LGN.2", "a write or AtomicOp needs W=1 in every second-stage entry on the way") \
 	X(0x06, "LGN.3", "a read needs R=1 in every second-stage entry on the way") \
