@@ -1,0 +1,107 @@
+/** What the commands need of the machine. The commands know only this, so tests give them a machine of their own. */
+
+import type { DumpFile } from '../../firmware/index.ts';
+import type { DeviceView } from '../bus/device.ts';
+import type { ExplainedFault } from '../bus/iommu.ts';
+import type { MachineConfig } from '../machine/config.ts';
+import type { GuestStage } from '../machine/guest-module.ts';
+import type { Registry } from '../machine/registry.ts';
+import type { TraceSink } from '../trace/tracer.ts';
+
+export interface GuestFile {
+  /** As the user typed it: .c, .wat or .wasm. */
+  readonly file: string;
+  readonly cc: string;
+  /** argv of the guest; its name first. */
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly files: ReadonlyMap<string, Uint8Array>;
+}
+
+/** What may end a run before the guest does. */
+export interface RunLimits {
+  /** Instructions. */
+  readonly fuel?: number;
+  /** Virtual time in ns. */
+  readonly timeoutNs?: number;
+}
+
+export interface TraceRequest {
+  /** A glob that selects no event is a TsvmmError. */
+  readonly globs: readonly string[];
+  readonly sink: TraceSink;
+}
+
+/** Where the machine goes on its way; none of these calls may change what the guest sees. */
+export interface RunObserver {
+  /** Bytes of the guest's console, in order. */
+  console(bytes: Uint8Array): void;
+  stage(stage: GuestStage): void;
+  /** The compiler's text, verbatim. */
+  diagnostics(text: string): void;
+}
+
+export interface SaveRequest {
+  readonly dir: string;
+  /** At which wait or yield, counted from 1 from where the run starts. */
+  readonly at: number;
+}
+
+export interface RunRequest {
+  readonly config: MachineConfig;
+  readonly registry: Registry;
+  readonly guest: GuestFile;
+  readonly limits: RunLimits;
+  readonly trace?: TraceRequest;
+  readonly observer: RunObserver;
+  /** Colour in diagnostics. */
+  readonly color: boolean;
+}
+
+export interface ResumeRequest {
+  readonly dir: string;
+  readonly registry: Registry;
+  readonly limits: RunLimits;
+  readonly trace?: TraceRequest;
+  readonly observer: RunObserver;
+  readonly save?: SaveRequest;
+}
+
+export interface RunOutcome {
+  /** How the guest ended: it exited, did what no driver may do, ran out of fuel or time, or was saved. */
+  readonly end: 'exited' | 'crashed' | 'hung' | 'saved';
+  /** When it exited. */
+  readonly exitStatus?: number;
+  /** In one line, when it did not exit. */
+  readonly reason?: string;
+  /** The crash or hang report for people. */
+  readonly report?: string;
+  readonly virtualNs: number;
+  readonly instructions: number;
+  readonly faults: readonly ExplainedFault[];
+}
+
+export interface SnapshotDifference {
+  /** Unit and path: `vtd0.gsts`. */
+  readonly path: string;
+  readonly a: string;
+  readonly b: string;
+}
+
+export interface Backend {
+  /** The built-in kinds; plugins are added to it. */
+  registry(): Registry;
+  /** The views of a machine in which no guest has run. */
+  views(config: MachineConfig, registry: Registry): readonly DeviceView[];
+  acpi(config: MachineConfig, registry: Registry): readonly DumpFile[];
+  run(request: RunRequest): Promise<RunOutcome>;
+  /** Absent where the machine cannot be saved. */
+  readonly snapshots?: SnapshotBackend;
+}
+
+export interface SnapshotBackend {
+  save(request: RunRequest, save: SaveRequest): Promise<RunOutcome>;
+  /** Continues to the end, or with `save` to the next snapshot. */
+  load(request: ResumeRequest): Promise<RunOutcome>;
+  diff(a: string, b: string): readonly SnapshotDifference[];
+}

@@ -1,0 +1,199 @@
+/** From options to a machine description. zod is loaded only when there is something that it has to check. */
+
+import { readFileSync } from 'node:fs';
+import { TsvmmError } from '../core/errors.ts';
+import type { Zod, ZodType } from '../core/zod.ts';
+import {
+  defaultConfig,
+  type MachineConfig,
+  nameDevices,
+  parseMachineConfig,
+  parseSize,
+} from '../machine/config.ts';
+import type { Registry } from '../machine/registry.ts';
+import type { OptionsOf } from './command.ts';
+import type { MACHINE_OPTIONS } from './table.ts';
+import { checkKey, type KindSpec, parseCount, parseKindSpec, typedValue } from './values.ts';
+
+export type MachineOptions = OptionsOf<typeof MACHINE_OPTIONS>;
+
+/** Remembers descriptions that zod has accepted, so that a warm start does without it. */
+export interface AcceptedBefore {
+  has(description: string): boolean;
+  add(description: string): void;
+}
+
+type LoadZod = () => Promise<Zod>;
+export const loadZod: LoadZod = () => import('zod');
+
+export async function machineFrom(
+  options: MachineOptions,
+  registry: Registry,
+  accepted: AcceptedBefore | undefined,
+): Promise<MachineConfig> {
+  const base = await baseConfig(options, registry);
+  const viommu =
+    options.viommu === undefined ? base.viommu : await viommuFrom(options.viommu, registry, accepted);
+  const added: DeviceDraft[] = [];
+  for (const text of options.device) added.push(await deviceFrom(text, registry, accepted));
+  return {
+    machine: 'q35',
+    memory: options.memory === undefined ? base.memory : memoryFrom(options.memory),
+    seed: options.seed === undefined ? base.seed : parseCount(options.seed, '--seed'),
+    firmware: (options.firmware as MachineConfig['firmware'] | undefined) ?? base.firmware,
+    viommu,
+    reserved: base.reserved,
+    devices: added.length === 0 ? base.devices : nameDevices([...base.devices, ...added]),
+  };
+}
+
+async function baseConfig(options: MachineOptions, registry: Registry): Promise<MachineConfig> {
+  if (options.config === undefined) {
+    const config = defaultConfig(registry);
+    return options.device.length === 0 ? config : { ...config, devices: [] };
+  }
+  return parseMachineConfig(await loadZod(), registry, readJson(options.config), options.config);
+}
+
+function readJson(file: string): unknown {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    const why = code === 'ENOENT' ? 'there is no such file' : `cannot be read (${code})`;
+    throw new TsvmmError({ code: 'unreadable-config', object: file, why, cause });
+  }
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new TsvmmError({
+      code: 'bad-json',
+      object: file,
+      why: `is not JSON: ${(cause as Error).message.split('\n')[0]}`,
+      mend: "'tsvmm run --dump-config' prints a description to start from",
+      cause,
+    });
+  }
+}
+
+function memoryFrom(text: string): number {
+  const size = /^(\d+)([KMG])(?:i?B)?$/i.exec(text);
+  if (size === null && !/^(\d+|0x[0-9a-f]+)$/i.test(text)) {
+    throw new TsvmmError({
+      code: 'bad-value',
+      object: '--memory',
+      why: `'${text}' is not a size`,
+      mend: 'write 64M',
+    });
+  }
+  return parseSize(size === null ? Number(text) : `${size[1]}${size[2]!.toUpperCase()}`, 'command line');
+}
+
+async function viommuFrom(
+  text: string,
+  registry: Registry,
+  accepted: AcceptedBefore | undefined,
+): Promise<MachineConfig['viommu']> {
+  const spec = parseKindSpec(text, '--viommu');
+  if (spec.kind === 'none') {
+    if (spec.entries.length === 0) return null;
+    throw new TsvmmError({
+      code: 'unknown-key',
+      object: '--viommu none',
+      why: 'takes no keys',
+      mend: 'write none',
+    });
+  }
+  const kind = registry.iommu(spec.kind);
+  const where = `--viommu ${spec.kind}`;
+  return { kind: spec.kind, options: await optionsOf(kind, spec, [], where, accepted) };
+}
+
+interface DeviceDraft {
+  readonly kind: string;
+  readonly id?: string | undefined;
+  readonly addr?: string | undefined;
+  readonly bus?: string | undefined;
+  readonly options: Readonly<Record<string, unknown>>;
+}
+
+/** Keys that say where a device is; they belong to the machine, not to the kind. */
+export const PLACE_KEYS = ['id', 'addr', 'bus'] as const;
+
+async function deviceFrom(
+  text: string,
+  registry: Registry,
+  accepted: AcceptedBefore | undefined,
+): Promise<DeviceDraft> {
+  const spec = parseKindSpec(text, '--device');
+  const kind = registry.pci(spec.kind);
+  const where = `--device ${spec.kind}`;
+  const options = await optionsOf(kind, spec, PLACE_KEYS, where, accepted);
+  const place = Object.fromEntries(spec.entries.filter(([key]) => isPlaceKey(key)));
+  checkPlace(place, where);
+  return { kind: spec.kind, ...place, options };
+}
+
+function isPlaceKey(key: string): boolean {
+  return (PLACE_KEYS as readonly string[]).includes(key);
+}
+
+function checkPlace(place: Readonly<Record<string, string>>, where: string): void {
+  const rules: readonly [string, RegExp, string][] = [
+    ['id', /^[A-Za-z][\w.-]*$/, 'write a letter, then letters, digits, dots and dashes'],
+    ['addr', /^(0x)?[0-9a-f]{1,2}(\.[0-7])?$/i, 'write slot.function, such as 03.0'],
+    ['bus', /./, 'write the id of a root port'],
+  ];
+  for (const [key, rule, mend] of rules) {
+    const value = place[key];
+    if (value === undefined || rule.test(value)) continue;
+    throw new TsvmmError({
+      code: 'bad-value',
+      object: `${where}: ${key}`,
+      why: `'${value}' is not possible`,
+      mend,
+    });
+  }
+}
+
+interface Kind {
+  readonly name: string;
+  readonly defaults: unknown;
+  readonly schema: (z: Zod) => ZodType;
+}
+
+async function optionsOf(
+  kind: Kind,
+  spec: KindSpec,
+  placeKeys: readonly string[],
+  where: string,
+  accepted: AcceptedBefore | undefined,
+): Promise<Readonly<Record<string, unknown>>> {
+  const defaults = kind.defaults as Readonly<Record<string, unknown>>;
+  const known = [...placeKeys, ...Object.keys(defaults)];
+  const given: Record<string, unknown> = {};
+  for (const [key, value] of spec.entries) {
+    checkKey(key, known, where);
+    if (!placeKeys.includes(key)) given[key] = typedValue(value, defaults[key], `${where}: ${key}`);
+  }
+  if (Object.keys(given).length === 0) return defaults;
+  const options = { ...defaults, ...given };
+  const description = JSON.stringify([where, options]);
+  if (accepted?.has(description)) return options;
+  const checked = check(await loadZod(), kind, options, where);
+  accepted?.add(description);
+  return checked;
+}
+
+function check(z: Zod, kind: Kind, options: unknown, where: string): Readonly<Record<string, unknown>> {
+  const parsed = kind.schema(z).safeParse(options);
+  if (parsed.success) return parsed.data as Readonly<Record<string, unknown>>;
+  const issue = parsed.error.issues[0]!;
+  throw new TsvmmError({
+    code: 'bad-value',
+    object: issue.path.length === 0 ? where : `${where}: ${issue.path.join('.')}`,
+    why: `${issue.message[0]!.toLowerCase()}${issue.message.slice(1)}`,
+    mend: `see '${where},help'`,
+  });
+}

@@ -1,0 +1,56 @@
+/** Where the files that come with the package are: in a checkout, an install and a bundle alike. */
+
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Bug, TsvmmError } from '../core/errors.ts';
+import { didYouMean } from '../core/suggest.ts';
+
+let root: string | undefined;
+
+/** The directory of package.json. */
+export function packageRoot(): string {
+  if (root !== undefined) return root;
+  let directory = dirname(fileURLToPath(import.meta.url));
+  while (!existsSync(join(directory, 'package.json'))) {
+    const parent = dirname(directory);
+    if (parent === directory) throw new Bug('the package has no package.json');
+    directory = parent;
+  }
+  return (root = directory);
+}
+
+export function packageVersion(): string {
+  const manifest = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as {
+    version: string;
+  };
+  return manifest.version;
+}
+
+export function exampleNames(): string[] {
+  const directory = join(packageRoot(), 'guest', 'examples');
+  return readdirSync(directory, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() && exampleFile(entry.name) !== undefined)
+    .map((entry) => entry.name)
+    .sort();
+}
+
+/** The guest of a packaged example: its WASM, which starts without a compiler, else its source. */
+function exampleFile(name: string): string | undefined {
+  const directory = join(packageRoot(), 'guest', 'examples', name);
+  return [`${name}.wasm`, `${name}.c`, `${name}.wat`]
+    .map((file) => join(directory, file))
+    .find((file) => existsSync(file));
+}
+
+/** @throws TsvmmError with a suggestion */
+export function exampleGuest(name: string): string {
+  const file = /^[\w-]+$/.test(name) ? exampleFile(name) : undefined;
+  if (file !== undefined) return file;
+  throw new TsvmmError({
+    code: 'unknown-example',
+    object: '--example',
+    why: `there is no example '${name}'`,
+    mend: didYouMean(name, exampleNames()),
+  });
+}

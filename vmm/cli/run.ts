@@ -1,0 +1,252 @@
+/** `tsvmm run`, and what it shares with `snapshot save` and `snapshot load`: from options to a verdict. Glue only. */
+
+import { readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import type { ExplainedFault } from '../bus/iommu.ts';
+import { EXIT, type ExitCode, TsvmmError } from '../core/errors.ts';
+import { configToJson, type MachineConfig } from '../machine/config.ts';
+import { faultText } from '../machine/explain.ts';
+import type { Registry } from '../machine/registry.ts';
+import { TapParser } from '../machine/tap.ts';
+import type {
+  Backend,
+  GuestFile,
+  RunLimits,
+  RunObserver,
+  RunOutcome,
+  SaveRequest,
+  TraceRequest,
+} from './backend.ts';
+import type { Invocation, OptionsOf } from './command.ts';
+import type { Context } from './context.ts';
+import { kindHelp } from './kind-help.ts';
+import { machineFrom } from './machine-options.ts';
+import { makeDirectory, traceOutput, writeWhole } from './output-file.ts';
+import { exampleGuest, exampleNames } from './package-files.ts';
+import { loadPlugins } from './plugins.ts';
+import { Reporter } from './reporter.ts';
+import type { RUN_OPTIONS } from './table.ts';
+import { parseCount, parsePair, parseTime } from './values.ts';
+import { type Verdict, verdictLine, verdictOf } from './verdict.ts';
+
+type RunOptions = OptionsOf<typeof RUN_OPTIONS>;
+
+/** Explanations printed in full; a guest can fault for ever. */
+const MAX_EXPLAINED = 20;
+
+export async function run(context: Context, invocation: Invocation<typeof RUN_OPTIONS>): Promise<ExitCode> {
+  const { options } = invocation;
+  const { host } = context;
+  const backend = await context.backend();
+  const registry = backend.registry();
+  await loadPlugins(options.plugin, registry, host.cwd);
+  const help = await valueHelp(options, registry);
+  if (help !== undefined) {
+    host.out(help);
+    return EXIT.ok;
+  }
+  const accepted = options.plugin.length === 0 ? await context.accepted() : undefined;
+  const config = await machineFrom(options, registry, accepted);
+  if (options.trace.includes('help')) {
+    host.out(viewText(backend, config, registry, 'trace'));
+    return EXIT.ok;
+  }
+  if (options['dump-config']) {
+    host.out(`${JSON.stringify(configToJson(config), null, 2)}\n`);
+    return EXIT.ok;
+  }
+  if (options['dump-acpi'] !== undefined) dumpAcpi(options['dump-acpi'], backend, config, registry);
+  const file = guestOf(options, invocation.operands[0]);
+  if (file === undefined) {
+    if (options['dump-acpi'] !== undefined) return EXIT.ok;
+    throw new TsvmmError({
+      code: 'missing-operand',
+      object: `tsvmm ${invocation.command.name}`,
+      why: 'needs a guest',
+      mend: 'name a .c, .wat or .wasm file, or use --example',
+    });
+  }
+  const guest = guestFile(options, file, invocation.rest);
+  return supervise(
+    context,
+    { guest: basename(file), seed: config.seed, options },
+    (observer, limits, trace) =>
+      backend.run({
+        config,
+        registry,
+        guest,
+        limits,
+        observer,
+        color: host.color,
+        ...(trace === undefined ? {} : { trace }),
+        ...saveOf(options as SaveOptions),
+      }),
+  );
+}
+
+/** Options that list what can be given to them. */
+async function valueHelp(options: RunOptions, registry: Registry): Promise<string | undefined> {
+  if (options.example === 'help')
+    return exampleNames()
+      .map((name) => `${name}\n`)
+      .join('');
+  return (
+    (await kindHelp('--device', options.device, registry)) ??
+    (await kindHelp('--viommu', options.viommu === undefined ? [] : [options.viommu], registry))
+  );
+}
+
+export function viewText(backend: Backend, config: MachineConfig, registry: Registry, name: string): string {
+  const views = backend.views(config, registry).filter((view) => view.name === name);
+  return views.map((view) => `${view.text().trimEnd()}\n`).join('');
+}
+
+function dumpAcpi(directory: string, backend: Backend, config: MachineConfig, registry: Registry): void {
+  const files = backend.acpi(config, registry);
+  makeDirectory(directory);
+  for (const { name, bytes } of files) writeWhole(join(directory, name), bytes);
+}
+
+function guestOf(options: RunOptions, operand: string | undefined): string | undefined {
+  if (options.example === undefined) return operand;
+  if (operand === undefined) return exampleGuest(options.example);
+  throw new TsvmmError({
+    code: 'two-guests',
+    object: `--example ${options.example}`,
+    why: `'${operand}' is a guest too`,
+    mend: 'give one of the two',
+  });
+}
+
+function guestFile(options: RunOptions, file: string, args: readonly string[]): GuestFile {
+  return {
+    file,
+    cc: options.cc ?? 'bundled',
+    args: [basename(file), ...args],
+    env: Object.fromEntries(options.env.map((text) => parsePair(text, '--env', 'NAME=VALUE'))),
+    files: new Map(
+      options.file.map((text) => {
+        const [guestPath, hostPath] = parsePair(text, '--file', 'GUESTPATH=HOSTPATH');
+        return [guestPath, readHostFile(hostPath)];
+      }),
+    ),
+  };
+}
+
+function readHostFile(path: string): Uint8Array {
+  try {
+    return readFileSync(path);
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    const why = code === 'ENOENT' ? 'there is no such file' : `cannot be read (${code})`;
+    throw new TsvmmError({ code: 'unreadable-file', object: path, why, mend: 'check --file', cause });
+  }
+}
+
+interface SaveOptions {
+  readonly out?: string | undefined;
+  readonly at?: string | undefined;
+}
+
+/** The part of a request that `--out` and `--at` make. */
+export function saveOf(options: SaveOptions): { readonly save: SaveRequest } | Record<string, never> {
+  if (options.out === undefined) return {};
+  const at = options.at === undefined ? 1 : parseCount(options.at, '--at');
+  if (at === 0) {
+    throw new TsvmmError({ code: 'bad-value', object: '--at', why: 'counts from 1', mend: 'write --at 1' });
+  }
+  return { save: { dir: options.out, at } };
+}
+
+export interface Watched {
+  readonly guest: string;
+  readonly seed: number | null;
+  readonly options: Pick<RunOptions, 'fuel' | 'timeout' | 'trace' | 'trace-file' | 'json' | 'quiet'>;
+}
+
+type Start = (
+  observer: RunObserver,
+  limits: RunLimits,
+  trace: TraceRequest | undefined,
+) => Promise<RunOutcome>;
+
+/** Runs, shows what happens on the way, and tells the verdict. */
+export async function supervise(context: Context, watched: Watched, start: Start): Promise<ExitCode> {
+  const { options } = watched;
+  const { host } = context;
+  const reporter = new Reporter(host, options.quiet || options.json);
+  const limits = limitsOf(options);
+  const trace = openTrace(context, options);
+  const tap = new TapParser();
+  const console_: Uint8Array[] = [];
+  const observer: RunObserver = {
+    console(bytes) {
+      tap.write(bytes);
+      if (options.json) {
+        console_.push(bytes.slice());
+        return;
+      }
+      reporter.clear();
+      trace?.output.flush();
+      host.out(bytes);
+    },
+    stage: (stage) => reporter.progress(stage, watched.guest),
+    diagnostics: (text) => reporter.say(text),
+  };
+  let outcome: RunOutcome;
+  try {
+    outcome = await start(observer, limits, trace?.request);
+    trace?.output.close();
+  } catch (error) {
+    trace?.output.discard();
+    reporter.clear();
+    throw error;
+  }
+  const verdict = verdictOf({
+    guest: watched.guest,
+    seed: watched.seed,
+    outcome,
+    tap: tap.end(),
+    console: Buffer.concat(console_).toString('utf8'),
+  });
+  if (options.json) host.out(`${JSON.stringify(verdict)}\n`);
+  else tell(reporter, verdict);
+  return verdict.exitCode;
+}
+
+function limitsOf({ fuel, timeout }: Watched['options']): RunLimits {
+  return {
+    ...(fuel === undefined ? {} : { fuel: parseCount(fuel, '--fuel') }),
+    ...(timeout === undefined ? {} : { timeoutNs: parseTime(timeout, '--timeout') }),
+  };
+}
+
+function openTrace({ host }: Context, options: Watched['options']) {
+  const file = options['trace-file'];
+  if (options.trace.length === 0) {
+    if (file === undefined) return undefined;
+    throw new TsvmmError({
+      code: 'missing-option',
+      object: '--trace-file',
+      why: 'nothing is traced',
+      mend: "add --trace '*'",
+    });
+  }
+  const output = traceOutput(host, file);
+  return { output, request: { globs: options.trace, sink: output.sink } };
+}
+
+function explain(reporter: Reporter, faults: readonly ExplainedFault[]): void {
+  for (const fault of faults.slice(0, MAX_EXPLAINED)) reporter.say(reporter.ink('yellow', faultText(fault)));
+  const more = faults.length - MAX_EXPLAINED;
+  if (more > 0) reporter.say(`tsvmm: ${more} more DMA faults are not shown; --json lists them`);
+}
+
+function tell(reporter: Reporter, verdict: Verdict): void {
+  reporter.clear();
+  explain(reporter, verdict.faults);
+  if (verdict.report !== null) reporter.say(verdict.report);
+  const good = verdict.exitCode === EXIT.ok;
+  const word = reporter.ink(good ? 'green' : 'red', verdict.verdict);
+  reporter.note(`tsvmm: ${word} ${verdictLine(verdict)}`);
+}

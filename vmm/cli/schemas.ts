@@ -1,0 +1,83 @@
+/** The published schemas of what --json prints; functions of zod, which no fast path loads. */
+
+import type { Zod } from '../core/zod.ts';
+
+export function verdictSchema(z: Zod) {
+  const step = z.strictObject({
+    what: z.string(),
+    address: z.string().optional(),
+    raw: z.array(z.string()),
+    fields: z.string(),
+    source: z.enum(['memory', 'cache']),
+    lastWriter: z.string().optional(),
+  });
+  const fault = z.strictObject({
+    iommu: z.string(),
+    requester: z.number().int(),
+    pasid: z.number().int().describe('-1 for a request without PASID'),
+    address: z.string(),
+    access: z.enum(['read', 'write', 'execute', 'atomic', 'interrupt']),
+    code: z.string(),
+    name: z.string(),
+    why: z.string(),
+    steps: z.array(step),
+    recorded: z.boolean(),
+    note: z.string().optional(),
+  });
+  const tap = z.strictObject({
+    planned: z.number().int().nullable(),
+    passed: z.number().int(),
+    failed: z.number().int(),
+    skipped: z.number().int(),
+    todo: z.number().int(),
+    failures: z.array(z.strictObject({ number: z.number().int(), description: z.string() })),
+    bailOut: z.string().nullable(),
+    problems: z.array(z.string()),
+  });
+  return z
+    .strictObject({
+      verdict: z.enum(['passed', 'failed', 'crashed', 'hung', 'saved']),
+      exitCode: z.number().int().describe('exit code of tsvmm'),
+      guest: z.string(),
+      exitStatus: z.number().int().nullable().describe('exit status of the guest, null when it did not exit'),
+      reason: z.string().nullable().describe('why it did not pass'),
+      tap: tap.nullable().describe('what the TAP lines on the console said; null without any'),
+      virtualNs: z.number().describe('virtual time from power-on'),
+      instructions: z.number().int(),
+      seed: z.number().int().nullable(),
+      faults: z.array(fault).describe('DMA faults, each explained entry by entry'),
+      report: z.string().nullable().describe('crash or hang report for people'),
+      console: z.string().describe('everything the guest printed'),
+    })
+    .describe('What tsvmm run --json prints');
+}
+
+export function errorSchema(z: Zod) {
+  return z
+    .strictObject({
+      verdict: z.literal('error'),
+      exitCode: z.number().int(),
+      error: z.strictObject({ code: z.string(), object: z.string(), message: z.string() }),
+    })
+    .describe('What any command prints with --json when it is refused');
+}
+
+export function infoSchema(z: Zod) {
+  const view = z.strictObject({ name: z.string(), doc: z.string(), data: z.unknown() });
+  return z
+    .strictObject({ topic: z.string(), views: z.array(view) })
+    .describe('What tsvmm info TOPIC --json prints');
+}
+
+export function snapshotDiffSchema(z: Zod) {
+  const difference = z.strictObject({ path: z.string(), a: z.string(), b: z.string() });
+  return z
+    .strictObject({ same: z.boolean(), differences: z.array(difference) })
+    .describe('What tsvmm snapshot diff --json prints');
+}
+
+export function versionSchema(z: Zod) {
+  return z
+    .strictObject({ tsvmm: z.string(), node: z.string(), v8: z.string() })
+    .describe('What tsvmm version --json prints');
+}

@@ -1,0 +1,293 @@
+/** Every command of tsvmm. Adding one here adds its parsing, help, man page, completion and documentation. */
+
+import type { CommandDecl, OptionDecl } from './command.ts';
+import { options } from './command.ts';
+
+const JSON_OPTION = {
+  doc: 'Print one JSON object on stdout and nothing else',
+} as const satisfies OptionDecl;
+
+/** Options that describe a machine; shared by every command that builds one. */
+export const MACHINE_OPTIONS = options({
+  machine: {
+    value: 'NAME',
+    doc: 'Machine type',
+    choices: ['q35'],
+    fallback: 'q35',
+  },
+  viommu: {
+    value: 'KIND[,KEY=VAL...]',
+    doc: "The machine's IOMMU, or none. 'help' lists the kinds, 'KIND,help' its keys",
+    complete: ['intel', 'none', 'help'],
+    fallback: 'intel',
+  },
+  device: {
+    value: 'KIND[,KEY=VAL...]',
+    repeatable: true,
+    doc: "Adds a device; id=, addr= and bus= place it. 'help' lists the kinds, 'KIND,help' its keys. The default device is there only when neither --device nor --config is given",
+    complete: ['edu', 'iommu-testdev', 'root-port', 'help'],
+    fallback: 'edu',
+  },
+  memory: { value: 'SIZE', short: 'm', doc: 'RAM, such as 64M or 1G', fallback: '128M' },
+  firmware: {
+    value: 'STATE',
+    doc: 'What firmware leaves behind: buses numbered and BARs assigned, or everything as after power-on',
+    choices: ['enumerated', 'raw'],
+    fallback: 'enumerated',
+  },
+  seed: { value: 'N', doc: 'Seed of every random choice the machine makes', fallback: '1' },
+  config: {
+    value: 'FILE',
+    doc: 'Read the machine description from a JSON file; other options override it, --device adds to it',
+    complete: 'file',
+  },
+  plugin: {
+    value: 'FILE',
+    repeatable: true,
+    doc: 'Load further device and IOMMU kinds from a JavaScript module',
+    complete: 'file',
+  },
+});
+
+export const RUN_OPTIONS = options({
+  ...MACHINE_OPTIONS,
+  example: {
+    value: 'NAME',
+    doc: "Run a packaged example instead of a file; 'help' lists them",
+    complete: ['edu', 'help'],
+  },
+  cc: {
+    value: 'CC',
+    doc: "Compiler for .c guests: 'bundled', or the name or path of a clang",
+    fallback: 'bundled',
+    complete: ['bundled', 'clang'],
+  },
+  env: { value: 'NAME=VALUE', repeatable: true, doc: 'Set an environment variable of the guest' },
+  file: {
+    value: 'GUESTPATH=HOSTPATH',
+    repeatable: true,
+    doc: 'Give the guest a copy of a file in its in-memory file system',
+  },
+  fuel: { value: 'N', doc: 'Stop the guest as hung after N instructions (k, M and G suffixes are decimal)' },
+  timeout: { value: 'TIME', doc: 'Stop the guest as hung after this much virtual time: 500ms, 10s' },
+  trace: {
+    value: 'GLOB',
+    repeatable: true,
+    doc: "Trace the events whose names match, to stderr or --trace-file; 'help' lists the events",
+  },
+  'trace-file': {
+    value: 'FILE',
+    doc: 'Write the trace to a file: one JSON object a line if it ends in .ndjson or .json, else text',
+    complete: 'file',
+  },
+  'dump-config': { doc: 'Print the machine description as --config reads it and exit' },
+  'dump-acpi': {
+    value: 'DIR',
+    doc: 'Write the ACPI tables to a directory; without a guest, exit then',
+    complete: 'directory',
+  },
+  json: JSON_OPTION,
+  quiet: { short: 'q', doc: 'No progress and no verdict line on stderr' },
+});
+
+export const RUN = {
+  name: 'run',
+  summary: 'boot a guest and judge it',
+  details: [
+    'GUEST is a C source, a WebAssembly text or a WebAssembly module. C is compiled by the bundled compiler; compiled and rewritten modules are cached by content.',
+    'The console of the guest goes to stdout, everything else to stderr. The exit status of the guest and the TAP lines it prints decide together: a guest passes when it exits with 0 and no test point failed, is missing or bailed out.',
+  ],
+  operands: [{ name: 'GUEST', doc: 'A .c, .wat or .wasm file', optional: true, complete: 'file' }],
+  options: RUN_OPTIONS,
+  rest: { name: 'ARGS', doc: 'Arguments of the guest' },
+  json: 'verdict',
+  examples: [
+    'tsvmm run driver.c',
+    'tsvmm run --example edu',
+    "tsvmm run driver.c --viommu intel,aw=48 --device edu,dma_mask=0xffffffff --trace 'vtd_*'",
+    'tsvmm run driver.c --json -- --verbose 2',
+  ],
+} as const satisfies CommandDecl;
+
+export const NEW_OPTIONS = options({
+  viommu: {
+    value: 'KIND',
+    doc: 'The IOMMU that the driver is written for',
+    choices: ['intel'],
+    fallback: 'intel',
+  },
+});
+
+export const NEW = {
+  name: 'new',
+  summary: 'start a driver project that passes at once',
+  details: ['Makes the directory NAME with a C driver, its machine description and a README.'],
+  operands: [{ name: 'NAME', doc: 'Directory to make; its last part names the project' }],
+  options: NEW_OPTIONS,
+  examples: ['tsvmm new my-driver --viommu intel'],
+} as const satisfies CommandDecl;
+
+export const INFO_TOPICS = {
+  pci: 'the functions on the PCI buses and their BARs',
+  mtree: 'what is mapped where in memory and I/O port space',
+  iommu: 'state and capabilities of the IOMMU',
+  irq: 'interrupt controllers and routing',
+  limits: 'what a specification defines and tsvmm does not do',
+  trace: 'the trace events',
+  devices: 'the kinds of devices and IOMMUs',
+  abi: 'the functions a guest may import and export',
+  registers: 'the register blocks with fields and access rules',
+  config: 'the machine description',
+} as const;
+
+export const INFO_OPTIONS = options({
+  ...MACHINE_OPTIONS,
+  lspci: { doc: "With 'pci': configuration space as 'lspci -F FILE' reads it" },
+  json: JSON_OPTION,
+});
+
+export const INFO = {
+  name: 'info',
+  summary: 'show a view of a machine',
+  details: [
+    'Builds the machine that the options describe and shows it as a guest would find it.',
+    ...Object.entries(INFO_TOPICS).map(([name, doc]) => `${name}: ${doc}.`),
+  ],
+  operands: [{ name: 'TOPIC', doc: 'What to show', choices: Object.keys(INFO_TOPICS) }],
+  options: INFO_OPTIONS,
+  json: 'info',
+  examples: ['tsvmm info pci', 'tsvmm info pci --lspci | lspci -F /dev/stdin -vv', 'tsvmm info trace --json'],
+} as const satisfies CommandDecl;
+
+export const SNAPSHOT_SAVE_OPTIONS = options({
+  ...RUN_OPTIONS,
+  out: { value: 'DIR', short: 'o', doc: 'Directory to make for the snapshot', complete: 'directory' },
+  at: {
+    value: 'N',
+    doc: 'Save at the N-th point where the guest waits or yields, counted from 1',
+    fallback: '1',
+  },
+});
+
+export const SNAPSHOT_SAVE = {
+  name: 'snapshot save',
+  summary: 'run a guest up to a wait and save the whole machine',
+  details: [
+    'The guest runs until it waits for an interrupt or yields for the N-th time; memory, devices and the call stack of the guest are then written to DIR.',
+  ],
+  operands: [{ name: 'GUEST', doc: 'A .c, .wat or .wasm file', optional: true, complete: 'file' }],
+  options: SNAPSHOT_SAVE_OPTIONS,
+  rest: { name: 'ARGS', doc: 'Arguments of the guest' },
+  json: 'verdict',
+  examples: ['tsvmm snapshot save driver.c --at 3 --out snap'],
+} as const satisfies CommandDecl;
+
+export const SNAPSHOT_LOAD_OPTIONS = options({
+  trace: RUN_OPTIONS.trace,
+  'trace-file': RUN_OPTIONS['trace-file'],
+  fuel: RUN_OPTIONS.fuel,
+  timeout: RUN_OPTIONS.timeout,
+  plugin: RUN_OPTIONS.plugin,
+  out: {
+    value: 'DIR',
+    short: 'o',
+    doc: 'Save again, into this directory, instead of running to the end',
+    complete: 'directory',
+  },
+  at: { ...SNAPSHOT_SAVE_OPTIONS.at, doc: 'With --out: save at the N-th wait or yield from here' },
+  json: JSON_OPTION,
+  quiet: RUN_OPTIONS.quiet,
+});
+
+export const SNAPSHOT_LOAD = {
+  name: 'snapshot load',
+  summary: 'continue a saved machine',
+  operands: [{ name: 'DIR', doc: 'The snapshot', complete: 'directory' }],
+  options: SNAPSHOT_LOAD_OPTIONS,
+  json: 'verdict',
+  examples: ['tsvmm snapshot load snap'],
+} as const satisfies CommandDecl;
+
+export const SNAPSHOT_DIFF = {
+  name: 'snapshot diff',
+  summary: 'compare two snapshots field by field',
+  details: ['Exits with 0 when they are the same and with 1 when they differ.'],
+  operands: [
+    { name: 'A', doc: 'A snapshot', complete: 'directory' },
+    { name: 'B', doc: 'Another one', complete: 'directory' },
+  ],
+  options: options({ json: JSON_OPTION }),
+  json: 'snapshot-diff',
+} as const satisfies CommandDecl;
+
+export const SCHEMA_NAMES = ['machine', 'verdict', 'info', 'snapshot-diff', 'version', 'error'] as const;
+export type SchemaName = (typeof SCHEMA_NAMES)[number];
+
+export const SCHEMA = {
+  name: 'schema',
+  summary: 'print a JSON Schema of what tsvmm reads or prints',
+  operands: [{ name: 'NAME', doc: 'Which one', choices: SCHEMA_NAMES }],
+  options: options({ plugin: MACHINE_OPTIONS.plugin }),
+  examples: ['tsvmm schema machine > machine.schema.json'],
+} as const satisfies CommandDecl;
+
+export const SHELLS = ['bash', 'zsh', 'fish'] as const;
+
+export const COMPLETION = {
+  name: 'completion',
+  summary: 'print a completion script for a shell',
+  operands: [{ name: 'SHELL', doc: 'Which shell', choices: SHELLS }],
+  options: options({}),
+  examples: [
+    'tsvmm completion bash > ~/.local/share/bash-completion/completions/tsvmm',
+    'tsvmm completion fish > ~/.config/fish/completions/tsvmm.fish',
+  ],
+} as const satisfies CommandDecl;
+
+export const HELP = {
+  name: 'help',
+  summary: 'explain a command',
+  operands: [{ name: 'COMMAND', doc: 'Which one', optional: true }],
+  options: options({ man: { doc: 'Print the manual page as roff' } }),
+  examples: ['tsvmm help run', 'tsvmm help --man | man -l -'],
+} as const satisfies CommandDecl;
+
+export const VERSION = {
+  name: 'version',
+  summary: 'print the version',
+  operands: [],
+  options: options({ json: JSON_OPTION }),
+  json: 'version',
+} as const satisfies CommandDecl;
+
+export const COMMANDS: readonly CommandDecl[] = [
+  RUN,
+  NEW,
+  INFO,
+  SNAPSHOT_SAVE,
+  SNAPSHOT_LOAD,
+  SNAPSHOT_DIFF,
+  SCHEMA,
+  COMPLETION,
+  HELP,
+  VERSION,
+];
+
+/** Meaning of the exit codes, for the man page and the docs. */
+export const EXIT_DOCS: readonly (readonly [number, string])[] = [
+  [0, 'the guest passed, or the command did what it was asked'],
+  [1, 'the guest failed or crashed, or two snapshots differ'],
+  [2, 'usage: a bad option, a bad file, a guest that does not compile'],
+  [3, 'the host refused: a full disk, a missing tool, or nobody reads the output any more'],
+  [4, 'the guest hung: out of fuel or time, or waiting for what can never come'],
+  [70, 'a bug in tsvmm'],
+];
+
+export const ENVIRONMENT_DOCS: readonly (readonly [string, string])[] = [
+  [
+    'TSVMM_CACHE_DIR',
+    'where compiled and rewritten modules are kept (else XDG_CACHE_HOME/tsvmm, else ~/.cache/tsvmm)',
+  ],
+  ['NO_COLOR', 'no colour, whatever its value'],
+  ['FORCE_COLOR', 'colour even where stderr is no terminal; 0 turns it off'],
+];
