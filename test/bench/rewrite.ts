@@ -100,6 +100,7 @@ function calibrate(loop: Loop): number {
   return repeat;
 }
 
+/** ns per repeat of the first variant; of the others that times the median of their ratios to it, round by round. */
 function measure(variants: readonly Exports[], name: string): number[] {
   const loops = variants.map((v) => v[name]!);
   const repeat = calibrate(loops[0]!);
@@ -108,7 +109,9 @@ function measure(variants: readonly Exports[], name: string): number[] {
   for (let round = 0; round < ROUNDS; round++) {
     for (const [i, loop] of loops.entries()) times[i]!.push(time(loop, repeat));
   }
-  return times.map((t) => median(t) / repeat);
+  const first = times[0]!.slice();
+  const base = median(first.slice()) / repeat;
+  return times.map((t) => base * median(t.map((ns, round) => ns / first[round]!)));
 }
 
 function geomean(values: readonly number[]): number {
