@@ -26,6 +26,7 @@ import { MachineProvenance } from './provenance.ts';
 import { Q35 } from './q35.ts';
 import type { Registry } from './registry.ts';
 import { freeSlot, parseSlot } from './slots.ts';
+import { machineViews } from './views.ts';
 
 /** A view with the device it belongs to. */
 export interface MachineView extends DeviceView {
@@ -278,8 +279,14 @@ export class Machine {
     this.root.intx();
   }
 
-  get views(): readonly MachineView[] {
+  /** Views of its devices. */
+  get deviceViews(): readonly MachineView[] {
     return this.#views;
+  }
+
+  /** All views: of the whole machine, and of its devices. */
+  get views(): readonly DeviceView[] {
+    return [...machineViews(this), ...this.#views];
   }
 
   /** A device's PCI half, for monitors and tests. */

@@ -52,7 +52,10 @@ export function resultOf(session: Session, end: GuestEnd): RunResult {
   };
 }
 
-/** The views a crash report shows: those devices call `glance`. */
+/** Registers a crash report shows: those of the IOMMU that are not zero and not constant. */
 function glance(machine: Machine): string[] {
-  return machine.views.filter((v) => v.name === 'glance').flatMap((v) => v.text().split('\n'));
+  const registers = machine.deviceViews.filter((v) => v.owner === 'iommu' && v.name === 'registers');
+  return registers
+    .flatMap((v) => v.text().split('\n'))
+    .filter((line) => !/value=0x0+(?![0-9a-f])|name=E?CAP |name=VER /.test(line));
 }

@@ -1,0 +1,89 @@
+import { irqView } from '../../devices/chipset/views.ts';
+import { lspciDump } from '../../devices/pci/lspci.ts';
+import type { DeviceView } from '../bus/device.ts';
+import type { Machine } from './machine.ts';
+
+interface MapRow {
+  readonly space: 'memory' | 'io';
+  readonly base: string;
+  readonly end: string;
+  readonly owner: string;
+}
+
+/** Views of the machine as a whole, beside those of its devices. */
+export function machineViews(machine: Machine): DeviceView[] {
+  return [
+    {
+      name: 'mtree',
+      doc: 'What is mapped where in memory and I/O port space',
+      json: () => mapRows(machine),
+      text: () =>
+        mapRows(machine)
+          .map((r) => `${r.space.padEnd(6)} ${r.base}-${r.end} ${r.owner}`)
+          .join('\n'),
+    },
+    {
+      name: 'lspci',
+      doc: "Config space as 'lspci -F' reads it",
+      json: () => lspciDump(machine.root),
+      text: () => lspciDump(machine.root),
+    },
+    traceView(machine),
+    ...ownedBy(machine, 'iommu', 'iommu', 'State and capabilities of the IOMMU'),
+    irqView(machine.ioapic, machine.lapic),
+  ];
+}
+
+/** All views of one device as one. */
+function ownedBy(machine: Machine, owner: string, name: string, doc: string): DeviceView[] {
+  const views = machine.deviceViews.filter((v) => v.owner === owner);
+  if (views.length === 0) return [];
+  return [
+    {
+      name,
+      doc,
+      json: () => Object.fromEntries(views.map((v) => [v.name, v.json()])),
+      text: () => views.map((v) => `${v.doc}:\n${indent(v.text())}`).join('\n'),
+    },
+  ];
+}
+
+function indent(text: string): string {
+  return text
+    .split('\n')
+    .map((line) => (line === '' ? line : `  ${line}`))
+    .join('\n');
+}
+
+function mapRows({ ram, mmio, ports }: Machine): MapRow[] {
+  const memory = [{ name: 'ram', base: ram.base, size: ram.size }, ...mmio.ranges].sort(
+    (a, b) => a.base - b.base,
+  );
+  const io = [...ports.ranges].sort((a, b) => a.base - b.base);
+  const row =
+    (space: MapRow['space'], digits: number) =>
+    (r: { name: string; base: number; size: number }): MapRow => ({
+      space,
+      base: `0x${r.base.toString(16).padStart(digits, '0')}`,
+      end: `0x${(r.base + r.size - 1).toString(16).padStart(digits, '0')}`,
+      owner: r.name,
+    });
+  return [...memory.map(row('memory', 10)), ...io.map(row('io', 4))];
+}
+
+function traceView({ tracer }: Machine): DeviceView {
+  const rows = () =>
+    tracer
+      .declared()
+      .map(({ name, decl }) => ({ name, doc: decl.doc, args: decl.args }))
+      .sort((a, b) => (a.name < b.name ? -1 : 1));
+  return {
+    name: 'trace',
+    doc: 'The trace events',
+    json: rows,
+    text: () =>
+      rows()
+        .map(({ name, doc, args }) => `${name}(${Object.keys(args).join(', ')}): ${doc}`)
+        .join('\n'),
+  };
+}
