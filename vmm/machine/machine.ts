@@ -70,13 +70,15 @@ export class Machine {
       id: 'lapic',
       clock: this.clock,
       tracer: this.tracer,
-      eoiBroadcast: (vector: number) => this.ioapic.endOfInterrupt(vector),
+      apicId: 0,
+      enabledAtReset: true,
+      broadcastEoi: (vector: number) => this.ioapic.endOfInterrupt(vector),
     });
     this.iommu = this.#createIommu(config, registry);
     this.#translator = this.iommu?.translator ?? new Untranslated(this.lapic);
     const ioapicPort = new DmaPort('ioapic', Q35.ioapicRequester, this.#translator, this.memory);
     ioapicPort.interruptController = true;
-    this.ioapic = new IoApic({ id: 'ioapic', dma: ioapicPort, tracer: this.tracer });
+    this.ioapic = new IoApic({ dma: ioapicPort, tracer: this.tracer });
     this.root = new RootComplex({
       mmio: this.mmio,
       ports: this.ports,
