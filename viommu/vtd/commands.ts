@@ -24,8 +24,16 @@ export class GlobalCommands {
   readonly #w: VtdWiring;
   readonly #caches: RemappingCaches;
   readonly #queue: InvalidationQueue;
+  readonly #rootChanged: () => void;
 
-  constructor(s: VtdState, w: VtdWiring, caches: RemappingCaches, queue: InvalidationQueue) {
+  constructor(
+    s: VtdState,
+    w: VtdWiring,
+    caches: RemappingCaches,
+    queue: InvalidationQueue,
+    rootChanged: () => void,
+  ) {
+    this.#rootChanged = rootChanged;
     this.#s = s;
     this.#w = w;
     this.#caches = caches;
@@ -53,8 +61,11 @@ export class GlobalCommands {
 
   #setRootTable(): void {
     const s = this.#s;
-    s.rootLo = s.regs[RTADDR.offset / 4]!;
-    s.rootHi = s.regs[RTADDR.offset / 4 + 1]!;
+    const lo = s.regs[RTADDR.offset / 4]!;
+    const hi = s.regs[RTADDR.offset / 4 + 1]!;
+    if (lo !== s.rootLo || hi !== s.rootHi) this.#rootChanged();
+    s.rootLo = lo;
+    s.rootHi = hi;
     // CAP.ESRTPS = 1: the command invalidates every DMA-remapping cache.
     this.#caches.dmaGlobal();
     s.regs[GSTS_WORD]! |= SRTP;

@@ -52,7 +52,7 @@ export class VtdIommu extends Device<VtdState, VtdWiring, VtdParts> implements D
     const invalidationEvent = new EventInterrupt(s, w, IECTL.offset);
     const faults = new FaultLog(s, faultEvent, w.config['fault-records']);
     const queue = new InvalidationQueue(s, w, caches, faults, invalidationEvent, watch);
-    const commands = new GlobalCommands(s, w, caches, queue);
+    const commands = new GlobalCommands(s, w, caches, queue, () => watch.rootChanged());
     return {
       caches,
       faults,
@@ -125,6 +125,7 @@ export class VtdIommu extends Device<VtdState, VtdWiring, VtdParts> implements D
     for (const words of [s.interruptTags, s.interruptCounters, s.interruptCache]) words.fill(0);
     for (const words of [s.iotlb, s.iotlbSizes, s.pagingCache, s.contextCache]) words.fill(0);
     s.watched.length = 0;
+    s.tableStores = 0;
     const { clock, id } = w.services;
     for (const event of [QUEUE_EVENT, CONTEXT_EVENT, IOTLB_EVENT]) clock.cancel(id, event);
     this.dropCache();

@@ -119,7 +119,7 @@ export class InterruptRemapper {
     const r = cache.find(index);
     if (r >= 0) {
       record.source = FROM_CACHE;
-      record.entry.set(cache.rows.subarray(r + 2, r + 6));
+      for (let i = 0; i < 4; i++) record.entry[i] = cache.rows[r + 2 + i]!;
       return 0;
     }
     const memory = this.#w.services.memory.ram;

@@ -70,6 +70,10 @@ class Requester {
   /** Page mask and size code of the rows it may remember. */
   mask = 0;
   size = 0;
+  tableLo = 0;
+  tableHi = 0;
+  levels = 0;
+  did = 0;
   readRow = 0;
   writeRow = 0;
 }
@@ -157,6 +161,7 @@ export class DmaRemapper {
           }
           return this.#hit(port, r, lo);
         }
+        if (r < 0 && this.#miss(q, lo, hi, access)) return this.#answer(port, access);
       } else if (q.mode === IDENTITY) {
         port.outLo = lo >>> 0;
         port.outHi = hi >>> 0;
@@ -165,6 +170,15 @@ export class DmaRemapper {
       }
     }
     return this.#translateSlow(port, lo, hi, access);
+  }
+
+  /** A walk for a resolved requester. False: it did not end well and the whole procedure has to say why. */
+  #miss(q: Requester, lo: number, hi: number, access: number): boolean {
+    const walker = this.walker;
+    walker.fills = true;
+    if (walker.walk(q.tableLo, q.tableHi, q.levels, lo, hi, access & 3, q.tag) !== WALK_OK) return false;
+    this.#reads.sawTables(walker);
+    return this.#fromWalk(lo, hi, q.tag, q.did, true) === 0;
   }
 
   #hit(port: DmaPort, r: number, lo: number): number {
@@ -266,7 +280,7 @@ export class DmaRemapper {
     const r = cache.find(sid);
     if (r >= 0) {
       record.contextSource = FROM_CACHE;
-      record.context.set(cache.rows.subarray(r + 2, r + 6));
+      for (let i = 0; i < 4; i++) record.context[i] = cache.rows[r + 2 + i]!;
       record.faultDisabled = (record.context[0]! & 2) !== 0;
       return cache.rows[r + 6]!;
     }
@@ -324,8 +338,11 @@ export class DmaRemapper {
     const rows = this.#rows;
     this.record.row = r;
     const flags = rows[r + 5]!;
-    if (flags >>> 8 !== 0) return flags >>> 8;
-    if ((need & ~flags) !== 0 || (flags & 3) === 0)
+    const fault = flags >>> 8;
+    // What a faulting entry allows lies in bits 3:2: permissions are checked before reserved bits.
+    const allowed = fault === 0 ? flags & 3 : (flags >>> 2) & 3;
+    if (allowed !== 0 && (need & ~allowed) === 0 && fault !== 0) return fault;
+    if ((need & ~allowed) !== 0 || allowed === 0)
       return (need & WRITE & ~allowed) !== 0 ? LGN_WRITE : LGN_READ;
     const inside = rows[r + 6]!;
     this.outLo = (rows[r + 3]! | (lo & inside)) >>> 0;
@@ -411,7 +428,11 @@ export class DmaRemapper {
     q.size = (sizes & 1) !== 0 || sizes === 0 ? SIZE_4K : (sizes & 2) !== 0 ? SIZE_2M : SIZE_1G;
     q.mask = PAGE_MASK[q.size]!;
     q.beyond = beyondWidth(e2 & 7);
-    q.tag = this.#caches.domains.tagOf((e2 >>> 8) & 0xffff);
+    q.did = (e2 >>> 8) & 0xffff;
+    q.tag = this.#caches.domains.tagOf(q.did);
+    q.tableLo = e0;
+    q.tableHi = cache.rows[r + 3]!;
+    q.levels = (e2 & 7) + 2;
     q.mode = PAGING;
   }
 }

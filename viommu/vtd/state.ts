@@ -16,6 +16,8 @@ export interface WatchedTable {
   kind: number;
   /** Level of a second-stage table. */
   level: number;
+  /** Nothing points to it any more; the watch ends with the next invalidation. */
+  detached: boolean;
 }
 
 /** Everything software can find out about a unit: registers, what they were latched into, and the stale-able caches. */
@@ -45,6 +47,8 @@ export interface VtdState {
   contextCache: Uint32Array;
   interruptCache: Uint32Array;
   watched: WatchedTable[];
+  /** Stores to watched tables since the last invalidation. */
+  tableStores: number;
 }
 
 const DOMAINS = 65536;
@@ -102,6 +106,7 @@ export function vtdState(config: VtdConfig, block: RegisterBlock): StateDef<VtdS
     pagingCache: words((large ? UNBOUNDED_PAGING_ROWS : PAGING_ROWS) * PAGING_ROW_WORDS),
     contextCache: words((large ? UNBOUNDED_ENTRY_ROWS : CONTEXT_ROWS) * ENTRY_ROW_WORDS),
     interruptCache: words((large ? UNBOUNDED_ENTRY_ROWS : INTERRUPT_ROWS) * ENTRY_ROW_WORDS),
-    watched: list({ page: u32, kind: u8, level: u8 }),
+    watched: list({ page: u32, kind: u8, level: u8, detached: bool }),
+    tableStores: u32,
   });
 }

@@ -17,7 +17,7 @@ export const SIZE_2M = 1;
 export const SIZE_1G = 2;
 
 /** Address bits of the page, in the lower half, by size code. */
-export const PAGE_MASK = [0xfffff000, 0xffe00000, 0xc0000000] as const;
+export const PAGE_MASK = [-0x1000, -0x200000, -0x40000000] as const;
 const SHIFT = [12, 21, 30] as const;
 
 export class Iotlb {
@@ -40,8 +40,12 @@ export class Iotlb {
   lookup(lo: number, hi: number, tag: number): number {
     const sizes = this.sizes[0]!;
     if ((sizes & 1) !== 0) {
-      const r = this.find(lo, hi, tag, SIZE_4K);
-      if (r >= 0) return r;
+      const rows = this.rows;
+      const key = lo & -0x1000;
+      const r = this.#set((lo >>> 12) | (hi << 20), hi, tag);
+      if (((rows[r]! ^ key) | (rows[r + 1]! ^ hi) | (rows[r + 2]! ^ tag)) === 0) return r;
+      const s = r + ROW_WORDS;
+      if (((rows[s]! ^ key) | (rows[s + 1]! ^ hi) | (rows[s + 2]! ^ tag)) === 0) return s;
     }
     if ((sizes & 2) !== 0) {
       const r = this.find(lo, hi, tag, SIZE_2M);
@@ -53,7 +57,7 @@ export class Iotlb {
   find(lo: number, hi: number, tag: number, size: number): number {
     const rows = this.rows;
     const key = (lo & PAGE_MASK[size]!) | size;
-    const r = this.#set(lo, hi, tag, size);
+    const r = this.#set(pageNumber(lo, hi, size), hi, tag);
     if (((rows[r]! ^ key) | (rows[r + 1]! ^ hi) | (rows[r + 2]! ^ tag)) === 0) return r;
     const s = r + ROW_WORDS;
     return ((rows[s]! ^ key) | (rows[s + 1]! ^ hi) | (rows[s + 2]! ^ tag)) === 0 ? s : -1;
@@ -71,8 +75,8 @@ export class Iotlb {
     owner: number,
   ): number {
     const rows = this.rows;
-    const r = this.#set(lo, hi, tag, size);
-    if (rows[r + 2] !== 0) rows.copyWithin(r + ROW_WORDS, r, r + ROW_WORDS);
+    const r = this.#set(pageNumber(lo, hi, size), hi, tag);
+    if (rows[r + 2] !== 0) for (let i = r; i < r + ROW_WORDS; i++) rows[i + ROW_WORDS] = rows[i]!;
     rows[r] = (lo & PAGE_MASK[size]!) | size;
     rows[r + 1] = hi;
     rows[r + 2] = tag;
@@ -102,11 +106,14 @@ export class Iotlb {
     }
   }
 
-  #set(lo: number, hi: number, tag: number, size: number): number {
-    const shift = SHIFT[size]!;
-    const page = (lo >>> shift) | (hi << (32 - shift));
+  #set(page: number, hi: number, tag: number): number {
     const hash =
       page ^ (page >>> this.#fold) ^ (Math.imul(tag, 0x9e3779b1) >>> 16) ^ Math.imul(hi, 0x85ebca6b);
     return (hash & this.#setMask) << 4;
   }
+}
+
+function pageNumber(lo: number, hi: number, size: number): number {
+  const shift = SHIFT[size]!;
+  return (lo >>> shift) | (hi << (32 - shift));
 }

@@ -5,7 +5,7 @@
  */
 export const PAGING_ROW_WORDS = 8;
 
-const REGION_MASK = [0, 0xffe00000, 0xc0000000] as const;
+const REGION_MASK = [0, -0x200000, -0x40000000] as const;
 const REGION_SHIFT = [0, 21, 30] as const;
 
 export class PagingCache {
