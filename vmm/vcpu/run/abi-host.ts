@@ -55,9 +55,10 @@ export function abiHost(
       if (address > Number.MAX_SAFE_INTEGER) cpu.crash('mmio_read beyond 52 address bits', address);
       const value = mmio.read(address, size);
       if (!mmio.claimed) cpu.crash(`${size}-byte mmio_read from an address nothing is mapped at`, address);
-      result64(value, mmio.hi);
+      // An interrupt handler that runs now may read registers too.
+      const upper = mmio.hi;
       cpu.afterAccess();
-      return value;
+      return result64(value, upper);
     },
     mmio_write(lo = 0, hi = 0, size = 0, valueLo = 0, valueHi = 0) {
       const address = numberOf(lo, hi);

@@ -8,7 +8,8 @@ const shape = {
   handlers: words(256),
   /** Instructions executed since power-on. */
   executed: count,
-  /** Times the guest has come to a yield point (wfi, yield). */
+  /** Times the guest has called wfi and yield outside of interrupt handlers: the points it can be saved at. */
+  waits: count,
   yields: count,
 };
 

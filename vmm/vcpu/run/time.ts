@@ -49,6 +49,8 @@ export class FuelClock {
 
   stop(): void {
     this.#settle();
+    // The clock's last look at its source: what it shows from now on is where the guest stopped.
+    void this.#clock.now;
     this.#clock.source = undefined;
     this.#fuel = undefined;
   }

@@ -122,7 +122,10 @@ export class Traps implements SlowPath {
     const mmio = this.#mmio;
     const lo = mmio.read(address, size);
     if (!mmio.claimed) return this.#loadUnclaimed(address, size);
+    // An interrupt handler that runs now may read registers too.
+    const hi = mmio.hi;
     this.#host.afterAccess();
+    mmio.hi = hi;
     return lo;
   }
 

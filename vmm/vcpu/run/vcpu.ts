@@ -21,6 +21,9 @@ const RELAX_NS = 10_000;
 /** Vector an NMI arrives at the guest's handlers with (Intel SDM, Exception and Interrupt Vectors). */
 const NMI_VECTOR = 2;
 
+/** The two calls at which a guest gives up the processor. */
+export type YieldPoint = 'wfi' | 'yield';
+
 export interface VcpuWiring {
   readonly ram: GuestRam;
   readonly mmio: MmioBus;
@@ -62,8 +65,8 @@ export class Vcpu {
   #asyncify: Asyncify | undefined;
   #stop: GuestStop | undefined;
   #depth = 0;
-  /** Decides at a yield point whether the guest is to be suspended there; given the number of the yield. */
-  suspendAt: ((yields: number) => boolean) | undefined;
+  /** Decides at a yield point whether the guest is to be suspended there; `count` is the number of such points so far. */
+  suspendAt: ((point: YieldPoint, count: number) => boolean) | undefined;
 
   constructor(w: VcpuWiring) {
     this.#w = w;
@@ -134,6 +137,10 @@ export class Vcpu {
   #endOf(error: unknown): GuestEnd {
     if (this.#stop !== undefined) return this.#stop.end;
     if (error instanceof GuestStop) return error.end;
+    if (this.#asyncify?.unwinding) {
+      // Asyncify traps when its stack is full; it knows no other way.
+      return { kind: 'crash', reason: 'the call stack is too deep to be saved (256 KiB)', frames: [] };
+    }
     const status = this.#image?.exitStatus?.(error);
     if (status !== undefined) return { kind: 'exit', status };
     if (error instanceof WebAssembly.RuntimeError || error instanceof RangeError) {
@@ -225,8 +232,8 @@ export class Vcpu {
       afterAccess: () => this.#afterAccess(),
       crash: (reason: string, address: number) => this.#crash(reason, address),
       exit: (status: number) => this.#end({ kind: 'exit', status }),
-      wfi: () => this.#yieldPoint(() => this.#wait()),
-      yieldPoint: () => this.#yieldPoint(() => this.#time.advance()),
+      wfi: () => this.#yieldPoint('wfi', () => this.#wait()),
+      yieldPoint: () => this.#yieldPoint('yield', () => this.#time.advance()),
       relax: () => this.#relax(),
       setInterrupts: (on: boolean) => this.#setInterrupts(on),
       setHandler: (vector: number, index: number) => this.#setHandler(vector, index),
@@ -236,15 +243,18 @@ export class Vcpu {
     };
   }
 
-  /** A point where the guest may be unwound and saved: only from its outermost frame of control. */
-  #yieldPoint(act: () => void): void {
+  /**
+   * A point where the guest may be unwound and saved. In an interrupt handler it is not, and does not count: the frames of
+   * the host between handler and guest could not be.
+   */
+  #yieldPoint(point: YieldPoint, act: () => void): void {
     if (this.#stop !== undefined) throw this.#stop;
     const a = this.#asyncify;
     if (a?.rewinding) {
       a.stopRewind();
-    } else {
-      this.s.yields++;
-      if (a !== undefined && this.#depth === 0 && this.suspendAt?.(this.s.yields)) {
+    } else if (this.#depth === 0) {
+      const count = point === 'wfi' ? ++this.s.waits : ++this.s.yields;
+      if (a !== undefined && this.suspendAt?.(point, count)) {
         a.startUnwind();
         return;
       }

@@ -55,6 +55,11 @@ export class DescriptorTable {
     this.#slots[fd >>> 0] = undefined;
   }
 
+  /** Every descriptor as a snapshot has it. */
+  restore(slots: readonly (Descriptor | undefined)[]): void {
+    this.#slots.splice(0, this.#slots.length, ...slots);
+  }
+
   /** `to` becomes what `from` is, and `from` is closed. */
   renumber(from: number, to: number): void {
     const moved = this.get(from);

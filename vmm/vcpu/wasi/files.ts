@@ -39,6 +39,17 @@ export class FileSystem {
     return this.#nextIno++;
   }
 
+  /** For snapshots: what is issued and used so far. */
+  get counters(): { readonly nextIno: bigint; readonly bytes: number; readonly inodes: number } {
+    return { nextIno: this.#nextIno, bytes: this.#bytes, inodes: this.#inodes };
+  }
+
+  set counters({ nextIno, bytes, inodes }: { nextIno: bigint; bytes: number; inodes: number }) {
+    this.#nextIno = nextIno;
+    this.#bytes = bytes;
+    this.#inodes = inodes;
+  }
+
   /** False when there is no room for `inodes` more files or `bytes` more content. */
   reserve(bytes: number, inodes: number): boolean {
     if (this.#bytes + bytes > MAX_TOTAL_BYTES || this.#inodes + inodes > MAX_INODES) this.#recount();

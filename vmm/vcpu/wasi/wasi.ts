@@ -9,11 +9,13 @@
  */
 
 import { TsvmmError } from '../../core/errors.ts';
+import type { SnapshotUnit } from '../../state/unit.ts';
 import { WASI_MODULE } from './abi.ts';
 import { consoleInput, consoleOutput, type Descriptor, DescriptorTable } from './descriptors.ts';
 import { fdCalls } from './fd-calls.ts';
 import { WasiErrno, type WasiMemory, WasiView } from './memory.ts';
 import { processCalls, WasiExit, type WasiSources } from './process-calls.ts';
+import { badWasi, consoleOf, KIND, savedDescriptor, WASI_STATE } from './saved.ts';
 
 export interface WasiOptions extends WasiSources {
   /** argv, the program's name first. */
@@ -34,6 +36,8 @@ export interface Wasi {
   readonly module: typeof WASI_MODULE;
   /** Every function of the interface, for `{ [wasi.module]: wasi.functions }`. */
   readonly functions: Readonly<Record<string, (...args: never[]) => number>>;
+  /** Descriptors and files, for a snapshot. */
+  readonly unit: SnapshotUnit;
 }
 
 /** First inode number after those of stdin, stdout and stderr. */
@@ -56,7 +60,7 @@ export async function createWasi(options: WasiOptions): Promise<Wasi> {
     ...fdCalls(view, table),
     ...(files?.calls(view, table) ?? {}),
   };
-  return { module: WASI_MODULE, functions: guarded(calls) };
+  return { module: WASI_MODULE, functions: guarded(calls), unit: snapshotUnit(table, stdio, files) };
 }
 
 /** The guest's exit status where `error` is its proc_exit; undefined for any other error. */
@@ -69,17 +73,52 @@ function needsFiles(imports: readonly string[]): boolean {
 }
 
 async function openFiles(options: WasiOptions) {
-  const [{ FileSystem, inodeOf }, { pathCalls }] = await Promise.all([
+  const [{ FileSystem }, { pathCalls }, saved] = await Promise.all([
     import('./files.ts'),
     import('./path-calls.ts'),
+    import('./saved-files.ts'),
   ]);
   const fs = new FileSystem(FIRST_FILE_INO);
   for (const [path, bytes] of options.files ?? []) fs.add(path, bytes);
   return {
+    fs,
+    saved,
     root: fs.preopen('/'),
     calls(view: WasiView, table: DescriptorTable) {
-      fs.openFiles = () => table.slots.flatMap((slot) => (slot === undefined ? [] : (inodeOf(slot) ?? [])));
+      fs.openFiles = () => saved.openInodes(table.slots);
       return pathCalls(view, table);
+    },
+  };
+}
+
+function snapshotUnit(
+  table: DescriptorTable,
+  consoles: readonly Descriptor[],
+  files: Awaited<ReturnType<typeof openFiles>> | undefined,
+): SnapshotUnit {
+  let contents: Uint8Array = new Uint8Array(0);
+  return {
+    id: 'wasi',
+    save() {
+      const state = WASI_STATE.fresh();
+      state.descriptors = table.slots.map(files?.saved.saveFileDescriptor ?? savedDescriptor);
+      if (files !== undefined) contents = files.saved.saveFiles(files.fs, files.fs.openFiles(), state);
+      return WASI_STATE.save(state);
+    },
+    bulk: { save: () => contents, load: (bytes) => void (contents = bytes) },
+    load(unit) {
+      const state = WASI_STATE.fresh();
+      WASI_STATE.load(state, unit, 'wasi');
+      const inodes = files?.saved.loadFiles(files.fs, state, contents);
+      table.restore(
+        state.descriptors.map((d) => {
+          if (d.kind === KIND.closed) return undefined;
+          if (d.kind === KIND.console) return consoleOf(d, consoles);
+          if (files === undefined || inodes === undefined)
+            throw badWasi('has files, and the guest uses none');
+          return files.saved.loadFileDescriptor(d, inodes);
+        }),
+      );
     },
   };
 }

@@ -1,0 +1,90 @@
+/**
+ * Makes a rewritten guest one that can be unwound at `wfi` and `yield` and wound up again elsewhere: binaryen's asyncify,
+ * told that these two imports are all that unwinds. Code between them pays nothing but size.
+ *
+ * What the guest executes and what it is charged for stay the same: the fuel is ordinary code by now.
+ *
+ * LIMIT: a dropped data or element segment (data.drop, elem.drop) is whole again after a snapshot is loaded.
+ */
+
+import { ABI_IMPORTS, ABI_MODULE } from '../../../guest/abi/imports.ts';
+import { TsvmmError } from '../../core/errors.ts';
+import { cacheKey, type DiskCache } from '../cache/disk-cache.ts';
+import { decodeRewritten, encodeRewritten, type RewriteResult } from '../rewrite/index.ts';
+import { carryOffsets, locationsOf } from './offsets.ts';
+import { decodeSourceMap, encodeSourceMap } from './source-map.ts';
+import { findBinaryen, runWasmOpt } from './wasm-opt.ts';
+
+/** Raised whenever the same input gives another output. */
+const ASYNCIFY_VERSION = 1;
+
+/** The imports at which a guest may be suspended, as binaryen names them. */
+const UNWINDING = Object.entries(ABI_IMPORTS)
+  .filter(([, decl]) => 'yields' in decl)
+  .map(([name]) => `${ABI_MODULE}.${name}`);
+
+/** Everything the rewriter lets through, and no more: what V8 of the baseline Node runs. */
+const FEATURES = [
+  'sign-ext',
+  'mutable-globals',
+  'nontrapping-float-to-int',
+  'bulk-memory',
+  'bulk-memory-opt',
+  'call-indirect-overlong',
+  'simd',
+  'threads',
+  'reference-types',
+  'multivalue',
+  'tail-call',
+  'exception-handling',
+  'extended-const',
+];
+
+const ARGS = [
+  '--mvp-features',
+  ...FEATURES.map((name) => `--enable-${name}`),
+  '--debuginfo',
+  // Cleans up after asyncify; higher levels take longer and give nothing.
+  '--optimize-level=1',
+  '--asyncify',
+  `--pass-arg=asyncify-imports@${UNWINDING.join(',')}`,
+];
+
+/** The same guest, suspendable; its offset map leads to the same original. @throws TsvmmError */
+export async function asyncifyModule(
+  rewritten: RewriteResult,
+  cache: DiskCache,
+  onStart: () => void = () => {},
+): Promise<RewriteResult> {
+  checkGlobals(rewritten);
+  const { tool, id } = findBinaryen();
+  const key = cacheKey([`asyncify ${ASYNCIFY_VERSION} ${id} ${ARGS.join(' ')}`, encodeRewritten(rewritten)]);
+  const hit = cache.get('asyncified', key);
+  if (hit !== undefined) {
+    try {
+      return decodeRewritten(hit);
+    } catch {
+      // Damaged in a way the cache's own check cannot see: made anew.
+    }
+  }
+  onStart();
+  const sourceMap = encodeSourceMap(locationsOf(rewritten.offsetMap));
+  const out = await runWasmOpt(tool, { wasm: rewritten.wasm, sourceMap, args: ARGS });
+  const wasm = new Uint8Array(out.wasm);
+  const offsetMap = carryOffsets(rewritten.offsetMap, wasm, decodeSourceMap(out.sourceMap));
+  const result = { ...rewritten, wasm, offsetMap };
+  cache.put('asyncified', key, encodeRewritten(result));
+  return result;
+}
+
+/** JavaScript can neither read nor write a v128 or exnref global. */
+function checkGlobals(rewritten: RewriteResult): void {
+  const hidden = rewritten.mutableGlobals.find((g) => g.type === 'v128' || g.type === 'exnref');
+  if (hidden === undefined) return;
+  throw new TsvmmError({
+    code: 'unsaveable-guest',
+    object: `global ${hidden.name}`,
+    why: `is a mutable ${hidden.type}, whose value cannot be saved`,
+    mend: 'run the guest without a snapshot',
+  });
+}
