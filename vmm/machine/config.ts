@@ -109,7 +109,7 @@ export function parseMachineConfig(z: Zod, registry: Registry, json: unknown, so
   checkKinds(registry, json, source);
   const parsed = machineSchema(z, registry).safeParse(json);
   if (!parsed.success) {
-    const issue = parsed.error.issues[0]!;
+    const issue = innermost(parsed.error.issues[0]! as Issue);
     throw new TsvmmError({
       code: 'bad-config',
       object: `${source}${issue.path.length === 0 ? '' : ` at ${issue.path.join('.')}`}`,
@@ -143,6 +143,20 @@ function checkKinds(registry: Registry, json: unknown, source: string): void {
   }
   const kind = kindOf(viommu);
   if (typeof kind === 'string') registry.iommu(kind, source);
+}
+
+interface Issue extends KeyIssue {
+  readonly code: string;
+  readonly message: string;
+  /** Of a union: why each member refused. */
+  readonly errors?: readonly (readonly Issue[])[];
+}
+
+/** A union says only that no member fits: the member that got furthest says why. */
+function innermost(issue: Issue): Issue {
+  const inner = (issue.errors ?? []).flatMap((member) => member.slice(0, 1));
+  const best = inner.find((i) => i.code !== 'invalid_type' || i.path.length > 0);
+  return best === undefined ? issue : innermost({ ...best, path: [...issue.path, ...best.path] });
 }
 
 interface KeyIssue {

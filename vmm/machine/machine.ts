@@ -1,5 +1,6 @@
 import { IoApic } from '../../devices/chipset/ioapic.ts';
 import { LocalApic } from '../../devices/chipset/lapic.ts';
+import { q35GsiOf } from '../../devices/chipset/q35-irq.ts';
 import { createHostBridge } from '../../devices/pci/host-bridge.ts';
 import type { PciDevice } from '../../devices/pci/kind.ts';
 import { configPorts, ecam, RootComplex } from '../../devices/pci/root-complex.ts';
@@ -83,7 +84,7 @@ export class Machine {
       mmio: this.mmio,
       ports: this.ports,
       irq: this.ioapic,
-      gsiOf: q35Gsi,
+      gsiOf: q35GsiOf,
       tracer: this.tracer,
     });
     this.#claimPlatform();
@@ -205,7 +206,7 @@ export class Machine {
   bootFirmware(plan: RamPlan): void {
     if (this.config.firmware === 'enumerated') this.#enumerate();
     this.acpi = q35Tables(
-      { iommu: this.iommu?.firmware, reserved: this.#reservedRegions(), gsiOf: q35Gsi },
+      { iommu: this.iommu?.firmware, reserved: this.#reservedRegions(), gsiOf: q35GsiOf },
       {
         rsdp: plan.rsdp,
         base: plan.firmwareBase + (plan.rsdp === plan.firmwareBase ? 0x40 : 0),
@@ -229,7 +230,7 @@ export class Machine {
         firstBus: 0,
         lastBus: 255,
         windows: { io: range(Q35.io), memory: range(Q35.mmio32), prefetchable: [] },
-        interruptLine: q35Gsi,
+        interruptLine: q35GsiOf,
         command: { memory: true, io: true, bridgeMaster: true },
       },
     );
@@ -300,9 +301,4 @@ export class Machine {
   get translator(): DmaTranslator {
     return this.#translator;
   }
-}
-
-/** QEMU's q35: INTx of slots 0 to 24 goes to PIRQ E to H, GSI 20 to 23. */
-export function q35Gsi(device: number, pin: number): number {
-  return 20 + ((device + pin - 1) & 3);
 }

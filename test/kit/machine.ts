@@ -1,0 +1,33 @@
+import { builtinRegistry } from '../../vmm/machine/builtin.ts';
+import { defaultConfig, type MachineConfig, MIB } from '../../vmm/machine/config.ts';
+import { Machine } from '../../vmm/machine/machine.ts';
+import { planRam } from '../../vmm/machine/platform.ts';
+
+/** A machine description with every built-in kind, one device behind a root port. */
+export function fullConfig(change: Partial<MachineConfig> = {}): MachineConfig {
+  const device = (kind: string, id: string, place: { addr?: string; bus?: string } = {}) => ({
+    kind,
+    id,
+    ...place,
+    options: {},
+  });
+  return {
+    ...defaultConfig(builtinRegistry()),
+    memory: 8 * MIB,
+    devices: [
+      device('edu', 'edu0'),
+      device('pcie-root-port', 'rp0', { addr: '05.0' }),
+      device('edu', 'edu1', { bus: 'rp0' }),
+      device('iommu-testdev', 'td0'),
+    ],
+    ...change,
+  };
+}
+
+/** A machine without a guest, its firmware done. */
+export function bootedMachine(change: Partial<MachineConfig> = {}): Machine {
+  const config = fullConfig(change);
+  const machine = new Machine(config, builtinRegistry());
+  machine.bootFirmware(planRam(config.memory, undefined, machine.reservedBase));
+  return machine;
+}
