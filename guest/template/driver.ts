@@ -45,7 +45,7 @@ static void dma_from_device(u64 address)
 `;
 
 const INTEL = `#define IOVA 0x100000ull
-#define NOT_MAPPED 0x200000ull
+#define NOT_MAPPED (IOVA + PAGE_SIZE) // one page too far
 
 static struct vtd_unit unit;
 static struct vtd_domain domain;
@@ -92,7 +92,7 @@ static void test_fault(void)
 	struct vtd_fault fault = { 0 };
 
 	dma_from_device(NOT_MAPPED);
-	report(vtd_read_fault(&unit, &fault), "DMA to an address that is not mapped faults");
+	report(vtd_read_fault(&unit, &fault), "DMA to a page that is not mapped faults");
 	pr_info("fault %02xh at %pa: %s\\n", fault.reason, &fault.address, vtd_fault_reason(fault.reason));
 	report(fault.source == edu.bdf && fault.address == NOT_MAPPED, "the record names the device and the address");
 	report(fault.reason == VTD_FAULT_LGN_WRITE, "and says that write permission was missing");

@@ -3,6 +3,7 @@
 #ifndef TSVMM_TYPES_H
 #define TSVMM_TYPES_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -21,6 +22,8 @@ typedef u64 phys_addr_t;
 /** An address as a device uses it: physical without an IOMMU, an IOVA behind one. */
 typedef u64 dma_addr_t;
 
+/* The C library calls its own unit of 64 KiB so, in the header included above. */
+#undef PAGE_SIZE
 #define PAGE_SHIFT 12
 #define PAGE_SIZE (1u << PAGE_SHIFT)
 #define PAGE_MASK (~(u64)(PAGE_SIZE - 1))
