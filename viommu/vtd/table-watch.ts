@@ -82,7 +82,11 @@ export class TableWatch implements ReadSink, PageWatcher {
     const event = this.#w.trace.vtd_table_announced;
     if (event.on) event.emit(kind, this.#s.tableStores);
     this.#s.tableStores = 0;
-    for (const { table } of [...this.#pages.values()]) if (table.detached) this.#forget(table);
+    for (const { table, copy } of [...this.#pages.values()]) {
+      if (!table.detached) continue;
+      this.#forget(table);
+      this.#detachChildren(table, copy);
+    }
   }
 
   /** PageWatcher: called when the bytes are in memory. */
@@ -117,6 +121,15 @@ export class TableWatch implements ReadSink, PageWatcher {
   #detach(page: number): void {
     const child = this.#pages.get(page);
     if (child !== undefined) child.table.detached = true;
+  }
+
+  /** What only the forgotten page pointed to goes with the next invalidation. */
+  #detachChildren(table: WatchedTable, copy: Uint32Array): void {
+    const words = layoutOf(table).bytes / 4;
+    for (let at = 0; at < PAGE_WORDS; at += words) {
+      const child = childOf(table, copy.subarray(at, at + words));
+      if (child !== undefined) this.#detach(child.page);
+    }
   }
 
   #saw(address: number, kind: number, level: number): void {
