@@ -113,7 +113,7 @@ export const NEW_OPTIONS = options({
   viommu: {
     value: 'KIND',
     doc: 'The IOMMU that the driver is written for',
-    choices: ['intel'],
+    choices: ['intel', 'none'],
     fallback: 'intel',
   },
 });
