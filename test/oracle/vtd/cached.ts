@@ -121,7 +121,7 @@ export class CacheHistory {
     for (const time of this.#contextMoments(sid)) {
       const read = this.#contextAt(sid, time);
       if (read === undefined) continue;
-      const did = read.entry === undefined ? 0 : number(read.entry[1]!, 23, 8);
+      const did = domainOf(read);
       // Moments ascend, so that a value memory still holds counts as read now.
       if (time === this.#now || !this.#contextGone(sid, did, time, this.#now))
         reads.set(`${read.root} ${read.entry}`, read);
@@ -367,6 +367,11 @@ export function outcomeKey(o: Outcome): string {
     default:
       return o.kind;
   }
+}
+
+/** Caching Mode: entries that are not present are kept under domain 0, whatever stands in them. */
+function domainOf({ entry }: ContextRead): number {
+  return entry === undefined || !bit(entry[0]!, 0) ? 0 : number(entry[1]!, 23, 8);
 }
 
 function isOwn(context: ContextRead, root: Root): boolean {

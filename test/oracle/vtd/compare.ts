@@ -9,7 +9,6 @@ export type Verdict =
   | 'hit-refused-without-fault'
   | 'unreadable-top-table-is-03'
   | 'ignored-bit-faults'
-  | 'reserved-context-recorded-despite-fpd'
   | 'pass-through-width-unchecked'
   | 'target-not-observable'
   | 'unexplained';
@@ -37,8 +36,6 @@ export function compareDma(recorded: RecordedCase, step: RecordedDma, expected: 
   const [first] = step.reasons;
   if (sameData(step, expected)) {
     if (code === 0x04 && first === undefined) return 'pass-through-width-unchecked';
-    if (code === 0x0b && first === 0x0b && end?.kind === 'fault' && !end.recorded)
-      return 'reserved-context-recorded-despite-fpd';
     if (code === 0x07 && first === 0x03) return 'unreadable-top-table-is-03';
     if (step.iotlbHit && (code === 0x05 || code === 0x06) && (first === undefined || first !== 0x0c))
       return 'hit-refused-without-fault';

@@ -12,7 +12,8 @@ export interface RecordedCase {
 }
 
 export type RecordedStep =
-  | { readonly op: 'w' | 'r'; readonly off: string; readonly size: 4 | 8; readonly val: string }
+  | { readonly op: 'w'; readonly off: string; readonly size: 4 | 8; readonly val: string }
+  | { readonly op: 'r'; readonly off: string; readonly size: 4 | 8; readonly val: string }
   | { readonly op: 'mem'; readonly w: readonly (readonly [gpa: string, qword: string])[] }
   | { readonly op: 'memread'; readonly gpa: string; readonly val: string }
   | RecordedDma;

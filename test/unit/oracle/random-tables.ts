@@ -87,11 +87,10 @@ export class RandomTables {
     if (chance(rng, 8) && (this.#unit.ecap & 0x40n) !== 0n) {
       lo |= 8n;
       lo &= ~4n;
-      aw = widths.at(-1)!;
     }
     if (faulty > 0 && chance(rng, 4)) lo |= 2n;
     if (spoil()) lo = this.#spoiltContext(lo);
-    if (spoil()) aw = (lo & 8n) !== 0n ? pick(rng, [0, 4, 7]) : rng.below(8);
+    if (spoil()) aw = rng.below(8);
     let hi = BigInt(aw) | (BigInt(did) << 8n) | (BigInt(rng.below(16)) << 3n);
     if (spoil() && chance(rng, 2)) hi |= 1n << BigInt(pick(rng, [7, 24, 25, 40, 63]));
     const entry = table + BigInt(sid & 0xff) * 16n;
@@ -120,6 +119,7 @@ export class RandomTables {
       lo | 0xcn,
       lo | (1n << 61n),
       lo ^ 4n,
+      lo ^ 8n,
       this.#ramEnd | (lo & 0xfffn),
     ]);
   }
