@@ -72,13 +72,12 @@ export class IoApic extends Device<IoApicState, IoApicWiring, null> implements M
     return null;
   }
 
+  /** Pins fall: who drives them says so again after its own reset. */
   override reset(_kind: ResetKind): void {
-    const { level } = this.s;
     this.s.select = 0;
     this.s.id = 0;
     this.s.rte.set(freshTable());
-    // The pins belong to the devices.
-    this.s.level = level;
+    this.s.level = 0;
   }
 
   /** Input pin; levels are logical, whatever the polarity. */

@@ -1,0 +1,102 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'vitest';
+import { EDU } from '../../devices/ep/edu.ts';
+import { IOMMU_TESTDEV } from '../../devices/ep/iommu-testdev.ts';
+import { createHostBridge } from '../../devices/pci/host-bridge.ts';
+import { lspciDump } from '../../devices/pci/lspci.ts';
+import { PCIE_ROOT_PORT } from '../../devices/pci/root-port.ts';
+import { describeWithTool } from '../kit/outside-tool.ts';
+import { PciRig } from '../kit/pci-rig.ts';
+
+/** Host bridge, edu, test device, and a function with every capability behind a root port. */
+function sampleHierarchy(): PciRig {
+  const pci = new PciRig();
+  const bridge = createHostBridge(pci.services('host-bridge'));
+  pci.root.add(bridge.fn, { device: 0, fn: 0 });
+  const edu = pci.plug(EDU, { device: 2 }).fn;
+  edu.configWrite(0x10, 4, 0xe0000000);
+  edu.configWrite(0x04, 2, 6);
+  pci.plug(IOMMU_TESTDEV, { device: 3 });
+  const port = pci.plug(PCIE_ROOT_PORT, { id: 'rp0', device: 4, config: { slot: 5 } }).fn;
+  port.configWrite(0x18, 4, 0x00010100);
+  port.configWrite(0x20, 4, 0xe100e100);
+  port.configWrite(0x04, 2, 7);
+  const fn = pci.plugFunction(
+    {
+      bars: [{ index: 0, kind: 'memory64', prefetchable: true, size: 0x4000 }],
+      capabilities: [
+        { id: 'pm' },
+        { id: 'msi', vectors: 4, is64: true, maskable: true },
+        { id: 'pcie', type: 'endpoint', flr: true },
+        { id: 'msix', vectors: 8, bar: 0, tableOffset: 0x2000, pbaOffset: 0x3000 },
+      ],
+      // Device Serial Number, then Access Control Services.
+      extended: [
+        { id: 0x03, version: 1, bytes: 12, registers: () => [] },
+        { id: 0x0d, version: 1, bytes: 8, registers: () => [] },
+      ],
+      interruptPin: 2,
+    },
+    { parent: port },
+  );
+  fn.configWrite(0x10, 4, 0xe1000000);
+  fn.configWrite(0x9e, 2, 0x8000);
+  return pci;
+}
+
+describeWithTool('lspci', 'the config dump in real lspci', (lspci, toolTest) => {
+  function decode(...args: string[]): { out: string; err: string } {
+    const directory = mkdtempSync(join(tmpdir(), 'tsvmm-lspci-'));
+    try {
+      const file = join(directory, 'dump');
+      writeFileSync(file, lspciDump(sampleHierarchy().root));
+      const out = execFileSync(lspci, ['-F', file, '-n', ...args], { encoding: 'utf8', stdio: 'pipe' });
+      return { out, err: '' };
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
+  }
+
+  toolTest('lists every function by place, class and id', () => {
+    expect(decode().out.trim().split('\n')).toEqual([
+      '00:00.0 0600: 8086:29c0',
+      '00:02.0 00ff: 1234:11e8 (rev 10)',
+      '00:03.0 00ff: 1b36:0005',
+      '00:04.0 0604: 1b36:000c',
+      '01:00.0 ff00: abcd:1234 (rev 01)',
+    ]);
+  });
+
+  toolTest('decodes BARs, bridge windows and every capability without complaint', () => {
+    const { out } = decode('-vvv');
+
+    for (const line of [
+      'Region 0: Memory at e0000000 (32-bit, non-prefetchable)',
+      'Bus: primary=00, secondary=01, subordinate=01, sec-latency=0',
+      'Memory behind bridge: e1000000-e10fffff',
+      'Region 0: Memory at e1000000 (64-bit, prefetchable)',
+      'Interrupt: pin A routed to IRQ 0',
+      'Capabilities: [40] MSI: Enable- Count=1/1 Maskable- 64bit+',
+      'Capabilities: [40] Express (v2) Root Port (Slot+)',
+      'Slot #5',
+      'Capabilities: [40] Power Management version 3',
+      'Capabilities: [48] MSI: Enable- Count=1/4 Maskable+ 64bit+',
+      'Capabilities: [60] Express (v2) Endpoint',
+      'FLReset+',
+      'Capabilities: [9c] MSI-X: Enable+ Count=8 Masked-',
+      'Vector table: BAR=0 offset=00002000',
+      'PBA: BAR=0 offset=00003000',
+      'Capabilities: [100 v1] Device Serial Number',
+      'Capabilities: [10c v1] Access Control Services',
+    ])
+      expect(out).toContain(line);
+    expect(out).not.toMatch(/unknown|<access denied>|broken|chain looped|\?\?/i);
+  });
+
+  toolTest('draws the tree', () => {
+    expect(decode('-t').out).toContain('04.0-[01]----00.0');
+  });
+});
