@@ -1,6 +1,6 @@
 /** From a parsed command line to the module that carries it out; each is loaded only when it is asked for. */
 
-import { Bug, EXIT, type ExitCode, TsvmmError } from '../core/errors.ts';
+import { Bug, EXIT, type ExitCode, type TsvmmError } from '../core/errors.ts';
 import type { Invocation } from './command.ts';
 import type { Context } from './context.ts';
 import { OutputClosed } from './host.ts';
@@ -53,7 +53,7 @@ export function report(error: unknown, { host }: Pick<Context, 'host'>, json: bo
   // The reader has gone: there is nobody to tell.
   if (error instanceof OutputClosed) return EXIT.hostRefused;
   try {
-    if (error instanceof TsvmmError) {
+    if (isRefusal(error)) {
       host.err(`tsvmm: ${error.message}\n`);
       if (json) host.out(errorJson(error.exit, error.code, error.object, error.message));
       return error.exit;
@@ -63,8 +63,15 @@ export function report(error: unknown, { host }: Pick<Context, 'host'>, json: bo
     if (json) host.out(errorJson(EXIT.bug, 'bug', 'tsvmm', String(error)));
     return EXIT.bug;
   } catch {
-    return error instanceof TsvmmError ? error.exit : EXIT.bug;
+    return isRefusal(error) ? error.exit : EXIT.bug;
   }
+}
+
+/** By name: a plugin's errors are of the class that the package exports, and the command line is a bundle of its own. */
+function isRefusal(error: unknown): error is TsvmmError {
+  return (
+    error instanceof Error && error.name === 'TsvmmError' && typeof (error as TsvmmError).exit === 'number'
+  );
 }
 
 function errorJson(exitCode: ExitCode, code: string, object: string, message: string): string {

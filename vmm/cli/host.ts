@@ -1,7 +1,8 @@
 /** The process as the commands see it: streams written at once, environment, terminal. */
 
-import { writeSync } from 'node:fs';
-import { isatty } from 'node:tty';
+import { fstatSync, statSync, writeSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { devNull } from 'node:os';
 import { EXIT, TsvmmError } from '../core/errors.ts';
 
 export interface Host {
@@ -19,15 +20,32 @@ export interface Host {
 export class OutputClosed extends Error {}
 
 export function processHost(): Host {
-  const interactive = isatty(2);
+  let terminal: boolean | undefined;
+  const isInteractive = (): boolean => (terminal ??= isTerminal(2));
   return {
     env: process.env,
     cwd: process.cwd(),
-    interactive,
-    color: wantsColor(process.env, interactive),
+    get interactive() {
+      return isInteractive();
+    },
+    get color() {
+      return wantsColor(process.env, isInteractive);
+    },
     out: (data) => writeAll(1, 'stdout', data),
     err: (data) => writeAll(2, 'stderr', data),
   };
+}
+
+/** node:tty takes over a millisecond to load: only when the answer matters, and about what can be a terminal at all. */
+function isTerminal(fd: number): boolean {
+  try {
+    const stat = fstatSync(fd);
+    if (!stat.isCharacterDevice() || stat.rdev === statSync(devNull).rdev) return false;
+  } catch {
+    return false;
+  }
+  const { isatty } = createRequire(import.meta.url)('node:tty') as typeof import('node:tty');
+  return isatty(fd);
 }
 
 /** no-color.org and the FORCE_COLOR that Node itself knows, which wins. */
@@ -35,7 +53,7 @@ export function wantsColor(env: Readonly<Record<string, string | undefined>>, in
   const force = env['FORCE_COLOR'];
   if (force !== undefined && force !== '') return force !== '0' && force !== 'false';
   if (env['NO_COLOR'] !== undefined && env['NO_COLOR'] !== '') return false;
-  return interactive && env['TERM'] !== 'dumb';
+  return env['TERM'] !== 'dumb' && interactive();
 }
 
 /**

@@ -15,6 +15,7 @@ import type {
   RunObserver,
   RunOutcome,
   SaveRequest,
+  SnapshotBackend,
   TraceRequest,
 } from './backend.ts';
 import type { Invocation, OptionsOf } from './command.ts';
@@ -67,21 +68,13 @@ export async function run(context: Context, invocation: Invocation<typeof RUN_OP
     });
   }
   const guest = guestFile(options, file, invocation.rest);
-  return supervise(
-    context,
-    { guest: basename(file), seed: config.seed, options },
-    (observer, limits, trace) =>
-      backend.run({
-        config,
-        registry,
-        guest,
-        limits,
-        observer,
-        color: host.color,
-        ...(trace === undefined ? {} : { trace }),
-        ...saveOf(options as SaveOptions),
-      }),
-  );
+  const watched = { guest: basename(file), seed: config.seed, options };
+  const save = saveOf(options as SaveOptions);
+  return supervise(context, watched, (observer, limits, trace) => {
+    const traced = trace === undefined ? {} : { trace };
+    const request = { config, registry, guest, limits, observer, color: host.color, ...traced };
+    return save === undefined ? backend.run(request) : snapshotsOf(backend).save(request, save);
+  });
 }
 
 /** Options that list what can be given to them. */
@@ -148,14 +141,21 @@ interface SaveOptions {
   readonly at?: string | undefined;
 }
 
-/** The part of a request that `--out` and `--at` make. */
-export function saveOf(options: SaveOptions): { readonly save: SaveRequest } | Record<string, never> {
-  if (options.out === undefined) return {};
+/** What `--out` and `--at` ask for. */
+export function saveOf(options: SaveOptions): SaveRequest | undefined {
+  if (options.out === undefined) return undefined;
   const at = options.at === undefined ? 1 : parseCount(options.at, '--at');
-  if (at === 0) {
-    throw new TsvmmError({ code: 'bad-value', object: '--at', why: 'counts from 1', mend: 'write --at 1' });
-  }
-  return { save: { dir: options.out, at } };
+  if (at > 0) return { dir: options.out, at };
+  throw new TsvmmError({ code: 'bad-value', object: '--at', why: 'counts from 1', mend: 'write --at 1' });
+}
+
+export function snapshotsOf(backend: Backend): SnapshotBackend {
+  if (backend.snapshots !== undefined) return backend.snapshots;
+  throw new TsvmmError({
+    code: 'no-snapshots',
+    object: 'tsvmm snapshot',
+    why: 'this machine cannot be saved',
+  });
 }
 
 export interface Watched {

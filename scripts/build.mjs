@@ -1,0 +1,98 @@
+// `npm run build`: dist/tsvmm.cjs (the command line in one file), its code cache, and dist/lib (the package's API with
+// types). With --quick the API is left out.
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const dist = join(root, 'dist');
+const quick = process.argv.includes('--quick');
+
+/** Loaded from node_modules when they are needed: too large for the bundle, or found there by their own files. */
+const EXTERNAL = ['zod', 'wabt', 'binaryen', '@yowasp/clang'];
+
+if (!quick) rmSync(dist, { recursive: true, force: true });
+mkdirSync(dist, { recursive: true });
+for (const name of readdirSync(dist)) if (/^code-/.test(name)) rmSync(join(dist, name));
+await buildCli();
+copyWorkers();
+if (!quick) buildLibrary();
+warmCodeCache();
+
+/**
+ * One CommonJS file. Modules that the source loads by import() stay in it but are evaluated only then; V8 compiles none of
+ * their functions before, so splitting the bundle would only add files to read.
+ */
+async function buildCli() {
+  const { outputFiles } = await build({
+    entryPoints: [join(root, 'vmm/cli/main.ts')],
+    bundle: true,
+    write: false,
+    format: 'cjs',
+    platform: 'node',
+    target: 'node20',
+    charset: 'ascii',
+    minifyWhitespace: true,
+    minifySyntax: true,
+    external: EXTERNAL,
+    legalComments: 'inline',
+    define: { 'import.meta.url': 'moduleUrl' },
+    logLevel: 'warning',
+  });
+  // A vm.Script has no import() of its own: the launcher passes one.
+  const code = outputFiles[0].text.replaceAll(/\bimport\(/g, 'importModule(');
+  const hash = createHash('sha256').update(code).digest('hex').slice(0, 16);
+  const open = `(function (require, module, importModule, moduleUrl) { const TSVMM_BUILD = '${hash}';`;
+  writeFileSync(join(dist, 'tsvmm.cjs'), `// ${hash}\n${open}\n${code}\n})\n`);
+}
+
+/** Scripts that run in child processes are looked for beside the module that starts them, here the bundle. */
+function copyWorkers() {
+  const vcpu = join(root, 'vmm/vcpu');
+  for (const name of readdirSync(vcpu, { recursive: true })) {
+    if (name.endsWith('.mjs')) copyFileSync(join(vcpu, name), join(dist, basename(name)));
+  }
+}
+
+function buildLibrary() {
+  const config = join(dist, 'tsconfig.lib.json');
+  const { compilerOptions } = JSON.parse(readFileSync(join(root, 'tsconfig.json'), 'utf8'));
+  const emit = {
+    noEmit: false,
+    declaration: true,
+    rootDir: '..',
+    outDir: './lib',
+    typeRoots: ['../node_modules/@types'],
+  };
+  const options = { ...compilerOptions, ...emit };
+  writeFileSync(config, JSON.stringify({ compilerOptions: options, files: ['../vmm/api/index.ts'] }));
+  execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', config], {
+    stdio: 'inherit',
+  });
+  rmSync(config);
+}
+
+/**
+ * The flagship guest twice: the first run fills the cache of modules, and the second, which is a warm start as users will
+ * have it, leaves behind just the functions that warm starts need.
+ */
+function warmCodeCache() {
+  const env = { ...process.env, NODE_OPTIONS: '', TSVMM_CACHE_DIR: join(dist, 'warm') };
+  const tsvmm = [join(root, 'bin/tsvmm.js'), 'run', '--example', 'edu', '--quiet'];
+  try {
+    for (const last of ['', '1']) {
+      const stdio = ['ignore', 'ignore', 'pipe'];
+      execFileSync(process.execPath, tsvmm, { env: { ...env, TSVMM_BUILD_CACHE: last }, stdio });
+      for (const name of readdirSync(env.TSVMM_CACHE_DIR))
+        if (/^code-/.test(name)) rmSync(join(env.TSVMM_CACHE_DIR, name));
+    }
+  } catch (error) {
+    console.error(`build: the flagship guest does not run:\n${error.stderr}`);
+    process.exitCode = 1;
+  } finally {
+    rmSync(env.TSVMM_CACHE_DIR, { recursive: true, force: true });
+  }
+}
