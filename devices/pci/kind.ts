@@ -4,6 +4,7 @@ import type { SystemMemory } from '../../vmm/bus/memory.ts';
 import type { MmioHandler } from '../../vmm/bus/mmio.ts';
 import type { PortHandler } from '../../vmm/bus/ports.ts';
 import type { VirtualClock } from '../../vmm/core/clock.ts';
+import type { Limit } from '../../vmm/core/limit.ts';
 import type { Zod, ZodType } from '../../vmm/core/zod.ts';
 import type { Register } from '../../vmm/regs/layout.ts';
 import type { Tracer } from '../../vmm/trace/tracer.ts';
@@ -118,6 +119,8 @@ export interface PciDeviceKind<C = unknown> {
   readonly summary: string;
   readonly defaults: C;
   readonly schema: (z: Zod) => ZodType<C>;
+  /** What such a device does and this kind does not. */
+  readonly limits?: readonly Limit[];
   /** Other devices can be plugged in behind it. */
   readonly bridge?: true;
   readonly create: (config: C, services: PciServices) => PciDevice;

@@ -1,4 +1,5 @@
 import type { Iommu, IommuKind, IommuServices } from '../../vmm/bus/iommu.ts';
+import { LIMITS } from '../spec/vtd/limits.ts';
 import { REGISTER_BYTES } from '../spec/vtd/registers.ts';
 import { VTD_DEFAULTS, type VtdConfig, vtdSchema } from './config.ts';
 import { VtdIommu } from './device.ts';
@@ -40,5 +41,6 @@ export const INTEL_IOMMU: IommuKind<VtdConfig> = {
   machines: ['q35'],
   defaults: VTD_DEFAULTS,
   schema: vtdSchema,
+  limits: LIMITS,
   create,
 };

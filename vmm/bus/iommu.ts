@@ -1,4 +1,5 @@
 import type { VirtualClock } from '../core/clock.ts';
+import type { Limit } from '../core/limit.ts';
 import type { Zod, ZodType } from '../core/zod.ts';
 import type { Tracer } from '../trace/tracer.ts';
 import type { AnyDevice, DeviceView } from './device.ts';
@@ -108,5 +109,7 @@ export interface IommuKind<C = unknown> {
   readonly machines: readonly ('q35' | 'virt')[];
   readonly defaults: C;
   readonly schema: (z: Zod) => ZodType<C>;
+  /** What the specification of such a unit defines and this kind does not do. */
+  readonly limits?: readonly Limit[];
   readonly create: (config: C, services: IommuServices) => Iommu;
 }

@@ -50,6 +50,11 @@ export class VirtualClock {
     this.#handlers.set(dev, handler);
   }
 
+  /** Whether a device's events have a handler. */
+  handles(dev: string): boolean {
+    return this.#handlers.has(dev);
+  }
+
   /** Removes a device's handler and its events (unplug). */
   drop(dev: string): void {
     this.#handlers.delete(dev);

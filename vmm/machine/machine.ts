@@ -56,6 +56,7 @@ export class Machine {
   onFault: ((fault: ExplainedFault) => void) | undefined;
   /** ACPI tables as the firmware placed them. */
   acpi: readonly PlacedTable[] = [];
+  readonly #registry: Registry;
   readonly #views: MachineView[] = [];
   readonly #pci = new Map<string, PciDevice>();
   readonly #translator: DmaTranslator;
@@ -63,6 +64,7 @@ export class Machine {
   /** @throws TsvmmError for kinds that do not exist, places that are taken and claims that overlap */
   constructor(config: MachineConfig, registry: Registry) {
     this.config = config;
+    this.#registry = registry;
     this.ram = new GuestRam(Q35.ramBase, config.memory);
     this.memory = new SystemMemory(this.ram, this.mmio);
     this.tracer = new Tracer(() => this.clock.now);
@@ -289,7 +291,7 @@ export class Machine {
 
   /** All views: of the whole machine, and of its devices. */
   get views(): readonly DeviceView[] {
-    return [...machineViews(this), ...this.#views];
+    return [...machineViews(this, this.#registry), ...this.#views];
   }
 
   /** A device's PCI half, for monitors and tests. */

@@ -27,8 +27,6 @@ export interface SessionOptions {
   readonly fuelLimit: number;
   /** Virtual time in ns after which it does. */
   readonly timeLimit?: number;
-  /** The module to run in place of the rewritten one: the same after asyncify. */
-  readonly asyncified?: Uint8Array<ArrayBuffer>;
 }
 
 /** One guest on one machine, from boot to its end. */
@@ -38,7 +36,8 @@ export class Session {
   readonly vcpu: Vcpu;
   readonly instance: WebAssembly.Instance;
   readonly wasi: Wasi | undefined;
-  readonly asyncified: boolean;
+  /** The guest went through asyncify: it can be suspended. */
+  readonly suspendable: boolean;
 
   private constructor(
     machine: Machine,
@@ -46,14 +45,13 @@ export class Session {
     vcpu: Vcpu,
     instance: WebAssembly.Instance,
     wasi: Wasi | undefined,
-    asyncified: boolean,
   ) {
     this.machine = machine;
     this.guest = guest;
     this.vcpu = vcpu;
     this.instance = instance;
     this.wasi = wasi;
-    this.asyncified = asyncified;
+    this.suspendable = Asyncify.exportsOf(instance);
   }
 
   /** Builds the vCPU, loads the guest into RAM and the firmware around it. @throws TsvmmError */
@@ -75,7 +73,7 @@ export class Session {
     });
     const opened = await openWasi(machine, guest, options, vcpu);
     const wasi = opened?.wasi;
-    const module = compile(options.asyncified ?? guest.rewritten.wasm, guest.file);
+    const module = compile(guest.rewritten.wasm, guest.file);
     const instance = vcpu.load({
       module,
       platform: { rsdp: plan.rsdp, heapStart: plan.heapStart, heapEnd: plan.heapEnd },
@@ -85,13 +83,13 @@ export class Session {
     });
     machine.provenance.follow(vcpu.stores);
     machine.bootFirmware(plan);
-    return new Session(machine, guest, vcpu, instance, wasi, options.asyncified !== undefined);
+    return new Session(machine, guest, vcpu, instance, wasi);
   }
 
   /** Runs from the entry point to the end; with `resume`, from where the guest was suspended. */
   run(resume = false): GuestEnd {
     const { ram } = this.machine;
-    const asyncify = this.asyncified
+    const asyncify = this.suspendable
       ? new Asyncify(this.instance, ram.memory, ram.layout, resume)
       : undefined;
     const { start } = this.guest.rewritten;

@@ -1,7 +1,9 @@
 import { irqView } from '../../devices/chipset/views.ts';
 import { lspciDump } from '../../devices/pci/lspci.ts';
 import type { DeviceView } from '../bus/device.ts';
+import { allLimits } from './limits.ts';
 import type { Machine } from './machine.ts';
+import type { Registry } from './registry.ts';
 
 interface MapRow {
   readonly space: 'memory' | 'io';
@@ -11,7 +13,7 @@ interface MapRow {
 }
 
 /** Views of the machine as a whole, beside those of its devices. */
-export function machineViews(machine: Machine): DeviceView[] {
+export function machineViews(machine: Machine, registry: Registry): DeviceView[] {
   return [
     {
       name: 'mtree',
@@ -29,6 +31,7 @@ export function machineViews(machine: Machine): DeviceView[] {
       text: () => lspciDump(machine.root),
     },
     traceView(machine),
+    limitsView(registry),
     ...ownedBy(machine, 'iommu', 'iommu', 'State and capabilities of the IOMMU'),
     irqView(machine.ioapic, machine.lapic),
   ];
@@ -84,6 +87,18 @@ function traceView({ tracer }: Machine): DeviceView {
     text: () =>
       rows()
         .map(({ name, doc, args }) => `${name}(${Object.keys(args).join(', ')}): ${doc}`)
+        .join('\n'),
+  };
+}
+
+function limitsView(registry: Registry): DeviceView {
+  return {
+    name: 'limits',
+    doc: 'What a specification defines and tsvmm does not do',
+    json: () => allLimits(registry),
+    text: () =>
+      allLimits(registry)
+        .map(({ id, what, cite }) => `${id}: ${what} (${cite})`)
         .join('\n'),
   };
 }

@@ -1,10 +1,6 @@
-/** What the specification defines and this model does not do. Printed by `tsvmm info limits`. */
-export interface Limit {
-  readonly id: string;
-  readonly what: string;
-  readonly cite: string;
-}
+import type { Limit } from '../../../vmm/core/limit.ts';
 
+/** What the specification defines and this model does not do. Printed by `tsvmm info limits`. */
 export const LIMITS: readonly Limit[] = [
   {
     id: 'vtd-scalable-mode',

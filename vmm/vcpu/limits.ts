@@ -1,0 +1,39 @@
+import type { Limit } from '../core/limit.ts';
+
+export const VCPU_LIMITS: readonly Limit[] = [
+  {
+    id: 'guest-one-cpu',
+    what: 'one CPU; memory.atomic.wait ends the guest, because nobody could wake it',
+    cite: 'WebAssembly Threads: wait',
+  },
+  {
+    id: 'guest-memory-forms',
+    what: 'one unshared 32-bit memory; no multi-memory, memory64, garbage-collected or typed function references',
+    cite: 'WebAssembly Core: Memories',
+  },
+  {
+    id: 'guest-wide-registers',
+    what: '128-bit accesses and memory.init reach RAM only; on a register they end the guest with a report',
+    cite: 'WebAssembly SIMD: Load and Store',
+  },
+  {
+    id: 'guest-store-beyond-4g',
+    what: 'a store whose base and offset add up to 4 GiB or more ends the guest without its address',
+    cite: 'WebAssembly Core: Memory Instructions',
+  },
+  {
+    id: 'guest-dropped-segments',
+    what: 'a data or element segment that was dropped is whole again after a snapshot is loaded',
+    cite: 'WebAssembly Core: data.drop, elem.drop',
+  },
+  {
+    id: 'wasi-files',
+    what: 'files live in memory only, without times, rights, symbolic links or directories outside of them; 256 MiB in all',
+    cite: 'WASI preview 1: path_open',
+  },
+  {
+    id: 'wasi-signals-sockets',
+    what: 'no signals and no sockets: the calls fail with ENOSYS or ENOTSUP',
+    cite: 'WASI preview 1: proc_raise, sock_send',
+  },
+];
