@@ -44,6 +44,37 @@ describe.each(EXAMPLES)('example %s', (name) => {
   });
 });
 
+describe.each(['edu', 'stale-iotlb', 'irq-remap'])('example %s passes on other machines', (name) => {
+  test.each([
+    ['with caching mode', '--viommu', 'intel,caching-mode=on', '--device', 'edu'],
+    ['with 39 bits', '--viommu', 'intel,aw-bits=39', '--device', 'edu'],
+    [
+      'behind a root port',
+      '--viommu',
+      'intel',
+      '--device',
+      'pcie-root-port,id=rp0',
+      '--device',
+      'edu,bus=rp0',
+    ],
+    ['with little memory', '--memory', '16M'],
+  ])('%s', (_, ...options) => {
+    expect(tsvmm(['run', '--example', name, ...options])).toMatchObject(passed);
+  });
+});
+
+test.each([
+  ['edu', 'without an IOMMU', 'not ok 2 - ACPI DMAR names the unit that remaps edu', '--viommu', 'none'],
+  ['edu', 'on a bus without addresses', 'not ok 1 - edu is on the bus', '--firmware', 'raw'],
+  ['stale-iotlb', 'without an IOMMU', 'Bail out! edu behind a VT-d unit', '--viommu', 'none'],
+  ['irq-remap', 'without remapping', 'Bail out! edu behind a VT-d unit', '--viommu', 'intel,intremap=off'],
+])('example %s %s says what it misses and fails', (name, _, text, ...options) => {
+  const run = tsvmm(['run', '--example', name, ...options]);
+
+  expect(run.status).toBe(1);
+  expect(run.stdout).toContain(text);
+});
+
 test.each(TEMPLATE_VIOMMUS)('a new project with --viommu %s passes at once', (viommu) => {
   const dir = join(scratch, `project-${viommu}`);
   mkdirSync(dir);

@@ -64,8 +64,10 @@ static int edu_probe(struct edu *dev)
 		return -E_NODEV;
 	pci_enable_device(&dev->pci);
 	dev->regs = pci_iomap(&dev->pci, 0);
-	if (!dev->regs)
+	if (!dev->regs) {
+		pr_err("BAR 0 has no address; has the firmware assigned any?\n");
 		return -E_NODEV;
+	}
 	pr_info("%02x:%02x.%u [%04x:%04x] BAR 0 at %p\n", dev->pci.bdf >> 8, PCI_SLOT(dev->pci.bdf),
 		PCI_FUNC(dev->pci.bdf), dev->pci.vendor, dev->pci.device, (void *)dev->regs);
 

@@ -15,12 +15,20 @@ static struct {
 	bool finished;
 } results;
 
+/// What stdio still holds would be lost by tsvmm_exit().
+static void flush_stdio(void)
+{
+#if __STDC_HOSTED__
+	fflush(NULL);
+#endif
+}
+
 #if __STDC_HOSTED__
 // The C library runs this when main() returns or exit() is called. It cannot change the exit status, so a failure ends
-// the machine from here, after what stdio still holds.
+// the machine from here.
 static void summary_at_exit(void)
 {
-	fflush(NULL);
+	flush_stdio();
 	if (report_summary(0) != 0)
 		tsvmm_exit(1);
 }
@@ -63,6 +71,7 @@ _Noreturn void report_bail_out(const char *reason)
 {
 	start();
 	results.finished = true;
+	flush_stdio();
 	console_printf("Bail out! %s\n", reason);
 	tsvmm_exit(1);
 }

@@ -71,8 +71,7 @@ void vtd_destroy(struct vtd_unit *unit)
 	vtd_disable_translation(unit);
 	if (unit->irtes)
 		vtd_disable_remapping(unit);
-	if (unit->queue)
-		vtd_disable_queue(unit);
+	vtd_disable_queue(unit);
 	if (unit->root)
 		free_context_tables(unit);
 	free_page(unit->root);

@@ -109,22 +109,41 @@ volatile u64 *vtd_leaf(struct vtd_domain *domain, u64 iova)
 	return in_range(domain, iova & PAGE_MASK, PAGE_SIZE) ? find_leaf(domain, iova, false) : NULL;
 }
 
-int vtd_map(struct vtd_domain *domain, u64 iova, phys_addr_t address, u64 size, u32 prot)
+static int map_page(struct vtd_domain *domain, u64 iova, phys_addr_t address, u32 prot)
 {
-	if (!in_range(domain, iova, size) || !IS_ALIGNED(address, PAGE_SIZE) || !prot)
-		return -E_INVAL;
-	for (u64 done = 0; done < size; done += PAGE_SIZE) {
-		u64 *leaf = find_leaf(domain, iova + done, true);
+	u64 *leaf = find_leaf(domain, iova, true);
 
-		if (!leaf)
-			return -E_NOMEM;
-		if (*leaf & (VTD_READ | VTD_WRITE))
-			return -E_EXIST;
-		*leaf = (address + done) | prot;
-	}
-	if (caches_absent(domain->unit))
+	if (!leaf)
+		return -E_NOMEM;
+	if (*leaf & (VTD_READ | VTD_WRITE))
+		return -E_EXIST;
+	*leaf = address | prot;
+	return 0;
+}
+
+/// Lets the unit see new entries.
+static int publish(struct vtd_domain *domain, u64 iova, u64 size)
+{
+	if (size > 0 && caches_absent(domain->unit))
 		return vtd_flush_iotlb_pages(domain->unit, domain->id, iova, size);
 	return vtd_flush_write_buffer(domain->unit);
+}
+
+int vtd_map(struct vtd_domain *domain, u64 iova, phys_addr_t address, u64 size, u32 prot)
+{
+	u64 done = 0;
+	int result = 0;
+
+	if (!in_range(domain, iova, size) || !IS_ALIGNED(address, PAGE_SIZE) || !prot)
+		return -E_INVAL;
+	while (!result && done < size) {
+		result = map_page(domain, iova + done, address + done, prot);
+		if (!result)
+			done += PAGE_SIZE;
+	}
+	int published = publish(domain, iova, done);
+
+	return result ? result : published;
 }
 
 int vtd_unmap(struct vtd_domain *domain, u64 iova, u64 size)

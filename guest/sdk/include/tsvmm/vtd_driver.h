@@ -115,7 +115,7 @@ int vtd_detach(struct vtd_domain *domain, u16 bdf);
 /** The device's context entry, or NULL when its bus has no table yet. */
 struct vtd_entry *vtd_context_entry(struct vtd_unit *unit, u16 bdf);
 
-/** Maps pages; all arguments page-aligned. -E_EXIST when one is mapped already: nothing is changed from there on. */
+/** Maps pages; all arguments page-aligned. -E_EXIST when one is mapped already: those before it are mapped then. */
 int vtd_map(struct vtd_domain *domain, u64 iova, phys_addr_t address, u64 size, u32 prot);
 /** Unmaps pages and invalidates them: after it returns no DMA can reach them. */
 int vtd_unmap(struct vtd_domain *domain, u64 iova, u64 size);
