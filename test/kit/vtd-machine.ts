@@ -10,7 +10,7 @@ import { MmioBus } from '../../vmm/bus/mmio.ts';
 import { VirtualClock } from '../../vmm/core/clock.ts';
 import { hi32, lo32, u64 } from '../../vmm/core/u64.ts';
 import { GuestRam } from '../../vmm/mem/ram.ts';
-import type { Layout, Register } from '../../vmm/regs/layout.ts';
+import type { Layout } from '../../vmm/regs/layout.ts';
 import { Tracer } from '../../vmm/trace/tracer.ts';
 
 export const TE = 0x80000000;
@@ -26,6 +26,12 @@ export const CONTEXTS = 0x2000;
 export const QUEUE = 0x10000;
 export const IRT = 0x20000;
 const TABLES = 0x100000;
+
+/** A register: anything with a place and a size. */
+interface Place {
+  readonly offset: number;
+  readonly bytes: number;
+}
 
 export interface Delivered {
   readonly vector: number;
@@ -88,7 +94,7 @@ export class VtdMachine {
     return port;
   }
 
-  write(register: Register, value: bigint | number): void {
+  write(register: Place, value: bigint | number): void {
     const v = BigInt(value);
     this.bus.write(this.base + register.offset, register.bytes, lo32(v), hi32(v));
   }
@@ -97,7 +103,7 @@ export class VtdMachine {
     this.bus.write(this.base + offset, 4, value >>> 0, 0);
   }
 
-  read(register: Register): bigint {
+  read(register: Place): bigint {
     const lo = this.bus.read(this.base + register.offset, register.bytes);
     return u64(lo, register.bytes === 8 ? this.bus.hi : 0);
   }
@@ -187,7 +193,7 @@ export class VtdMachine {
     return this.#tail;
   }
 
-  describe(layout: Layout, fields: Record<string, number>): void {
+  describe(layout: Pick<Layout, 'pack'>, fields: Record<string, number>): void {
     const w = layout.pack(fields);
     this.submit(u64(w[0]!, w[1]!), u64(w[2]!, w[3]!));
   }
