@@ -76,12 +76,13 @@ static u32 index_at(u64 iova, u32 level)
 	return (u32)(iova >> (PAGE_SHIFT + (level - 1) * LEVEL_BITS)) % ENTRIES;
 }
 
-/// Descends to the leaf entry of `iova`; makes the tables on the way if asked to. NULL: no table, or no memory for one.
-static u64 *find_leaf(struct vtd_domain *domain, u64 iova, bool make)
+/// Descends to the entry for `iova` in the table of `target` (1: the leaf); makes the tables on the way if asked to.
+/// NULL: no table, or no memory for one.
+static u64 *find_entry(struct vtd_domain *domain, u64 iova, u32 target, bool make)
 {
 	u64 *table = domain->table;
 
-	for (u32 level = domain->levels; level > 1; level--) {
+	for (u32 level = domain->levels; level > target; level--) {
 		u64 *entry = &table[index_at(iova, level)];
 
 		if (!(*entry & (VTD_READ | VTD_WRITE))) {
@@ -94,7 +95,7 @@ static u64 *find_leaf(struct vtd_domain *domain, u64 iova, bool make)
 		}
 		table = phys_to_virt(*entry & PAGE_MASK);
 	}
-	return &table[index_at(iova, 1)];
+	return &table[index_at(iova, target)];
 }
 
 static bool in_range(const struct vtd_domain *domain, u64 iova, u64 size)
@@ -104,14 +105,21 @@ static bool in_range(const struct vtd_domain *domain, u64 iova, u64 size)
 	return size > 0 && IS_ALIGNED(iova | size, PAGE_SIZE) && iova < limit && size <= limit - iova;
 }
 
+volatile u64 *vtd_table_entry(struct vtd_domain *domain, u64 iova, u32 level)
+{
+	if (level < 1 || level > domain->levels || !in_range(domain, iova & PAGE_MASK, PAGE_SIZE))
+		return NULL;
+	return find_entry(domain, iova, level, false);
+}
+
 volatile u64 *vtd_leaf(struct vtd_domain *domain, u64 iova)
 {
-	return in_range(domain, iova & PAGE_MASK, PAGE_SIZE) ? find_leaf(domain, iova, false) : NULL;
+	return vtd_table_entry(domain, iova, 1);
 }
 
 static int map_page(struct vtd_domain *domain, u64 iova, phys_addr_t address, u32 prot)
 {
-	u64 *leaf = find_leaf(domain, iova, true);
+	u64 *leaf = find_entry(domain, iova, 1, true);
 
 	if (!leaf)
 		return -E_NOMEM;
@@ -151,7 +159,7 @@ int vtd_unmap(struct vtd_domain *domain, u64 iova, u64 size)
 	if (!in_range(domain, iova, size))
 		return -E_INVAL;
 	for (u64 done = 0; done < size; done += PAGE_SIZE) {
-		u64 *leaf = find_leaf(domain, iova + done, false);
+		u64 *leaf = find_entry(domain, iova + done, 1, false);
 
 		if (leaf)
 			*leaf = 0;

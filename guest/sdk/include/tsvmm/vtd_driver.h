@@ -119,7 +119,11 @@ struct vtd_entry *vtd_context_entry(struct vtd_unit *unit, u16 bdf);
 int vtd_map(struct vtd_domain *domain, u64 iova, phys_addr_t address, u64 size, u32 prot);
 /** Unmaps pages and invalidates them: after it returns no DMA can reach them. */
 int vtd_unmap(struct vtd_domain *domain, u64 iova, u64 size);
-/** The leaf entry that maps `iova`, or NULL when the tables do not reach that far. For those who do it by hand. */
+/**
+ * The entry for `iova` in the table of `level` (1: the last, which holds the leaves), or NULL when the tables do not reach
+ * that far. For those who do it by hand.
+ */
+volatile u64 *vtd_table_entry(struct vtd_domain *domain, u64 iova, u32 level);
 volatile u64 *vtd_leaf(struct vtd_domain *domain, u64 iova);
 
 /* Faults. */
