@@ -101,8 +101,10 @@ export class IommuTestdev extends Device<TestdevState, TestdevWiring, null> impl
   }
 
   #run(): void {
-    const result = this.#transfer();
+    const { armed } = this.s;
+    // Before the DMA, which may itself read this register.
     this.s.armed = false;
+    const result = armed ? this.#transfer() : RESULT.notArmed;
     this.#setResult(result);
     const { iommu_testdev_dma: done } = this.w.trace;
     const gva = [this.#reg(TD_GVA_LO), this.#reg(TD_GVA_HI)] as const;
@@ -112,7 +114,6 @@ export class IommuTestdev extends Device<TestdevState, TestdevWiring, null> impl
 
   #transfer(): number {
     const length = this.#reg(TD_LEN);
-    if (!this.s.armed) return RESULT.notArmed;
     if (length === 0 || length > MAX_BYTES) return RESULT.badLength;
     if (!this.#attributesAgree()) return RESULT.badAttributes;
     const bytes = Uint8Array.from({ length }, (_, i) => PATTERN[i & 3]!);

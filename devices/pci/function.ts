@@ -1,5 +1,5 @@
 import { Device, type ResetKind } from '../../vmm/bus/device.ts';
-import type { DmaPort } from '../../vmm/bus/dma.ts';
+import { DMA_UR, type DmaPort } from '../../vmm/bus/dma.ts';
 import type { MmioHandler } from '../../vmm/bus/mmio.ts';
 import type { PortHandler } from '../../vmm/bus/ports.ts';
 import { numberOf } from '../../vmm/core/u64.ts';
@@ -37,6 +37,11 @@ interface FunctionWiring {
   readonly trace: Emitters<typeof PCI_EVENTS>;
 }
 
+interface FunctionCache {
+  /** A message of this function is on its way. */
+  sending: boolean;
+}
+
 const D0 = 0;
 const D3_HOT = 3;
 const ENTRY_MASKED = 1;
@@ -59,7 +64,7 @@ function freshTable(vectors: number): Uint32Array {
 }
 
 /** One PCI function: config space with its semantics, BAR decoding, INTx, MSI and MSI-X. */
-export class PciFunction extends Device<FunctionState, FunctionWiring, null> {
+export class PciFunction extends Device<FunctionState, FunctionWiring, FunctionCache> {
   constructor(services: PciServices, spec: PciFunctionSpec) {
     const layout = configLayout(services.id, spec);
     const msix = spec.capabilities?.find((c) => c.id === 'msix');
@@ -81,8 +86,8 @@ export class PciFunction extends Device<FunctionState, FunctionWiring, null> {
     return this.w.def;
   }
 
-  protected override buildCache(): null {
-    return null;
+  protected override buildCache(): FunctionCache {
+    return { sending: false };
   }
 
   /** Connects what answers behind the function. */
@@ -237,11 +242,11 @@ export class PciFunction extends Device<FunctionState, FunctionWiring, null> {
   }
 
   override reset(kind: ResetKind): void {
-    const { block, msix } = { block: this.w.layout.block, msix: this.w.msix };
+    const { block } = this.w.layout;
     if (kind === 'cold') this.s.config.set(block.fresh());
     else block.warmReset(this.s.config);
     this.s.intx = false;
-    this.s.msixTable.set(freshTable(msix?.vectors ?? 0));
+    this.s.msixTable.set(freshTable(this.w.msix?.vectors ?? 0));
     this.s.msixPending.fill(0);
     this.w.place.fabric?.changed();
     this.w.place.fabric?.intx();
@@ -337,8 +342,17 @@ export class PciFunction extends Device<FunctionState, FunctionWiring, null> {
     this.#send(number, config[at + 1]!, is64 ? config[at + 2]! : 0, value);
   }
 
+  /**
+   * LIMIT: a guest can aim a message at registers whose write raises the next one; what a message causes its own function
+   * to send is refused, or it would never end.
+   */
   #send(vector: number, lo: number, hi: number, data: number): void {
-    const status = this.w.dma.message(lo, hi, data >>> 0);
+    let status = DMA_UR;
+    if (!this.c.sending) {
+      this.c.sending = true;
+      status = this.w.dma.message(lo, hi, data >>> 0);
+      this.c.sending = false;
+    }
     const { pci_message } = this.w.trace;
     if (pci_message.on) pci_message.emit(this.bdf, vector, lo, hi, data >>> 0, status);
   }

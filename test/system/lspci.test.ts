@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -48,20 +48,23 @@ function sampleHierarchy(): PciRig {
 }
 
 describeWithTool('lspci', 'the config dump in real lspci', (lspci, toolTest) => {
-  function decode(...args: string[]): { out: string; err: string } {
+  function decode(...args: string[]): string {
     const directory = mkdtempSync(join(tmpdir(), 'tsvmm-lspci-'));
     try {
       const file = join(directory, 'dump');
       writeFileSync(file, lspciDump(sampleHierarchy().root));
-      const out = execFileSync(lspci, ['-F', file, '-n', ...args], { encoding: 'utf8', stdio: 'pipe' });
-      return { out, err: '' };
+      const { stdout, stderr, status } = spawnSync(lspci, ['-F', file, '-n', ...args], { encoding: 'utf8' });
+      // Whether this host has a kernel module directory is not about the dump.
+      const complaints = stderr.split('\n').filter((line) => line !== '' && !line.includes('libkmod'));
+      expect([status, complaints]).toEqual([0, []]);
+      return stdout;
     } finally {
       rmSync(directory, { recursive: true });
     }
   }
 
   toolTest('lists every function by place, class and id', () => {
-    expect(decode().out.trim().split('\n')).toEqual([
+    expect(decode().trim().split('\n')).toEqual([
       '00:00.0 0600: 8086:29c0',
       '00:02.0 00ff: 1234:11e8 (rev 10)',
       '00:03.0 00ff: 1b36:0005',
@@ -71,7 +74,7 @@ describeWithTool('lspci', 'the config dump in real lspci', (lspci, toolTest) => 
   });
 
   toolTest('decodes BARs, bridge windows and every capability without complaint', () => {
-    const { out } = decode('-vvv');
+    const out = decode('-vvv');
 
     for (const line of [
       'Region 0: Memory at e0000000 (32-bit, non-prefetchable)',
@@ -93,10 +96,12 @@ describeWithTool('lspci', 'the config dump in real lspci', (lspci, toolTest) => 
       'Capabilities: [10c v1] Access Control Services',
     ])
       expect(out).toContain(line);
-    expect(out).not.toMatch(/unknown|<access denied>|broken|chain looped|\?\?/i);
+    // A slot without indicators has 00b in its indicator controls (PCI Express Base: Slot Control), a value without a name.
+    const rest = out.replace('AttnInd Unknown, PwrInd Unknown', '');
+    expect(rest).not.toMatch(/unknown|<access denied>|broken|chain looped|\?\?/i);
   });
 
   toolTest('draws the tree', () => {
-    expect(decode('-t').out).toContain('04.0-[01]----00.0');
+    expect(decode('-t')).toContain('04.0-[01]----00.0');
   });
 });

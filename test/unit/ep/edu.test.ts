@@ -159,6 +159,17 @@ describe('interrupts', () => {
   });
 });
 
+test('a message aimed at the register that raises messages ends after one round', () => {
+  const { dev, read, write } = edu();
+  dev.fn.configWrite(0x44, 4, BAR + 0x60);
+  dev.fn.configWrite(0x4c, 2, 0x40);
+  dev.fn.configWrite(0x42, 2, 1);
+
+  write(0x60, 1);
+
+  expect(read(0x24)).toBe(0x41);
+});
+
 describe('DMA', () => {
   test('copies RAM into the buffer and back after 100 ms', () => {
     const { pci, read, dma } = edu();

@@ -117,6 +117,15 @@ describe('reading TRIGGER', () => {
   });
 });
 
+test('a read-back that reads TRIGGER finds the device disarmed', () => {
+  const { read, setUp } = testdev();
+
+  setUp({ gpa: BAR, length: 4 });
+  read(0x00);
+
+  expect(read(0x10)).toBe(0xdead0004);
+});
+
 test('accesses that are not 32 bits wide read all ones and write nothing', () => {
   const { read, write } = testdev();
 
