@@ -42,12 +42,7 @@ function unitText(unit: { readonly kind: string; readonly version: number } | un
   return unit === undefined ? ABSENT : `${unit.kind} version ${unit.version}`;
 }
 
-function diffJson(
-  path: string,
-  a: Json | undefined,
-  b: Json | undefined,
-  out: SnapshotDifference[],
-): void {
+function diffJson(path: string, a: Json | undefined, b: Json | undefined, out: SnapshotDifference[]): void {
   if (isTree(a) && isTree(b) && Array.isArray(a) === Array.isArray(b)) {
     const list = Array.isArray(a);
     const left = a as { readonly [key: string]: Json };

@@ -34,7 +34,11 @@ export const DISK: ContainerFs = {
   renameSync,
   rmSync: (path, options) => rmSync(path, options),
   readdirSync: (path) => readdirSync(path),
-  readFileSync: (path) => readFileSync(path),
+  // Not a Buffer, whose slice shares where a Uint8Array's copies.
+  readFileSync(path) {
+    const { buffer, byteOffset, length } = readFileSync(path);
+    return new Uint8Array(buffer, byteOffset, length);
+  },
   lstatSync: (path) => lstatSync(path),
 };
 

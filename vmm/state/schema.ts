@@ -59,6 +59,18 @@ export const u32 = integer('u32', 0xffffffff);
 /** A non-negative integer below 2^53: times, counters, byte counts. */
 export const count = integer('count', Number.MAX_SAFE_INTEGER);
 
+/** Any finite number. */
+export const number: Schema<number> = {
+  type: 'number',
+  fresh: () => 0,
+  save: (v) => v,
+  load(json, path) {
+    if (typeof json !== 'number' || !Number.isFinite(json)) throw bad(path, 'a number');
+    return json;
+  },
+  mutate: (v) => v + 1,
+};
+
 export const bool: Schema<boolean> = {
   type: 'bool',
   fresh: () => false,

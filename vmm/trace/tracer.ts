@@ -87,6 +87,16 @@ export class Tracer {
     return [...this.#ring.slice(this.#ringAt), ...this.#ring.slice(0, this.#ringAt)];
   }
 
+  /** Makes these the last events; those of a name nobody has declared are left out. */
+  restoreRecent(records: readonly Omit<TraceRecord, 'decl'>[]): void {
+    this.#ring.length = 0;
+    this.#ringAt = 0;
+    for (const { time, name, args } of records.slice(-RING_SIZE)) {
+      const decl = this.#bound.get(name)?.decl;
+      if (decl !== undefined) this.#ring.push({ time, name, decl, args });
+    }
+  }
+
   /** Every declared event, for `info trace`. */
   declared(): readonly { readonly name: string; readonly decl: EventDecl }[] {
     return [...this.#bound].map(([name, { decl }]) => ({ name, decl }));
@@ -97,6 +107,10 @@ export class Tracer {
   }
 
   #keep(record: TraceRecord): void {
+    if (this.#ring.length < RING_SIZE) {
+      this.#ring.push(record);
+      return;
+    }
     this.#ring[this.#ringAt] = record;
     this.#ringAt = (this.#ringAt + 1) % RING_SIZE;
   }

@@ -58,7 +58,7 @@ function loadImage(w: CpuImageWiring, image: CpuImage): void {
   const names = w.rewritten.mutableGlobals.map((g) => g.name);
   if (names.join() !== image.globals.map((g) => g.name).join()) throw misfit('has other globals');
   w.rewritten.mutableGlobals.forEach(({ name, type }, i) => {
-    globalOf(w.instance, name).value = valueOf(image.globals[i]!.value, type, functions);
+    globalOf(w.instance, name).value = valueFrom(image.globals[i]!.value, type, functions);
   });
   loadTable(w, image, functions);
   loadFrames(w, image.frames);
@@ -143,7 +143,7 @@ function valueText(value: unknown, type: string): string {
   return (wide ? scratch.getBigUint64(0) : scratch.getUint32(0)).toString(16);
 }
 
-function valueOf(textValue: string, type: string, functions: ReadonlyMap<string, unknown>): unknown {
+function valueFrom(textValue: string, type: string, functions: ReadonlyMap<string, unknown>): unknown {
   if (type === 'funcref') return referenceTo(textValue, functions);
   if (type === 'externref') return null;
   if (!/^[0-9a-f]{1,16}$/.test(textValue)) throw misfit('has a bad global');
