@@ -5,7 +5,7 @@ import { Bug } from '../../core/errors.ts';
 import { hex } from '../../core/u64.ts';
 import type { GuestRam } from '../../mem/ram.ts';
 import { EXPORTS } from '../rewrite/result.ts';
-import { slowPathImports, VM_MODULE } from '../rewrite/slow-path.ts';
+import { type SlowPath, slowPathImports, VM_MODULE } from '../rewrite/slow-path.ts';
 import { abiHost, type GuestPlatform } from './abi-host.ts';
 import type { Asyncify } from './asyncify.ts';
 import type { CpuInterrupts } from './cpu-interrupts.ts';
@@ -14,7 +14,7 @@ import { rawFrames } from './frames.ts';
 import { StoreLog, type Symbolize } from './provenance.ts';
 import { VCPU_STATE, type VcpuState } from './state.ts';
 import { FuelClock } from './time.ts';
-import { Traps } from './traps.ts';
+import { traps } from './traps.ts';
 
 /** Virtual time that one cpu_relax lets pass at most: short enough for a polling loop to count its retries. */
 const RELAX_NS = 10_000;
@@ -59,7 +59,7 @@ export class Vcpu {
   readonly stores: StoreLog;
   readonly #w: VcpuWiring;
   readonly #time: FuelClock;
-  readonly #traps: Traps;
+  readonly #traps: SlowPath;
   #instance: WebAssembly.Instance | undefined;
   #image: GuestImage | undefined;
   #asyncify: Asyncify | undefined;
@@ -73,7 +73,7 @@ export class Vcpu {
     this.#time = new FuelClock(w.clock, w.fuelLimit);
     this.stores = new StoreLog(w.symbolize, w.busMaster);
     w.ram.observer = this.stores;
-    this.#traps = new Traps(w.ram, w.mmio, {
+    this.#traps = traps(w.ram, w.mmio, {
       crash: (reason, address) => this.#crash(reason, address),
       afterAccess: () => this.#afterAccess(),
       safepoint: () => this.#safepoint(),
