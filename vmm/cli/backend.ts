@@ -6,6 +6,7 @@ import type { ExplainedFault } from '../bus/iommu.ts';
 import type { MachineConfig } from '../machine/config.ts';
 import type { GuestStage } from '../machine/guest-module.ts';
 import type { Registry } from '../machine/registry.ts';
+import type { SnapshotDifference } from '../machine/snapshot-diff.ts';
 import type { TraceSink } from '../trace/tracer.ts';
 
 export interface GuestFile {
@@ -36,6 +37,8 @@ export interface TraceRequest {
 export interface RunObserver {
   /** Bytes of the guest's console, in order. */
   console(bytes: Uint8Array): void;
+  /** What the guest had printed before it was saved. */
+  earlier(bytes: Uint8Array): void;
   stage(stage: GuestStage): void;
   /** The compiler's text, verbatim. */
   diagnostics(text: string): void;
@@ -43,8 +46,12 @@ export interface RunObserver {
 
 export interface SaveRequest {
   readonly dir: string;
-  /** At which wait or yield, counted from 1 from where the run starts. */
+  /** At which point, counted from 1 where the run starts. */
   readonly at: number;
+  /** Which points count; both kinds if absent. */
+  readonly point?: 'wfi' | 'yield';
+  /** Replace a snapshot that is there. */
+  readonly force: boolean;
 }
 
 export interface RunRequest {
@@ -81,13 +88,6 @@ export interface RunOutcome {
   readonly faults: readonly ExplainedFault[];
 }
 
-export interface SnapshotDifference {
-  /** Unit and path: `vtd0.gsts`. */
-  readonly path: string;
-  readonly a: string;
-  readonly b: string;
-}
-
 export interface Backend {
   /** The built-in kinds; plugins are added to it. */
   registry(): Registry;
@@ -95,13 +95,8 @@ export interface Backend {
   views(config: MachineConfig, registry: Registry): readonly DeviceView[];
   acpi(config: MachineConfig, registry: Registry): readonly DumpFile[];
   run(request: RunRequest): Promise<RunOutcome>;
-  /** Absent where the machine cannot be saved. */
-  readonly snapshots?: SnapshotBackend;
-}
-
-export interface SnapshotBackend {
   save(request: RunRequest, save: SaveRequest): Promise<RunOutcome>;
   /** Continues to the end, or with `save` to the next snapshot. */
-  load(request: ResumeRequest): Promise<RunOutcome>;
-  diff(a: string, b: string): readonly SnapshotDifference[];
+  resume(request: ResumeRequest): Promise<RunOutcome>;
+  diff(a: string, b: string): Promise<readonly SnapshotDifference[]>;
 }

@@ -49,7 +49,10 @@ function isTerminal(fd: number): boolean {
 }
 
 /** no-color.org and the FORCE_COLOR that Node itself knows, which wins. */
-export function wantsColor(env: Readonly<Record<string, string | undefined>>, interactive: boolean): boolean {
+export function wantsColor(
+  env: Readonly<Record<string, string | undefined>>,
+  interactive: () => boolean,
+): boolean {
   const force = env['FORCE_COLOR'];
   if (force !== undefined && force !== '') return force !== '0' && force !== 'false';
   if (env['NO_COLOR'] !== undefined && env['NO_COLOR'] !== '') return false;

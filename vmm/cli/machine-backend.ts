@@ -2,7 +2,6 @@
 
 import { join } from 'node:path';
 import { dumpFiles } from '../../firmware/index.ts';
-import type { DeviceView } from '../bus/device.ts';
 import { TsvmmError } from '../core/errors.ts';
 import { didYouMean } from '../core/suggest.ts';
 import { builtinRegistry } from '../machine/builtin.ts';
@@ -12,12 +11,22 @@ import { Machine } from '../machine/machine.ts';
 import { growLimitOf, planRam } from '../machine/platform.ts';
 import { Q35 } from '../machine/q35.ts';
 import type { Registry } from '../machine/registry.ts';
-import { type RunResult, runGuest } from '../machine/run-guest.ts';
+import { type RunGuestOptions, type RunResult, runGuest } from '../machine/run-guest.ts';
+import type { SaveAt } from '../machine/snapshot-run.ts';
 import { hiddenLayout } from '../mem/layout.ts';
 import type { Tracer } from '../trace/tracer.ts';
 import { openCache } from '../vcpu/cache/disk-cache.ts';
-import type { Backend, RunLimits, RunOutcome, RunRequest, TraceRequest } from './backend.ts';
-import { packageRoot } from './package-files.ts';
+import type {
+  Backend,
+  ResumeRequest,
+  RunLimits,
+  RunObserver,
+  RunOutcome,
+  RunRequest,
+  SaveRequest,
+  TraceRequest,
+} from './backend.ts';
+import { packageRoot, packageVersion } from './package-files.ts';
 
 /** Minutes of a guest that computes; what runs longer is asked for with --fuel. */
 const DEFAULT_FUEL = 100_000_000_000;
@@ -25,13 +34,45 @@ const DEFAULT_FUEL = 100_000_000_000;
 export function machineBackend(): Backend {
   return {
     registry: builtinRegistry,
-    views: (config, registry) => {
-      const machine = booted(config, registry);
-      return [...machine.views, traceView(machine.tracer)];
-    },
+    views: (config, registry) => booted(config, registry).views,
     acpi: (config, registry) => dumpFiles(booted(config, registry).acpi),
-    run: async (request) => outcomeOf(await runRequest(request)),
+    run: async (request) =>
+      outcomeOf(
+        await runGuest(request.config, request.registry, await guestModule(request), runOptions(request)),
+      ),
+    save,
+    resume,
+    diff: async (a, b) => {
+      const [{ readSnapshot }, { diffSnapshots }] = await Promise.all([
+        import('../state/container.ts'),
+        import('../machine/snapshot-diff.ts'),
+      ]);
+      return diffSnapshots(readSnapshot(a), readSnapshot(b));
+    },
   };
+}
+
+async function save(request: RunRequest, where: SaveRequest): Promise<RunOutcome> {
+  const { runToSnapshot, suspendable } = await import('../machine/snapshot-run.ts');
+  const module = await guestModule(request);
+  const guest = await suspendable(module, openCache(), () => request.observer.stage('rewriting'));
+  const { config, registry } = request;
+  return outcomeOf(await runToSnapshot(config, registry, guest, runOptions(request), saveAt(where)));
+}
+
+async function resume(request: ResumeRequest): Promise<RunOutcome> {
+  const { resumeSnapshot } = await import('../machine/snapshot-run.ts');
+  const { dir, registry, observer, limits, trace } = request;
+  const options = {
+    ...common(observer, limits, trace),
+    earlier: (bytes: Uint8Array) => observer.earlier(bytes),
+  };
+  const where = request.save === undefined ? undefined : saveAt(request.save);
+  return outcomeOf(await resumeSnapshot(dir, registry, options, where));
+}
+
+function saveAt({ dir, at, point, force }: SaveRequest): SaveAt {
+  return { dir, n: at, force, program: packageVersion(), ...(point === undefined ? {} : { point }) };
 }
 
 /** A machine as a guest would find it. */
@@ -41,22 +82,22 @@ function booted(config: MachineConfig, registry: Registry): Machine {
   return machine;
 }
 
-async function runRequest(request: RunRequest): Promise<RunResult> {
-  const { config, registry, guest, observer, trace } = request;
-  const module = await guestModule(request);
-  observer.stage('loading');
-  return runGuest(config, registry, module, {
-    args: guest.args,
-    env: guest.env,
-    files: guest.files,
-    stdout: (bytes) => observer.console(bytes),
-    stderr: (bytes) => observer.console(bytes),
-    ...limits(request.limits),
-    ...(trace === undefined ? {} : { prepare: (machine: Machine) => select(machine.tracer, trace) }),
-  });
+function runOptions({ guest, observer, limits, trace }: RunRequest): RunGuestOptions {
+  const { args, env, files } = guest;
+  return { args, env, files, ...common(observer, limits, trace) };
 }
 
-function guestModule({ config, guest, observer, color }: RunRequest): Promise<GuestModule> {
+function common(observer: RunObserver, { fuel, timeoutNs }: RunLimits, trace: TraceRequest | undefined) {
+  return {
+    stdout: (bytes: Uint8Array) => observer.console(bytes),
+    stderr: (bytes: Uint8Array) => observer.console(bytes),
+    fuelLimit: fuel ?? DEFAULT_FUEL,
+    ...(timeoutNs === undefined ? {} : { timeLimit: timeoutNs }),
+    ...(trace === undefined ? {} : { prepare: (machine: Machine) => select(machine.tracer, trace) }),
+  };
+}
+
+async function guestModule({ config, guest, observer, color }: RunRequest): Promise<GuestModule> {
   const layout = hiddenLayout(Q35.ramBase, config.memory);
   const source = {
     file: guest.file,
@@ -66,11 +107,9 @@ function guestModule({ config, guest, observer, color }: RunRequest): Promise<Gu
     onDiagnostics: (text: string) => observer.diagnostics(text),
     onStage: observer.stage,
   };
-  return prepareGuest(source, layout, growLimitOf(config.memory), openCache());
-}
-
-function limits({ fuel, timeoutNs }: RunLimits) {
-  return { fuelLimit: fuel ?? DEFAULT_FUEL, ...(timeoutNs === undefined ? {} : { timeLimit: timeoutNs }) };
+  const module = await prepareGuest(source, layout, growLimitOf(config.memory), openCache());
+  observer.stage('loading');
+  return module;
 }
 
 function select(tracer: Tracer, { globs, sink }: TraceRequest): void {
@@ -99,21 +138,4 @@ function outcomeOf({ end, report, virtualNs, instructions, faults }: RunResult):
     case 'suspended':
       return { ...common, end: 'saved' };
   }
-}
-
-function traceView(tracer: Tracer): DeviceView {
-  const rows = () =>
-    tracer
-      .declared()
-      .map(({ name, decl }) => ({ name, doc: decl.doc, args: decl.args }))
-      .sort((a, b) => (a.name < b.name ? -1 : 1));
-  return {
-    name: 'trace',
-    doc: 'The trace events',
-    json: rows,
-    text: () =>
-      rows()
-        .map(({ name, doc, args }) => `${name}(${Object.keys(args).join(', ')}): ${doc}`)
-        .join('\n'),
-  };
 }

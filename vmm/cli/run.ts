@@ -15,7 +15,6 @@ import type {
   RunObserver,
   RunOutcome,
   SaveRequest,
-  SnapshotBackend,
   TraceRequest,
 } from './backend.ts';
 import type { Invocation, OptionsOf } from './command.ts';
@@ -26,7 +25,7 @@ import { makeDirectory, traceOutput, writeWhole } from './output-file.ts';
 import { exampleGuest, exampleNames } from './package-files.ts';
 import { loadPlugins } from './plugins.ts';
 import { Reporter } from './reporter.ts';
-import type { RUN_OPTIONS } from './table.ts';
+import type { RUN_OPTIONS, SAVE_OPTIONS } from './table.ts';
 import { parseCount, parsePair, parseTime } from './values.ts';
 import { type Verdict, verdictLine, verdictOf } from './verdict.ts';
 
@@ -73,7 +72,7 @@ export async function run(context: Context, invocation: Invocation<typeof RUN_OP
   return supervise(context, watched, (observer, limits, trace) => {
     const traced = trace === undefined ? {} : { trace };
     const request = { config, registry, guest, limits, observer, color: host.color, ...traced };
-    return save === undefined ? backend.run(request) : snapshotsOf(backend).save(request, save);
+    return save === undefined ? backend.run(request) : backend.save(request, save);
   });
 }
 
@@ -136,26 +135,21 @@ function readHostFile(path: string): Uint8Array {
   }
 }
 
-interface SaveOptions {
-  readonly out?: string | undefined;
-  readonly at?: string | undefined;
-}
+type SaveOptions = Partial<OptionsOf<typeof SAVE_OPTIONS>>;
 
-/** What `--out` and `--at` ask for. */
-export function saveOf(options: SaveOptions): SaveRequest | undefined {
-  if (options.out === undefined) return undefined;
-  const at = options.at === undefined ? 1 : parseCount(options.at, '--at');
-  if (at > 0) return { dir: options.out, at };
+/** What `--out` and the options beside it ask for. */
+export function saveOf({ out, at, point, force }: SaveOptions): SaveRequest | undefined {
+  if (out === undefined) return undefined;
+  const n = at === undefined ? 1 : parseCount(at, '--at');
+  if (n > 0) {
+    return {
+      dir: out,
+      at: n,
+      force: force ?? false,
+      ...(point === undefined ? {} : { point: point as 'wfi' | 'yield' }),
+    };
+  }
   throw new TsvmmError({ code: 'bad-value', object: '--at', why: 'counts from 1', mend: 'write --at 1' });
-}
-
-export function snapshotsOf(backend: Backend): SnapshotBackend {
-  if (backend.snapshots !== undefined) return backend.snapshots;
-  throw new TsvmmError({
-    code: 'no-snapshots',
-    object: 'tsvmm snapshot',
-    why: 'this machine cannot be saved',
-  });
 }
 
 export interface Watched {
@@ -190,6 +184,7 @@ export async function supervise(context: Context, watched: Watched, start: Start
       trace?.output.flush();
       host.out(bytes);
     },
+    earlier: (bytes) => tap.write(bytes),
     stage: (stage) => reporter.progress(stage, watched.guest),
     diagnostics: (text) => reporter.say(text),
   };

@@ -5,7 +5,7 @@ import { EXIT, type ExitCode, TsvmmError } from '../core/errors.ts';
 import type { Invocation } from './command.ts';
 import type { Context } from './context.ts';
 import { loadPlugins } from './plugins.ts';
-import { run, saveOf, snapshotsOf, supervise } from './run.ts';
+import { run, saveOf, supervise } from './run.ts';
 import type { RUN_OPTIONS, SNAPSHOT_DIFF, SNAPSHOT_LOAD_OPTIONS, SNAPSHOT_SAVE_OPTIONS } from './table.ts';
 
 export async function snapshotSave(
@@ -33,7 +33,7 @@ export async function snapshotLoad(
   await loadPlugins(options.plugin, registry, context.host.cwd);
   const save = saveOf(options);
   return supervise(context, { guest: basename(dir), seed: null, options }, (observer, limits, trace) =>
-    snapshotsOf(backend).load({
+    backend.resume({
       dir,
       registry,
       limits,
@@ -48,7 +48,7 @@ export async function snapshotDiff(
   { backend, host }: Context,
   { options, operands }: Invocation<typeof SNAPSHOT_DIFF.options>,
 ): Promise<ExitCode> {
-  const differences = snapshotsOf(await backend()).diff(operands[0]!, operands[1]!);
+  const differences = await (await backend()).diff(operands[0]!, operands[1]!);
   const same = differences.length === 0;
   if (options.json) host.out(`${JSON.stringify({ same, differences })}\n`);
   else for (const { path, a, b } of differences) host.out(`${path}: ${a} -> ${b}\n`);

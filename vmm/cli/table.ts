@@ -25,7 +25,7 @@ export const MACHINE_OPTIONS = options({
     value: 'KIND[,KEY=VAL...]',
     repeatable: true,
     doc: "Adds a device; id=, addr= and bus= place it. 'help' lists the kinds, 'KIND,help' its keys. The default device is there only when neither --device nor --config is given",
-    complete: ['edu', 'iommu-testdev', 'root-port', 'help'],
+    complete: ['edu', 'iommu-testdev', 'pcie-root-port', 'help'],
     fallback: 'edu',
   },
   memory: { value: 'SIZE', short: 'm', doc: 'RAM, such as 64M or 1G', fallback: '128M' },
@@ -104,7 +104,7 @@ export const RUN = {
   examples: [
     'tsvmm run driver.c',
     'tsvmm run --example edu',
-    "tsvmm run driver.c --viommu intel,aw=48 --device edu,dma_mask=0xffffffff --trace 'vtd_*'",
+    "tsvmm run driver.c --viommu intel,aw-bits=39 --device edu,dma_mask=0xffffffff --trace 'vtd_*'",
     'tsvmm run driver.c --json -- --verbose 2',
   ],
 } as const satisfies CommandDecl;
@@ -159,15 +159,23 @@ export const INFO = {
   examples: ['tsvmm info pci', 'tsvmm info pci --lspci | lspci -F /dev/stdin -vv', 'tsvmm info trace --json'],
 } as const satisfies CommandDecl;
 
-export const SNAPSHOT_SAVE_OPTIONS = options({
-  ...RUN_OPTIONS,
+/** What both commands that write a snapshot take. */
+export const SAVE_OPTIONS = options({
   out: { value: 'DIR', short: 'o', doc: 'Directory to make for the snapshot', complete: 'directory' },
   at: {
     value: 'N',
-    doc: 'Save at the N-th point where the guest waits or yields, counted from 1',
+    doc: 'Save at the N-th point where the guest waits or yields, counted from 1 where the run starts',
     fallback: '1',
   },
+  point: {
+    value: 'WHICH',
+    doc: 'Which points count; both kinds when absent',
+    choices: ['wfi', 'yield'],
+  },
+  force: { doc: 'Replace a snapshot that is there' },
 });
+
+export const SNAPSHOT_SAVE_OPTIONS = options({ ...RUN_OPTIONS, ...SAVE_OPTIONS });
 
 export const SNAPSHOT_SAVE = {
   name: 'snapshot save',
@@ -188,13 +196,8 @@ export const SNAPSHOT_LOAD_OPTIONS = options({
   fuel: RUN_OPTIONS.fuel,
   timeout: RUN_OPTIONS.timeout,
   plugin: RUN_OPTIONS.plugin,
-  out: {
-    value: 'DIR',
-    short: 'o',
-    doc: 'Save again, into this directory, instead of running to the end',
-    complete: 'directory',
-  },
-  at: { ...SNAPSHOT_SAVE_OPTIONS.at, doc: 'With --out: save at the N-th wait or yield from here' },
+  ...SAVE_OPTIONS,
+  out: { ...SAVE_OPTIONS.out, doc: 'Save again, into this directory, instead of running to the end' },
   json: JSON_OPTION,
   quiet: RUN_OPTIONS.quiet,
 });
