@@ -28,6 +28,17 @@ test('the SDK passes its own test in a guest', () => {
   expect(tsvmm(['run', 'test/system/guests/sdk-selftest.c'])).toMatchObject(passed);
 });
 
+test('a guest without the SDK may use names of the SDK for its own functions', () => {
+  const file = join(scratch, 'own-names.c');
+  writeFileSync(
+    file,
+    '#include <stdio.h>\nint alloc_page(void) { return 0; }\nint report(void) { return alloc_page(); }\n' +
+      'int main(void) { puts("own"); return report(); }\n',
+  );
+
+  expect(tsvmm(['run', file])).toMatchObject({ status: 0, stdout: 'own\n' });
+});
+
 describe.each(EXAMPLES)('example %s', (name) => {
   test('passes as packaged, without a compiler', () => {
     const run = tsvmm(['run', examplePath(name, 'wasm')]);
