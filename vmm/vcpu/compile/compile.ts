@@ -65,14 +65,25 @@ function finish(
 
 async function makePlan(request: CompileRequest): Promise<Plan> {
   const freestanding = request.freestanding ?? false;
-  const units = [
-    ...userUnits(request),
-    ...(request.sdkDir === undefined ? [] : sdkUnits(request.sdkDir, freestanding)),
-  ];
+  const guest = userUnits(request);
+  const { sdkDir } = request;
+  const units =
+    sdkDir !== undefined && needsSdk(guest, sdkDir) ? [...guest, ...sdkUnits(sdkDir, freestanding)] : guest;
   const toolchain = await toolchainFor(request.cc ?? 'bundled', freestanding);
   const unitKeys = units.map((unit) => unitKey(toolchain, unit));
   const linkParts = toolchain.linkFlags(freestanding, layoutOf(request));
   return { toolchain, units, freestanding, unitKeys, key: cacheKey([FORMAT, ...unitKeys, ...linkParts]) };
+}
+
+/**
+ * A guest that includes none of the SDK's headers may have an alloc_page() or a report() of its own. Freestanding ones get
+ * the SDK in any case: the compiler itself calls memcpy().
+ */
+function needsSdk(guest: readonly Unit[], sdkDir: string): boolean {
+  const include = join(resolve(sdkDir), 'include', '/');
+  return guest.some(
+    (unit) => unit.options.freestanding || unit.files.some((file) => file.path.startsWith(include)),
+  );
 }
 
 function userUnits(request: CompileRequest): Unit[] {
