@@ -170,9 +170,13 @@ export class VtdMachine {
   start(extra = 0): void {
     this.write(RTADDR, ROOT);
     this.command(SRTP);
+    this.startQueue();
+    this.command((TE | extra) >>> 0);
+  }
+
+  startQueue(): void {
     this.write(IQA, QUEUE);
     this.command(QIE);
-    this.command((TE | extra) >>> 0);
   }
 
   startInterrupts(sizeField = 7, eime = false): void {
