@@ -85,7 +85,7 @@ export class IoApic extends Device<IoApicState, IoApicWiring, null> implements M
     const bit = 1 << pin;
     if (pin >= IOAPIC_PINS || ((this.s.level & bit) !== 0) === level) return;
     this.s.level = (this.s.level ^ bit) >>> 0;
-    this.w.trace.ioapic_set_irq.emit(pin, level ? 1 : 0);
+    if (this.w.trace.ioapic_set_irq.on) this.w.trace.ioapic_set_irq.emit(pin, level ? 1 : 0);
     if (!level) return;
     // 82093AA: an edge on a masked pin is ignored, not kept.
     if ((this.s.rte[pin * 2]! & (LEVEL | MASK)) === 0) this.#send(pin);
@@ -112,13 +112,13 @@ export class IoApic extends Device<IoApicState, IoApicWiring, null> implements M
     const address = (MESSAGE_WINDOW | ((high >>> 16) << 4) | (((low >>> LOGICAL) & 1) << 2)) >>> 0;
     const data = (low & 0x7ff) | DATA_ASSERT | ((low & LEVEL) !== 0 ? DATA_LEVEL : 0);
     const status = this.w.dma.message(address, 0, data);
-    this.w.trace.ioapic_service.emit(pin, address, 0, data, status);
+    if (this.w.trace.ioapic_service.on) this.w.trace.ioapic_service.emit(pin, address, 0, data, status);
     return status;
   }
 
   /** A local APIC ended a level-triggered interrupt, or software wrote IOEOI. */
   endOfInterrupt(vector: number): void {
-    this.w.trace.ioapic_eoi_broadcast.emit(vector);
+    if (this.w.trace.ioapic_eoi_broadcast.on) this.w.trace.ioapic_eoi_broadcast.emit(vector);
     for (let pin = 0; pin < IOAPIC_PINS; pin++) {
       const low = this.s.rte[pin * 2]!;
       if ((low & REMOTE_IRR) === 0 || (low & 0xff) !== vector) continue;

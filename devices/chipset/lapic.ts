@@ -127,7 +127,7 @@ export class LocalApic
   accept(vector: number): void {
     this.#clearBit(IRR, vector);
     this.#setBit(ISR, vector);
-    this.w.trace.apic_accept.emit(vector);
+    if (this.w.trace.apic_accept.on) this.w.trace.apic_accept.emit(vector);
     this.c.next = this.#findNext();
   }
 
@@ -136,7 +136,7 @@ export class LocalApic
     const vector = this.#highest(ISR);
     if (vector < 0) return;
     this.#clearBit(ISR, vector);
-    this.w.trace.apic_eoi.emit(vector);
+    if (this.w.trace.apic_eoi.on) this.w.trace.apic_eoi.emit(vector);
     this.c.next = this.#findNext();
     if (this.#hasBit(TMR, vector)) this.w.broadcastEoi(vector);
   }
@@ -311,7 +311,7 @@ export class LocalApic
 
   #timerFired(): void {
     const vector = LVT_TIMER.get.VECTOR(this.s.regs, LVT_TIMER.offset / 4);
-    this.w.trace.apic_timer.emit(vector);
+    if (this.w.trace.apic_timer.on) this.w.trace.apic_timer.emit(vector);
     timerExpired(this.s, this.w.clock.now);
     this.#arm();
     this.#request(vector, false);

@@ -159,7 +159,8 @@ export class Edu extends Device<EduState, EduWiring, null> implements MmioHandle
     const hi = (regs[far + 1]! & this.w.maskHi) >>> 0;
     const status = this.#move(toRam, regs[own]!, regs[own + 1]!, lo, hi);
     const direction = toRam ? 'write' : 'read';
-    this.w.trace.edu_dma.emit(this.w.fn.bdf, direction, lo, hi, regs[COUNT]!, status);
+    if (this.w.trace.edu_dma.on)
+      this.w.trace.edu_dma.emit(this.w.fn.bdf, direction, lo, hi, regs[COUNT]!, status);
     regs[CMD] = command & ~RUN;
     if ((command & DMA_IRQ) !== 0) this.#raise(CAUSE_DMA);
   }
@@ -191,7 +192,7 @@ export class Edu extends Device<EduState, EduWiring, null> implements MmioHandle
   #raise(bits: number): void {
     const { regs } = this.s;
     regs[IRQ_STATUS]! |= bits;
-    this.w.trace.edu_irq.emit(this.w.fn.bdf, regs[IRQ_STATUS]!);
+    if (this.w.trace.edu_irq.on) this.w.trace.edu_irq.emit(this.w.fn.bdf, regs[IRQ_STATUS]!);
     if (regs[IRQ_STATUS] === 0) return;
     if (this.w.fn.usesMessages) this.w.fn.notify(0);
     else this.w.fn.setIntx(true);
@@ -200,7 +201,7 @@ export class Edu extends Device<EduState, EduWiring, null> implements MmioHandle
   #lower(bits: number): void {
     const { regs } = this.s;
     regs[IRQ_STATUS]! &= ~bits;
-    this.w.trace.edu_irq.emit(this.w.fn.bdf, regs[IRQ_STATUS]!);
+    if (this.w.trace.edu_irq.on) this.w.trace.edu_irq.emit(this.w.fn.bdf, regs[IRQ_STATUS]!);
     if (regs[IRQ_STATUS] === 0) this.w.fn.setIntx(false);
   }
 
@@ -221,9 +222,14 @@ export class Edu extends Device<EduState, EduWiring, null> implements MmioHandle
   }
 }
 
+/** Access sizes that the register at each dword takes, as a sum of sizes; 0 where none begins. */
+const SIZES = Uint8Array.from({ length: EDU_BLOCK.bytes / 4 }, (_, i) => {
+  if (EDU_BLOCK.find(i * 4)?.offset !== i * 4) return 0;
+  return i * 4 < FIRST_WIDE ? 4 : 4 + 8;
+});
+
 function accepts(offset: number, size: number): boolean {
-  if (EDU_BLOCK.find(offset)?.offset !== offset) return false;
-  return size === 4 || (size === 8 && offset >= FIRST_WIDE);
+  return (offset & 3) === 0 && offset < EDU_BLOCK.bytes && (SIZES[offset >>> 2]! & size) !== 0;
 }
 
 /** n! modulo 2^32. */

@@ -107,6 +107,29 @@ const LNKCAP2 = reg32(0x2c, 'LNKCAP2', PCIE, {
 });
 const LNKCTL2 = reg32(0x30, 'LNKCTL2', PCIE, { TARGET: rw(3, 0, 'Target Link Speed', undefined, 1) });
 
+/** Every register of the capabilities; offsets count from the start of each. */
+export const CAPABILITY_REGISTERS: readonly Register[] = [
+  PM_CAP,
+  PM_CSR,
+  MSI_CONTROL,
+  MSI_ADDRESS,
+  MSI_ADDRESS_UPPER,
+  MSI_DATA,
+  MSIX_CONTROL,
+  MSIX_TABLE,
+  MSIX_PBA,
+  PCIE_CAP,
+  DEVCAP,
+  DEVCTL,
+  LNKCAP,
+  LNKCTL,
+  SLTCAP,
+  SLTSTA,
+  RTCTL,
+  LNKCAP2,
+  LNKCTL2,
+];
+
 const PCIE_BYTES = 0x3c;
 const PCIE_TYPE = { endpoint: 0, 'root-port': 4, 'rc-endpoint': 9 } as const;
 

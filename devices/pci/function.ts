@@ -312,7 +312,7 @@ export class PciFunction extends Device<FunctionState, FunctionWiring, FunctionC
     if (vector >= (this.w.msix?.vectors ?? 0)) return;
     if (this.#msixMasked(vector)) {
       this.s.msixPending[vector >>> 5]! |= 1 << (vector & 31);
-      this.w.trace.pci_message_pending.emit(this.bdf, vector);
+      if (this.w.trace.pci_message_pending.on) this.w.trace.pci_message_pending.emit(this.bdf, vector);
       return;
     }
     const t = this.s.msixTable;
@@ -335,7 +335,7 @@ export class PciFunction extends Device<FunctionState, FunctionWiring, FunctionC
     const data = (msi + msiDataOffset(is64)) >>> 2;
     if (MSI_CONTROL.get.MASKABLE(config, at) === 1 && (config[data + 1]! & (1 << number)) !== 0) {
       config[data + 2]! |= 1 << number;
-      this.w.trace.pci_message_pending.emit(this.bdf, number);
+      if (this.w.trace.pci_message_pending.on) this.w.trace.pci_message_pending.emit(this.bdf, number);
       return;
     }
     const value = (config[data]! & ~((1 << granted) - 1)) | number;

@@ -21,4 +21,29 @@ export const PCI_LIMITS: readonly Limit[] = [
     what: 'no virtual functions and no alternative routing-id interpretation',
     cite: 'PCI Express Base: Single Root I/O Virtualization; ARI Capability',
   },
+  {
+    id: 'pci-status-errors',
+    what: 'the error bits of Status and Secondary Status are never set',
+    cite: 'PCI Local Bus 3.0: Status Register',
+  },
+  {
+    id: 'pci-partial-window',
+    what: 'a BAR that a bridge window covers in part does not answer at all',
+    cite: 'PCI-to-PCI Bridge 1.2: Address Decoding',
+  },
+  {
+    id: 'pci-message-loop',
+    what: 'a message that makes its own function send another is not followed by it',
+    cite: 'PCI Local Bus 3.0: MSI and MSI-X',
+  },
+  {
+    id: 'pci-expansion-rom',
+    what: 'no function has an expansion ROM',
+    cite: 'PCI Local Bus 3.0: Expansion ROM Base Address Register',
+  },
+  {
+    id: 'pci-config-ports',
+    what: 'port 0xCF9 does not reset the machine',
+    cite: 'Intel ICH9 Family: Reset Control Register',
+  },
 ];
