@@ -6,7 +6,7 @@ import { type GuestFrame, type RawFrame, rawFrames } from './frames.ts';
 const SLOT_SHIFT = 3;
 /** Stores remembered; the oldest go first. */
 const CAPACITY = 1 << 16;
-const FRAMES_KEPT = 16;
+const FRAMES_KEPT = 24;
 
 /** Turns raw frames of the rewritten module into frames of the guest's sources. */
 export type Symbolize = (frames: readonly RawFrame[]) => GuestFrame[];
@@ -61,12 +61,21 @@ export function captureStack(): Error {
   return error;
 }
 
-/** `map_page (driver.c:120) < main (driver.c:44)`: the innermost two frames; inlined accessors of the SDK say nothing. */
+/**
+ * `set_pte (driver.c:120) < map_page (driver.c:98)`: the innermost two frames. Of a store inside the SDK, the frame of the
+ * driver that led there is worth more than the SDK's own caller; inlined accessors of the SDK say nothing.
+ */
 function framesText(frames: readonly GuestFrame[]): string | undefined {
   if (frames.length === 0) return undefined;
-  const own = frames.filter((f) => !f.line?.startsWith('sdk/include/'));
-  return (own.length === 0 ? frames : own)
-    .slice(0, 2)
-    .map((f) => (f.line === undefined ? f.function : `${f.function} (${f.line})`))
-    .join(' < ');
+  const said = frames.filter((f) => !f.line?.startsWith('sdk/include/'));
+  const [first, second] = said.length === 0 ? frames : said;
+  const own = said.findIndex((f) => f.line !== undefined && !f.line.startsWith('sdk/'));
+  const parts = [frameText(first!)];
+  if (own > 1) parts.push('...', frameText(said[own]!));
+  else if (second !== undefined) parts.push(frameText(second));
+  return parts.join(' < ');
+}
+
+function frameText(f: GuestFrame): string {
+  return f.line === undefined ? f.function : `${f.function} (${f.line})`;
 }

@@ -36,8 +36,8 @@ class TrapOwner implements SlowPathOwner {
 
   mmioRead(address: number, width: number): number {
     const mmio = this.#mmio;
-    const lo = mmio.read(address, width);
-    if (!mmio.claimed) this.#host.crash(`${width}-byte load from an address nothing is mapped at`, address);
+    const lo = mmio.load(address, width);
+    if (!mmio.claimed) this.#unmapped(`${width}-byte load from`, address);
     this.readHi = mmio.hi;
     this.#host.afterAccess();
     return lo;
@@ -45,9 +45,13 @@ class TrapOwner implements SlowPathOwner {
 
   mmioWrite(address: number, width: number, lo: number, hi: number): void {
     const mmio = this.#mmio;
-    mmio.write(address, width, lo, hi);
-    if (!mmio.claimed) this.#host.crash(`${width}-byte store to an address nothing is mapped at`, address);
+    mmio.store(address, width, lo, hi);
+    if (!mmio.claimed) this.#unmapped(`${width}-byte store to`, address);
     this.#host.afterAccess();
+  }
+
+  #unmapped(what: string, address: number): never {
+    return this.#host.crash(`${what} an address nothing is mapped at`, address >>> 0);
   }
 
   /** Dirty log and watches look at the bytes after they are stored: `written` is wanted for every slow store. */
@@ -74,9 +78,4 @@ class TrapOwner implements SlowPathOwner {
 /** The slow path of guest accesses over a machine's RAM and bus. */
 export function traps(ram: GuestRam, mmio: MmioBus, host: TrapHost): SlowPath {
   return new RamSlowPath(new TrapOwner(ram, mmio, host), ram.layout, ram.memory);
-}
-
-/** Is `a`, the sum of `addr` and an offset modulo 2^32, the sum itself? */
-function isSum(a: number, addr: number): boolean {
-  return a >>> 0 >= addr >>> 0;
 }
