@@ -28,6 +28,7 @@ import {
   EDU_STATUS,
 } from './edu-registers.ts';
 import { EDU_EVENTS } from './events.ts';
+import { EDU_LIMITS } from './limits.ts';
 
 export interface EduConfig {
   /** Address bits that reach memory: a mask, as a number or in hex. */
@@ -255,6 +256,7 @@ function parseMask(id: string, mask: number | string): bigint {
 export const EDU: PciDeviceKind<EduConfig> = {
   name: 'edu',
   summary: "QEMU's educational device: registers, interrupts, and DMA to and from its buffer",
+  limits: EDU_LIMITS,
   defaults: { dma_mask: 0x0fffffff, dma_delay_ns: 100_000_000 },
   schema: (z) =>
     z.strictObject({

@@ -9,6 +9,7 @@ import { PciFunction } from '../pci/function.ts';
 import type { PciDeviceKind } from '../pci/kind.ts';
 import { functionViews } from '../pci/views.ts';
 import { TESTDEV_EVENTS } from './events.ts';
+import { TESTDEV_LIMITS } from './limits.ts';
 import {
   RESULT,
   TD_ATTRS,
@@ -163,6 +164,7 @@ export class IommuTestdev extends Device<TestdevState, TestdevWiring, null> impl
 export const IOMMU_TESTDEV: PciDeviceKind<Record<string, never>> = {
   name: 'iommu-testdev',
   summary: "QEMU's IOMMU test device: one DMA write, checked past the IOMMU",
+  limits: TESTDEV_LIMITS,
   defaults: {},
   schema: (z) => z.strictObject({}),
   create(_config, services) {

@@ -1,4 +1,7 @@
 import type { Limit } from '../../vmm/core/limit.ts';
+import type { Register } from '../../vmm/regs/layout.ts';
+import { CAPABILITY_REGISTERS } from './capabilities.ts';
+import { HEADER_BRIDGE } from './header.ts';
 
 export const PCI_LIMITS: readonly Limit[] = [
   {
@@ -46,4 +49,16 @@ export const PCI_LIMITS: readonly Limit[] = [
     what: 'port 0xCF9 does not reset the machine',
     cite: 'Intel ICH9 Family: Reset Control Register',
   },
+  ...[...HEADER_BRIDGE, ...CAPABILITY_REGISTERS].flatMap(unimplementedFields),
 ];
+
+/** Fields that a table declares and the model ignores. */
+function unimplementedFields(register: Register): Limit[] {
+  return Object.entries(register.fields)
+    .filter(([, field]) => field.access === 'unimpl')
+    .map(([name, field]) => ({
+      id: `pci-${register.name}-${name}`.toLowerCase(),
+      what: `${field.doc}: reads 0 and ignores writes`,
+      cite: register.cite,
+    }));
+}
