@@ -183,31 +183,3 @@ u32 driver(u32 repeat) {
   return result;
 }
 
-/* A register: what one trapped access costs. */
-u32 mmio(u32 repeat) {
-  volatile u32 *reg = (volatile u32 *)0xfed90000u;
-  u32 sum = 0;
-  for (u32 r = 0; r < repeat; r++) sum += *reg;
-  return sum;
-}
-
-u32 mmio_store(u32 repeat) {
-  volatile u32 *reg = (volatile u32 *)0xfed90000u;
-  for (u32 r = 0; r < repeat; r++) *reg = r;
-  return repeat;
-}
-
-u32 mmio64(u32 repeat) {
-  volatile u64 *reg = (volatile u64 *)0xfed90008u;
-  u64 sum = 0;
-  for (u32 r = 0; r < repeat; r++) sum += *reg;
-  return (u32)sum;
-}
-
-__attribute__((import_module("env"), import_name("bare"))) u32 bare(u32 address, u32 offset);
-
-u32 bare_call(u32 repeat) {
-  u32 sum = 0;
-  for (u32 r = 0; r < repeat; r++) sum += bare(0xfed90000u, 0);
-  return sum;
-}

@@ -112,7 +112,7 @@ export class TrapWorld implements SlowPathOwner {
   }
 
   mmioRead(address: number, width: number): number {
-    const value = this.device.read(address, width);
+    const value = this.device.read(address >>> 0, width);
     if (value === undefined) throw new GuestFault('unmapped');
     this.onMmio();
     this.readHi = Number(value >> 32n);
@@ -121,7 +121,7 @@ export class TrapWorld implements SlowPathOwner {
 
   mmioWrite(address: number, width: number, lo: number, hi: number): void {
     this.onMmio();
-    if (!this.device.write(address, width, (BigInt(hi) << 32n) | BigInt(lo)))
+    if (!this.device.write(address >>> 0, width, (BigInt(hi >>> 0) << 32n) | BigInt(lo >>> 0)))
       throw new GuestFault('unmapped');
   }
 

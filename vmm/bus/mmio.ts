@@ -3,6 +3,7 @@ import { TsvmmError } from '../core/errors.ts';
 /**
  * A device's answer to bus accesses. Sizes are 1, 2, 4 or 8 bytes and arrive as the CPU or requester made them.
  * An 8-byte read returns its lower half and leaves the upper one in `bus.hi`; `hi` of smaller writes is 0.
+ * A value read is 32 bits, signed or unsigned: signed costs no allocation where bit 31 is set.
  */
 export interface MmioHandler {
   read(offset: number, size: number, bus: MmioBus): number;
@@ -16,6 +17,34 @@ export interface MmioRange {
   readonly handler: MmioHandler;
 }
 
+/** A range as look-ups want it: one hidden class, whatever object its owner made, and 32-bit numbers. */
+class Claim {
+  readonly range: MmioRange;
+  readonly base: number;
+  readonly end: number;
+  readonly handler: MmioHandler;
+  /** The base as a signed number, and how many bytes from there a 32-bit address can name: 0 for a range above 4 GiB. */
+  readonly base32: number;
+  readonly span: number;
+
+  constructor(range: MmioRange) {
+    this.range = range;
+    this.base = range.base;
+    this.end = range.base + range.size;
+    this.handler = range.handler;
+    this.base32 = range.base | 0;
+    this.span = this.end <= 2 ** 32 ? Math.min(range.size, 0x7fffffff) : 0;
+  }
+}
+
+/** No access is in it. */
+const NOWHERE = new Claim({
+  name: '',
+  base: 0,
+  size: 0,
+  handler: { read: () => 0, write: () => {} },
+});
+
 /**
  * Routes physical addresses that are not RAM. Ranges may lie anywhere below 2^52 and never overlap.
  * Access to an address nobody claims is counted by the caller through `claimed`.
@@ -25,8 +54,8 @@ export class MmioBus {
   hi = 0;
   /** False when the last access met no device. */
   claimed = false;
-  #ranges: MmioRange[] = [];
-  #last: MmioRange | undefined;
+  #claims: Claim[] = [];
+  #last = NOWHERE;
 
   /** @throws TsvmmError naming both owners when the ranges overlap */
   add(range: MmioRange): void {
@@ -36,54 +65,79 @@ export class MmioBus {
 
   /** For ranges a guest places (BARs): returns the range that is in the way and adds nothing. */
   tryAdd(range: MmioRange): MmioRange | undefined {
-    const clash = this.#ranges.find((r) => range.base < r.base + r.size && r.base < range.base + range.size);
-    if (clash !== undefined) return clash;
-    this.#ranges.push(range);
-    this.#ranges.sort((a, b) => a.base - b.base);
+    const clash = this.#claims.find((c) => range.base < c.end && c.base < range.base + range.size);
+    if (clash !== undefined) return clash.range;
+    this.#claims.push(new Claim(range));
+    this.#claims.sort((a, b) => a.base - b.base);
     return undefined;
   }
 
   remove(range: MmioRange): void {
-    this.#ranges = this.#ranges.filter((r) => r !== range);
-    if (this.#last === range) this.#last = undefined;
+    this.#claims = this.#claims.filter((c) => c.range !== range);
+    if (this.#last.range === range) this.#last = NOWHERE;
   }
 
   get ranges(): readonly MmioRange[] {
-    return this.#ranges;
+    return this.#claims.map((c) => c.range);
   }
 
   /** @param address below 2^52 */
   read(address: number, size: number): number {
-    const r = this.#find(address, size);
+    const c = this.#find(address, size);
     this.hi = 0;
-    if (r === undefined) {
+    if (c === undefined) {
       this.claimed = false;
       this.hi = size === 8 ? 0xffffffff : 0;
       return size === 8 ? 0xffffffff : 2 ** (size * 8) - 1;
     }
     this.claimed = true;
-    return r.handler.read(address - r.base, size, this);
+    return c.handler.read(address - c.base, size, this) >>> 0;
   }
 
   write(address: number, size: number, lo: number, hi: number): void {
-    const r = this.#find(address, size);
-    this.claimed = r !== undefined;
-    if (r !== undefined) r.handler.write(address - r.base, size, lo, hi, this);
+    const c = this.#find(address, size);
+    this.claimed = c !== undefined;
+    if (c !== undefined) c.handler.write(address - c.base, size, lo, hi, this);
+  }
+
+  /**
+   * read() of a guest's trap: address and result are signed 32-bit numbers, which travel between functions without being
+   * boxed.
+   */
+  load(address: number, size: number): number {
+    const last = this.#last;
+    const offset = (address - last.base32) | 0;
+    if (offset < 0 || offset > last.span - size) return this.read(address >>> 0, size) | 0;
+    this.hi = 0;
+    this.claimed = true;
+    return last.handler.read(offset, size, this) | 0;
+  }
+
+  /** write() likewise. */
+  store(address: number, size: number, lo: number, hi: number): void {
+    const last = this.#last;
+    const offset = (address - last.base32) | 0;
+    if (offset < 0 || offset > last.span - size) {
+      this.write(address >>> 0, size, lo >>> 0, hi >>> 0);
+      return;
+    }
+    this.claimed = true;
+    last.handler.write(offset, size, lo >>> 0, hi >>> 0, this);
   }
 
   /** The range that holds all of [address, address + size). */
-  #find(address: number, size: number): MmioRange | undefined {
+  #find(address: number, size: number): Claim | undefined {
     const last = this.#last;
-    if (last !== undefined && address >= last.base && address + size <= last.base + last.size) return last;
+    if (address >= last.base && address + size <= last.end) return last;
     let low = 0;
-    let high = this.#ranges.length - 1;
+    let high = this.#claims.length - 1;
     while (low <= high) {
       const mid = (low + high) >>> 1;
-      const r = this.#ranges[mid]!;
-      if (address < r.base) high = mid - 1;
-      else if (address >= r.base + r.size) low = mid + 1;
-      else if (address + size > r.base + r.size) return undefined;
-      else return (this.#last = r);
+      const c = this.#claims[mid]!;
+      if (address < c.base) high = mid - 1;
+      else if (address >= c.end) low = mid + 1;
+      else if (address + size > c.end) return undefined;
+      else return (this.#last = c);
     }
     return undefined;
   }

@@ -17,7 +17,10 @@ export type AccessFault =
 export interface SlowPathOwner {
   /** Upper half of the last 8-byte mmioRead. */
   readHi: number;
-  /** One bus access of 1, 2, 4 or 8 bytes outside of RAM; throws where nothing answers. */
+  /**
+   * One bus access of 1, 2, 4 or 8 bytes outside of RAM; throws where nothing answers. Addresses and values are signed
+   * 32-bit numbers here, as they come from the guest: unsigned ones with bit 31 set would be boxed between functions.
+   */
   mmioRead(address: number, width: number): number;
   mmioWrite(address: number, width: number, lo: number, hi: number): void;
   /**
@@ -74,19 +77,19 @@ export class RamSlowPath implements SlowPath {
 
   load8(addr: number, off: number): number {
     const address = (addr >>> 0) + (off >>> 0);
-    return this.isRam(address, 1) ? (this.bytes[address] as number) : this.owner.mmioRead(address, 1) & 0xff;
+    return this.isRam(address, 1) ? (this.bytes[address] as number) : this.owner.mmioRead(address | 0, 1) & 0xff;
   }
 
   load16(addr: number, off: number): number {
     const address = (addr >>> 0) + (off >>> 0);
     return this.isRam(address, 2)
       ? this.view.getUint16(address, true)
-      : this.owner.mmioRead(address, 2) & 0xffff;
+      : this.owner.mmioRead(address | 0, 2) & 0xffff;
   }
 
   load32(addr: number, off: number): number {
     const address = (addr >>> 0) + (off >>> 0);
-    return this.isRam(address, 4) ? this.view.getInt32(address, true) : this.owner.mmioRead(address, 4);
+    return this.isRam(address, 4) ? this.view.getInt32(address, true) : this.owner.mmioRead(address | 0, 4);
   }
 
   load64(addr: number, off: number): number {
@@ -95,7 +98,7 @@ export class RamSlowPath implements SlowPath {
       this.view.setInt32(this.hiWord, this.view.getInt32(address + 4, true), true);
       return this.view.getInt32(address, true);
     }
-    const lo = this.owner.mmioRead(address, 8);
+    const lo = this.owner.mmioRead(address | 0, 8);
     this.view.setInt32(this.hiWord, this.owner.readHi, true);
     return lo;
   }
@@ -103,7 +106,7 @@ export class RamSlowPath implements SlowPath {
   store8(addr: number, off: number, value: number): void {
     const address = (addr >>> 0) + (off >>> 0);
     if (!this.isRam(address, 1)) {
-      this.owner.mmioWrite(address, 1, value & 0xff, 0);
+      this.owner.mmioWrite(address | 0, 1, value & 0xff, 0);
       return;
     }
     const watched = this.beforeWrite(address, 1);
@@ -114,7 +117,7 @@ export class RamSlowPath implements SlowPath {
   store16(addr: number, off: number, value: number): void {
     const address = (addr >>> 0) + (off >>> 0);
     if (!this.isRam(address, 2)) {
-      this.owner.mmioWrite(address, 2, value & 0xffff, 0);
+      this.owner.mmioWrite(address | 0, 2, value & 0xffff, 0);
       return;
     }
     const watched = this.beforeWrite(address, 2);
@@ -125,7 +128,7 @@ export class RamSlowPath implements SlowPath {
   store32(addr: number, off: number, value: number): void {
     const address = (addr >>> 0) + (off >>> 0);
     if (!this.isRam(address, 4)) {
-      this.owner.mmioWrite(address, 4, value >>> 0, 0);
+      this.owner.mmioWrite(address | 0, 4, value, 0);
       return;
     }
     const watched = this.beforeWrite(address, 4);
@@ -136,7 +139,7 @@ export class RamSlowPath implements SlowPath {
   store64(addr: number, off: number, lo: number, hi: number): void {
     const address = (addr >>> 0) + (off >>> 0);
     if (!this.isRam(address, 8)) {
-      this.owner.mmioWrite(address, 8, lo >>> 0, hi >>> 0);
+      this.owner.mmioWrite(address | 0, 8, lo, hi);
       return;
     }
     const watched = this.beforeWrite(address, 8);

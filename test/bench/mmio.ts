@@ -1,0 +1,53 @@
+/** A register access of a guest (plain load or store, through the trap, the bus and the device) against a bare import call. */
+import { GSTS, IQA } from '../../viommu/spec/vtd/registers.ts';
+import { benchModule } from './kit/cc.ts';
+import { GuestCpu } from './kit/guest-cpu.ts';
+import { type Contender, rounds } from './kit/rounds.ts';
+import { compare, finish } from './kit/row.ts';
+
+const ACCESSES = 100_000;
+const VTD = 0xfed90000;
+/** Fault Event Data Register: plain storage. */
+const FEDATA = 0x3c;
+const EDU_LIVENESS = 4;
+
+interface Loops {
+  set_up(count: number, address: number): void;
+  bare_call(): number;
+}
+
+function bareCall(wasm: Uint8Array<ArrayBuffer>): Contender {
+  const env = { bare: (_address: number, _offset: number) => 7 };
+  const loops = new WebAssembly.Instance(new WebAssembly.Module(wasm), { env }).exports as unknown as Loops;
+  loops.set_up(ACCESSES, VTD);
+  return { name: 'bare import call', operations: ACCESSES, run: () => loops.bare_call() };
+}
+
+async function main(): Promise<void> {
+  const wasm = benchModule('mmio-loops');
+  const access = (name: string, loop: string, at: (cpu: GuestCpu) => number): Contender => {
+    const cpu = new GuestCpu(wasm, { bare: () => 0 });
+    const address = at(cpu);
+    return {
+      name,
+      operations: ACCESSES,
+      prepare: () => cpu.exports['set_up']!(ACCESSES, address),
+      run: () => cpu.run(loop),
+    };
+  };
+  const bare = bareCall(wasm);
+  const contenders = [
+    access('trapped load32, VT-d GSTS', 'load32', () => VTD + GSTS.offset),
+    access('trapped store32, VT-d FEDATA', 'store32', () => VTD + FEDATA),
+    access('trapped load64, VT-d IQA', 'load64', () => VTD + IQA.offset),
+    access('trapped load32, edu liveness', 'load32', (cpu) => cpu.bar('edu0') + EDU_LIVENESS),
+    access('trapped store32, edu liveness', 'store32', (cpu) => cpu.bar('edu0') + EDU_LIVENESS),
+  ];
+  const times = await rounds([bare, ...contenders]);
+  const limit = { text: '<= 2x of a bare import call', ratio: 2 };
+  for (const { name } of contenders)
+    compare(name, 'ns', times[name]!, { name: bare.name, values: times[bare.name]! }, limit);
+  finish();
+}
+
+await main();
