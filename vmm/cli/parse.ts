@@ -2,7 +2,7 @@
 
 import { parseArgs } from 'node:util';
 import { TsvmmError } from '../core/errors.ts';
-import { didYouMean } from '../core/suggest.ts';
+import { didYouMean, suggest } from '../core/suggest.ts';
 import type { CommandDecl, Invocation, OptionDecl, OptionsOf, OptionTable } from './command.ts';
 import { COMMANDS, HELP, VERSION } from './table.ts';
 
@@ -135,19 +135,11 @@ function checkValue(option: OptionDecl, shown: string, token: OptionToken): stri
 }
 
 function unknownOption(command: CommandDecl, rawName: string): TsvmmError {
-  const long = Object.keys(command.options).map((name) => `--${name}`);
-  const known = rawName.startsWith('--') ? [...long, '--help'] : shortOptions(command);
-  const mend = known.length === 0 ? `see 'tsvmm help ${command.name}'` : nearOption(rawName, known, command);
+  const known = [...Object.keys(command.options), 'help'].map((name) => `--${name}`);
+  // One letter is near every other letter: only long names are guessed.
+  const near = rawName.startsWith('--') ? suggest(rawName, known) : undefined;
+  const mend = near === undefined ? `see 'tsvmm help ${command.name}'` : `did you mean '${near}'?`;
   return usage('unknown-option', rawName, `is no option of 'tsvmm ${command.name}'`, mend);
-}
-
-function nearOption(rawName: string, known: readonly string[], command: CommandDecl): string {
-  const hint = didYouMean(rawName, known);
-  return hint.startsWith('did') ? hint : `see 'tsvmm help ${command.name}'`;
-}
-
-function shortOptions(command: CommandDecl): string[] {
-  return Object.values(command.options).flatMap((o) => (o.short === undefined ? [] : [`-${o.short}`]));
 }
 
 function checkOperands(command: CommandDecl, operands: readonly string[], rest: readonly string[]): void {

@@ -291,6 +291,6 @@ export const ENVIRONMENT_DOCS: readonly (readonly [string, string])[] = [
     'TSVMM_CACHE_DIR',
     'where compiled and rewritten modules are kept (else XDG_CACHE_HOME/tsvmm, else ~/.cache/tsvmm)',
   ],
-  ['NO_COLOR', 'no colour, whatever its value'],
+  ['NO_COLOR', 'no colour, unless it is empty'],
   ['FORCE_COLOR', 'colour even where stderr is no terminal; 0 turns it off'],
 ];

@@ -61,7 +61,7 @@ export function verdictOf({ guest, seed, outcome, tap, console }: Judged): Verdi
     verdict: word,
     exitCode: EXIT_OF[word],
     guest,
-    exitStatus: outcome.exitStatus ?? null,
+    exitStatus: outcome.end === 'exited' ? (outcome.exitStatus ?? 0) : null,
     reason: word === 'passed' ? null : (outcome.reason ?? failureReason(outcome.exitStatus ?? 0, tap)),
     tap: tap === undefined ? null : tapJson(tap),
     virtualNs: outcome.virtualNs,
