@@ -13,6 +13,7 @@ import {
   WRITE,
 } from '../../vmm/bus/dma.ts';
 import { inMsiWindow, MSI_WINDOW_PAGE } from '../../vmm/bus/interrupts.ts';
+import type { Emitter } from '../../vmm/trace/event.ts';
 import {
   LCT_BLOCKED,
   LCT_READ_ERROR,
@@ -109,6 +110,7 @@ export class DmaRemapper {
   readonly #regs: Uint32Array;
   readonly #onFault: FaultSink;
   readonly #reads: ReadSink;
+  readonly #update: Emitter;
 
   constructor(s: VtdState, w: VtdWiring, caches: RemappingCaches, onFault: FaultSink, reads: ReadSink) {
     this.#s = s;
@@ -116,6 +118,7 @@ export class DmaRemapper {
     this.#caches = caches;
     this.#onFault = onFault;
     this.#reads = reads;
+    this.#update = w.trace.vtd_iotlb_page_update;
     const config = w.config;
     this.#options = contextOptions(config);
     this.#caching = config.cache !== 'none';
@@ -366,6 +369,9 @@ export class DmaRemapper {
       size === SIZE_4K || !(holdsWindow(lo, hi, inside) || holdsWindow(walker.outLo, walker.outHi, inside));
     this.#span = whole ? inside + 1 - (lo & inside) : 4096 - (lo & 4095);
     this.#pageSize = whole ? inside + 1 : 4096;
+    if (live && this.#update.on) {
+      this.#update.emit(did, lo, hi, walker.outLo, walker.outHi, walker.permissions);
+    }
     if (live && tag !== 0 && whole) {
       this.#keep(lo, hi, tag, size, walker.outLo & ~inside, walker.outHi, walker.permissions, did);
     }

@@ -15,9 +15,9 @@ export const VTD_EVENTS = events({
     args: { irta: 'u64' },
     ring: true,
   },
-  vtd_translate: {
-    doc: 'A DMA request was translated by a table walk.',
-    args: { sid: 'bdf', iova: 'u64', gpa: 'u64', access: 'count' },
+  vtd_iotlb_page_update: {
+    doc: 'A table walk gave a translation: 1 read, 2 write, 3 both.',
+    args: { did: 'u16', iova: 'u64', gpa: 'u64', permissions: 'count' },
   },
   vtd_dmar_fault: {
     doc: 'A DMA or interrupt request faulted.',
