@@ -10,7 +10,9 @@ export const EDU_IDENT = reg32(0x00, 'IDENT', EDU, {
   MINOR: ro(23, 16, 'Minor version'),
   MAJOR: ro(31, 24, 'Major version', undefined, 1),
 });
-export const EDU_LIVENESS = reg32(0x04, 'LIVENESS', EDU, { VALUE: rw(31, 0, 'Reads back inverted') });
+export const EDU_LIVENESS = reg32(0x04, 'LIVENESS', EDU, {
+  VALUE: rw(31, 0, 'Reads as the inverse of what was written; 0 before'),
+});
 export const EDU_FACTORIAL = reg32(0x08, 'FACTORIAL', EDU, {
   VALUE: rw(31, 0, 'n when written, n! (modulo 2^32) once computed'),
 });

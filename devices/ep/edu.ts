@@ -111,7 +111,6 @@ export class Edu extends Device<EduState, EduWiring, null> implements MmioHandle
     const at = offset >>> 2;
     const { regs } = this.s;
     if (size === 8) bus.hi = regs[at + 1]!;
-    if (at === LIVENESS) return ~regs[at]! >>> 0;
     // Write-only registers are no register to a read.
     return offset === EDU_IRQ_RAISE.offset || offset === EDU_IRQ_ACK.offset ? ALL_ONES : regs[at]!;
   }
@@ -120,7 +119,7 @@ export class Edu extends Device<EduState, EduWiring, null> implements MmioHandle
     if (!accepts(offset, size)) return;
     switch (offset) {
       case EDU_LIVENESS.offset:
-        this.s.regs[LIVENESS] = lo;
+        this.s.regs[LIVENESS] = ~lo;
         break;
       case EDU_FACTORIAL.offset:
         this.#startFactorial(lo);

@@ -66,10 +66,10 @@ export const BUSES = reg32(0x18, 'BUSES', BRIDGE, {
   LATENCY: ro(31, 24, 'Secondary Latency Timer'),
 });
 
-/** I/O window of 16-bit addresses, and Secondary Status. */
+/** I/O window of 16-bit addresses, and Secondary Status. Windows come out of reset closed, as those of QEMU's root ports. */
 export const IO_WINDOW = reg32(0x1c, 'IO_WINDOW', BRIDGE, {
   BASE_TYPE: ro(3, 0, '0: 16-bit addresses'),
-  BASE: rw(7, 4, 'I/O Base, address 15:12'),
+  BASE: rw(7, 4, 'I/O Base, address 15:12', undefined, 0xf),
   LIMIT_TYPE: ro(11, 8, '0: 16-bit addresses'),
   LIMIT: rw(15, 12, 'I/O Limit, address 15:12'),
   MDPE: w1c(24, 24, 'Secondary Master Data Parity Error'),
@@ -81,13 +81,13 @@ export const IO_WINDOW = reg32(0x1c, 'IO_WINDOW', BRIDGE, {
 });
 
 export const MEMORY_WINDOW = reg32(0x20, 'MEMORY_WINDOW', BRIDGE, {
-  BASE: rw(15, 4, 'Memory Base, address 31:20'),
+  BASE: rw(15, 4, 'Memory Base, address 31:20', undefined, 0xfff),
   LIMIT: rw(31, 20, 'Memory Limit, address 31:20'),
 });
 
 export const PREF_WINDOW = reg32(0x24, 'PREF_WINDOW', BRIDGE, {
   BASE_TYPE: ro(3, 0, '1: 64-bit addresses', undefined, 1),
-  BASE: rw(15, 4, 'Prefetchable Memory Base, address 31:20'),
+  BASE: rw(15, 4, 'Prefetchable Memory Base, address 31:20', undefined, 0xfff),
   LIMIT_TYPE: ro(19, 16, '1: 64-bit addresses', undefined, 1),
   LIMIT: rw(31, 20, 'Prefetchable Memory Limit, address 31:20'),
 });

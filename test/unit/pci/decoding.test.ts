@@ -303,6 +303,14 @@ describe('behind a root port', () => {
     expect(answers()).toBe(true);
   });
 
+  test('windows come out of reset closed', () => {
+    const { port } = behind();
+
+    expect([0x1c, 0x20, 0x24].map((offset) => port.configRead(offset, 4))).toEqual([
+      0x000000f0, 0x0000fff0, 0x0001fff1,
+    ]);
+  });
+
   test('a closed window (base above limit) passes nothing', () => {
     const { pci, port, fn } = behind();
     fn.configWrite(0x10, 4, 0xe0100000);
