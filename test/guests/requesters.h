@@ -111,6 +111,47 @@ static inline void start_unit(struct vtd_unit *unit, u16 bdf)
 		report_bail_out("a VT-d unit with queued invalidation is needed");
 }
 
+/** Fault record `index`: CAP.FRO is its offset in units of 16 bytes. */
+static inline volatile void *record_at(const struct vtd_unit *unit, u32 index)
+{
+	return unit->regs + 16 * FIELD_GET(VTD_CAP_FRO, unit->cap) + 16 * index;
+}
+
+static inline void clear_record(const struct vtd_unit *unit, u32 index)
+{
+	writel(0x80000000u, record_at(unit, index) + 12);
+}
+
+/**
+ * Exactly one fault is pending and its record is {hi with `source`, lo}, of lo only the bits in `mask`; clearing F clears PPF.
+ */
+static inline void expect_masked(const struct vtd_unit *unit, u64 lo, u64 mask, u64 hi, u16 source, const char *name)
+{
+	u32 status = readl(unit->regs + VTD_FSTS);
+	u32 index = status >> 8 & 0xff;
+	u64 is_lo = readq(record_at(unit, index));
+	u64 is_hi = readq(record_at(unit, index) + 8);
+
+	clear_record(unit, index);
+	u32 after = readl(unit->regs + VTD_FSTS);
+	bool good = (status & 0xff) == 0x02 && (is_lo & mask) == lo && is_hi == (hi | source) && (after & 0xff) == 0;
+
+	if (!report(good, "%s", name))
+		pr_err("FSTS %08x then %08x, record %016llx %016llx, expected %016llx %016llx\n", status, after, is_hi, is_lo,
+		       hi | source, lo);
+}
+
+static inline void expect_nothing(const struct vtd_unit *unit, const char *name)
+{
+	u32 status = readl(unit->regs + VTD_FSTS);
+
+	if (report((status & 0xff) == 0, "%s", name))
+		return;
+	pr_err("FSTS %08x, record %016llx\n", status, readq(record_at(unit, status >> 8 & 0xff) + 8));
+	for (u32 i = 0; i <= FIELD_GET(VTD_CAP_NFR, unit->cap); i++)
+		clear_record(unit, i);
+}
+
 /** After any change of tables: everything the unit may have cached goes. */
 static inline void flush_all(struct vtd_unit *unit)
 {
