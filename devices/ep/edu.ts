@@ -80,7 +80,7 @@ const CMD = EDU_DMA_CMD.offset / 4;
  * QEMU's educational device: a liveness check, a factorial, interrupts by hand, and DMA between RAM and its own buffer.
  * A DMA that fails ends like any other: the guest is not told.
  */
-export class Edu extends Device<EduState, EduWiring, null> implements MmioHandler {
+export class Edu extends Device<EduState, EduWiring, undefined> implements MmioHandler {
   constructor(w: EduWiring) {
     super(w);
     w.clock.handle(w.id, (ev) => (ev === 'dma' ? this.#dmaDone() : this.#factorialDone()));
@@ -90,8 +90,8 @@ export class Edu extends Device<EduState, EduWiring, null> implements MmioHandle
     return STATE;
   }
 
-  protected override buildCache(): null {
-    return null;
+  protected override buildCache(): undefined {
+    return undefined;
   }
 
   override reset(_kind: ResetKind): void {

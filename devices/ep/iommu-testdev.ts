@@ -52,13 +52,13 @@ const ROOT_SPACE = 2;
  * QEMU's iommu-testdev: writes a pattern through the IOMMU and reads it back past it. Guests that know no read-back
  * address (older tests never write it) get it read back through the IOMMU instead.
  */
-export class IommuTestdev extends Device<TestdevState, TestdevWiring, null> implements MmioHandler {
+export class IommuTestdev extends Device<TestdevState, TestdevWiring, undefined> implements MmioHandler {
   override stateDef(): StateDef<TestdevState> {
     return STATE;
   }
 
-  protected override buildCache(): null {
-    return null;
+  protected override buildCache(): undefined {
+    return undefined;
   }
 
   override reset(_kind: ResetKind): void {
