@@ -86,11 +86,11 @@ export function writeSnapshot(dir: string, snapshot: Snapshot, options: WriteOpt
     for (const [name, bytes] of filesOf(snapshot)) writeFile(fs, join(temporary, name), bytes);
     syncDirectory(fs, temporary);
     replace(fs, temporary, target, old);
-    syncDirectory(fs, dirname(target));
   } catch (cause) {
     removeQuietly(fs, temporary);
     throw cannotWrite(dir, `cannot be written: ${ioText(cause)}`, 'nothing was left behind', cause);
   }
+  syncDirectory(fs, dirname(target));
 }
 
 function replace(fs: ContainerFs, from: string, target: string, old: string): void {
@@ -151,20 +151,16 @@ function writeFile(fs: ContainerFs, path: string, bytes: Uint8Array): void {
   }
 }
 
-/** Makes the names last. Not every system can sync a directory; the files in it are synced by themselves. */
+/** Makes the names last, where the system can: the files are synced by themselves, and whole either way. */
 function syncDirectory(fs: ContainerFs, path: string): void {
-  let fd: number;
+  let fd: number | undefined;
   try {
     fd = fs.openSync(path, 'r');
-  } catch {
-    return;
-  }
-  try {
     fs.fsyncSync(fd);
-  } catch (error) {
-    if (!['EINVAL', 'EPERM', 'ENOTSUP', 'EBADF'].includes(errorCode(error) ?? '')) throw error;
+  } catch {
+    // Not every system can sync a directory.
   } finally {
-    fs.closeSync(fd);
+    if (fd !== undefined) fs.closeSync(fd);
   }
 }
 

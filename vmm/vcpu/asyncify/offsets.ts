@@ -50,7 +50,8 @@ export function carryOffsets(map: OffsetMap, wasm: Uint8Array, locations: Locati
     const codeStart = skipLocals(reader);
     while (next < locations.length && locations[next]![0] < codeStart) next++;
     marks.clear();
-    for (; next < locations.length && locations[next]![0] < end; next++) {
+    // The last mark closes the function: it stands at its end.
+    for (; next < locations.length && locations[next]![0] <= end; next++) {
       marks.push(locations[next]![0] - codeStart);
       marks.push(locations[next]![1]);
     }

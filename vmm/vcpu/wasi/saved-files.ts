@@ -2,7 +2,15 @@
 
 import { Directory, File, type Inode, OpenDirectory } from '@bjorn3/browser_wasi_shim';
 import type { Descriptor } from './descriptors.ts';
-import { describe, type FileSystem, inodeOf, MemDirectory, MemFile, MemOpenFile } from './files.ts';
+import {
+  describe,
+  type FileSystem,
+  inodeOf,
+  MAX_TOTAL_BYTES,
+  MemDirectory,
+  MemFile,
+  MemOpenFile,
+} from './files.ts';
 import { badWasi, KIND, type SavedDescriptor, savedDescriptor, type WasiState } from './saved.ts';
 
 type SavedInode = WasiState['inodes'][number];
@@ -78,11 +86,12 @@ function makeInode(fs: FileSystem, saved: SavedInode, bulk: Uint8Array, at: numb
   const inode = root ? fs.root : saved.directory ? new MemDirectory(fs) : new MemFile(fs);
   inode.ino = BigInt(saved.ino);
   if (!(inode instanceof MemFile)) return inode;
-  if (saved.capacity < saved.bytes || at + saved.bytes > bulk.length)
+  const { capacity, bytes } = saved;
+  if (capacity > MAX_TOTAL_BYTES || capacity < bytes || at + bytes > bulk.length)
     throw badWasi(`has a file ${saved.ino} that is longer than its contents`);
-  const data = new Uint8Array(saved.capacity);
-  data.set(bulk.subarray(at, at + saved.bytes));
-  inode.data = data.subarray(0, saved.bytes);
+  const data = new Uint8Array(capacity);
+  data.set(bulk.subarray(at, at + bytes));
+  inode.data = data.subarray(0, bytes);
   inode.readonly = saved.readonly;
   return inode;
 }
