@@ -73,6 +73,15 @@ function buildLibrary() {
     stdio: 'inherit',
   });
   rmSync(config);
+  // The compiler rewrites the extensions in imports of the JavaScript only.
+  for (const name of readdirSync(join(dist, 'lib'), { recursive: true })) {
+    if (!name.endsWith('.d.ts')) continue;
+    const file = join(dist, 'lib', name);
+    writeFileSync(
+      file,
+      readFileSync(file, 'utf8').replaceAll(/(['"]\.{1,2}\/[^'"\n]+)\.ts(['"])/g, '$1.js$2'),
+    );
+  }
 }
 
 /**

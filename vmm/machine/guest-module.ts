@@ -114,7 +114,8 @@ async function assemble(file: string, text: Uint8Array): Promise<Uint8Array> {
     module.destroy();
     return buffer;
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message.split('\n')[0]! : String(cause);
+    const lines = cause instanceof Error ? cause.message.split('\n') : [String(cause)];
+    const why = lines.find((line) => line.startsWith(`${file}:`)) ?? lines[0]!;
     throw new TsvmmError({ code: 'bad-wat', object: file, why: why.replace(`${file}:`, 'line '), cause });
   }
 }

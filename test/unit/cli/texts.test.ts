@@ -43,6 +43,7 @@ test.each(COMMANDS.map((c) => [c.name, c] as const))(
 test('the manual page names every command, option and exit code', async () => {
   const { stdout } = await tsvmm(['help', '--man']);
 
+  expect(readFileSync('docs/tsvmm.1', 'utf8')).toBe(stdout);
   expect(stdout.startsWith('.TH TSVMM 1')).toBe(true);
   for (const command of COMMANDS)
     expect(stdout).toContain(`.SS tsvmm ${command.name.replaceAll('-', '\\-')}`);
