@@ -96,7 +96,8 @@ export class TableWatch implements ReadSink, PageWatcher {
     this.#s.tableStores = (this.#s.tableStores + 1) >>> 0;
     const size = layoutOf(watched.table).bytes;
     const last = address + bytes - 1;
-    for (let at = address & -size; at <= last; at += size) this.#entryStored(watched, at >>> 0, size, byCpu);
+    for (let at = (address & -size) >>> 0; at <= last; at += size)
+      this.#entryStored(watched, at, size, byCpu);
   }
 
   #entryStored(watched: Watched, address: number, size: number, byCpu: boolean): void {
