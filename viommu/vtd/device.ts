@@ -85,7 +85,8 @@ export class VtdIommu extends Device<VtdState, VtdWiring, VtdParts> implements D
   }
 
   translate(port: DmaPort, lo: number, hi: number, access: number): number {
-    return this.c.dma.translate(port, lo, hi, access);
+    // Signed halves: a value above 2^31 - 1 would be boxed at a call.
+    return this.c.dma.translate(port, lo | 0, hi | 0, access);
   }
 
   message(port: DmaPort, lo: number, _hi: number, data: number, length: number): number {

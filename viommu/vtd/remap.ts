@@ -135,7 +135,7 @@ export class DmaRemapper {
     });
   }
 
-  /** DmaTranslator.translate: hits of a resolved requester here, everything else in #translateSlow. */
+  /** DmaTranslator.translate, halves signed or unsigned: hits of a resolved requester here, everything else in #translateSlow. */
   translate(port: DmaPort, lo: number, hi: number, access: number): number {
     const q = port.context as Requester | null;
     if (
@@ -156,15 +156,7 @@ export class DmaRemapper {
         ) {
           return this.#hit(port, p, lo);
         }
-        const r = this.#caches.iotlb.lookup(lo, hi, q.tag);
-        if (r >= 0 && (access & ~rows[r + 5]!) === 0) {
-          if ((rows[r]! & 3) === q.size) {
-            if (access === WRITE) q.writeRow = r;
-            else q.readRow = r;
-          }
-          return this.#hit(port, r, lo);
-        }
-        if (r < 0 && this.#miss(q, lo, hi, access)) return this.#answer(port, access);
+        return this.#lookup(port, q, lo, hi, access);
       } else if (q.mode === IDENTITY) {
         port.outLo = lo >>> 0;
         port.outHi = hi >>> 0;
@@ -172,6 +164,20 @@ export class DmaRemapper {
         return DMA_OK;
       }
     }
+    return this.#translateSlow(port, lo, hi, access);
+  }
+
+  #lookup(port: DmaPort, q: Requester, lo: number, hi: number, access: number): number {
+    const rows = this.#rows;
+    const r = this.#caches.iotlb.lookup(lo, hi, q.tag);
+    if (r >= 0 && (access & ~rows[r + 5]!) === 0) {
+      if ((rows[r]! & 3) === q.size) {
+        if (access === WRITE) q.writeRow = r;
+        else q.readRow = r;
+      }
+      return this.#hit(port, r, lo);
+    }
+    if (r < 0 && this.#miss(q, lo, hi, access)) return this.#answer(port, access);
     return this.#translateSlow(port, lo, hi, access);
   }
 
@@ -186,7 +192,7 @@ export class DmaRemapper {
 
   #hit(port: DmaPort, r: number, lo: number): number {
     const rows = this.#rows;
-    const inside = rows[r + 6]!;
+    const inside = rows[r + 6]! | 0;
     const offset = lo & inside;
     port.outLo = (rows[r + 3]! | offset) >>> 0;
     port.outHi = rows[r + 4]!;
@@ -426,7 +432,7 @@ export class DmaRemapper {
     const e0 = cache.rows[r + 2]!;
     const e2 = cache.rows[r + 4]!;
     if (((e0 >>> 2) & 3) === TT_PASS_THROUGH) {
-      q.beyond = this.#beyondHost;
+      q.beyond = this.#beyondHost | 0;
       if (!protectionOn(this.#regs)) q.mode = IDENTITY;
       return;
     }
@@ -435,9 +441,9 @@ export class DmaRemapper {
     q.mask = PAGE_MASK[q.size]!;
     q.beyond = beyondWidth(e2 & 7);
     q.did = (e2 >>> 8) & 0xffff;
-    q.tag = this.#caches.domains.tagOf(q.did);
-    q.tableLo = e0;
-    q.tableHi = cache.rows[r + 3]!;
+    q.tag = this.#caches.domains.tagOf(q.did) | 0;
+    q.tableLo = e0 | 0;
+    q.tableHi = cache.rows[r + 3]! | 0;
     q.levels = (e2 & 7) + 2;
     q.mode = PAGING;
   }

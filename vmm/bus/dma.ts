@@ -32,7 +32,8 @@ export const UNTRANSLATED_ONLY = 8;
  */
 export interface DmaTranslator {
   /**
-   * Translates the page that holds (lo, hi). `access` is a set of READ, WRITE, EXEC; port.pasid, port.at and
+   * Translates the page that holds (lo, hi); the halves may come signed. `access` is a set of READ, WRITE, EXEC (0: a
+   * zero-length read); port.pasid, port.at and
    * port.privileged qualify it. On DMA_OK: port.outLo, port.outHi is the translated address of (lo, hi) and port.outSpan
    * the bytes from there to the end of the smallest page known to be mapped contiguously (at least to the 4 KiB boundary).
    */
@@ -86,12 +87,20 @@ export class DmaPort {
 
   /** Translates without moving data; results as DmaTranslator.translate. */
   translate(lo: number, hi: number, access: number): number {
-    return this.enabled ? this.#translator.translate(this, lo, hi, access) : DMA_DISABLED;
+    // Signed halves: a value above 2^31 - 1 would be boxed at a call.
+    return this.enabled ? this.#translator.translate(this, lo | 0, hi | 0, access) : DMA_DISABLED;
   }
 
   /** Reads `length` bytes into dst[at...]. On refusal the bytes not read are all ones, as an aborted read returns. */
   read(lo: number, hi: number, dst: Uint8Array, at: number, length: number): number {
+    if (length === 0) return this.#zeroLengthRead(lo, hi);
     return this.#move(lo, hi, dst, at, length, READ);
+  }
+
+  /** A read of no bytes (a flush): checked like a read, moves nothing. `access` 0 says so to the translator. */
+  #zeroLengthRead(lo: number, hi: number): number {
+    const status = this.translate(lo, hi, 0);
+    return status === DMA_MESSAGE ? DMA_OK : status;
   }
 
   /** Writes src[at, at + length). Pages before a refused one have been written, as posted writes are. */
@@ -114,6 +123,11 @@ export class DmaPort {
   }
 
   #move(lo: number, hi: number, buffer: Uint8Array, at: number, length: number, access: number): number {
+    // A translation request carries no data, and its answer no span to go on by.
+    if (this.at === AT_TRANSLATION) {
+      if (access === READ) buffer.fill(0xff, at, at + length);
+      return DMA_UR;
+    }
     let a = lo >>> 0;
     let h = hi >>> 0;
     let done = 0;
