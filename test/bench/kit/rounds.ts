@@ -9,6 +9,12 @@ export interface Contender {
   readonly prepare?: () => unknown;
 }
 
+/** Something that times itself: one call is one round. */
+export interface Probe {
+  readonly name: string;
+  readonly sample: () => number | Promise<number>;
+}
+
 /** Nanoseconds an operation took, one value a round: the median of the calls of that round. */
 export type Times = Readonly<Record<string, readonly number[]>>;
 
@@ -26,7 +32,10 @@ export function roundsWanted(): number {
  * Every contender in every round, back to back, so that what the host does in the meantime happens to all of them. Rounds
  * in which the host has changed pace are replaced, up to twice as many.
  */
-export async function rounds(contenders: readonly Contender[], wanted = roundsWanted()): Promise<Times> {
+export async function rounds(
+  contenders: readonly (Contender | Probe)[],
+  wanted = roundsWanted(),
+): Promise<Times> {
   const times: Record<string, number[]> = {};
   for (const c of contenders) await timed(c, ROUND_NS / 2);
   const paces: number[] = [];
@@ -43,7 +52,8 @@ export async function rounds(contenders: readonly Contender[], wanted = roundsWa
   return times;
 }
 
-async function timed(c: Contender, ns: number): Promise<number> {
+async function timed(c: Contender | Probe, ns: number): Promise<number> {
+  if ('sample' in c) return c.sample();
   const options = { min_cpu_time: ns, min_samples: 3, gc: false };
   const { prepare, run } = c;
   const stats =

@@ -1,0 +1,68 @@
+import type { Qtest } from './qtest.ts';
+
+const VTD = 0xfed90000;
+const GCMD = 0x18;
+const GSTS = 0x1c;
+const RTADDR = 0x20;
+const TE = 0x80000000;
+const SRTP = 0x40000000;
+const READ_WRITE = 3;
+const PAGE = 4096;
+
+/** Where the tables lie, in memory that nothing else uses. */
+const ROOT = 0x100_0000;
+const CONTEXTS = ROOT + PAGE;
+const TOP = ROOT + 2 * PAGE;
+const LEVEL3 = ROOT + 3 * PAGE;
+const LEVEL2 = ROOT + 4 * PAGE;
+const LEVEL1 = ROOT + 5 * PAGE;
+
+/**
+ * Maps `pages` pages from `iova` (below 1 GiB, aligned to 2 MiB) to `target` for one function of bus 0 and switches
+ * translation on: legacy mode, 4 levels, domain 5 (VT-d: Legacy Mode Address Translation).
+ */
+export async function translate(
+  qtest: Qtest,
+  devfn: number,
+  ranges: readonly { iova: number; target: number; pages: number }[],
+): Promise<void> {
+  await qtest.write(ROOT, quad(CONTEXTS | 1));
+  await qtest.write(CONTEXTS + devfn * 16, entry(TOP | 1, (5 << 8) | 2));
+  await qtest.write(TOP, quad(LEVEL3 | READ_WRITE));
+  await qtest.write(LEVEL3, quad(LEVEL2 | READ_WRITE));
+  for (const { iova, target, pages } of ranges) {
+    const first = iova / 0x20_0000;
+    const leaves = new Float64Array(Math.ceil(pages / 512) * 512);
+    for (let i = 0; i < pages; i++) leaves[i] = target + i * PAGE + READ_WRITE;
+    await qtest.write(LEVEL1 + first * PAGE, quads(leaves));
+    const tables = Float64Array.from(
+      { length: leaves.length / 512 },
+      (_, i) => LEVEL1 + (first + i) * PAGE + READ_WRITE,
+    );
+    await qtest.write(LEVEL2 + first * 8, quads(tables));
+  }
+  await qtest.write32(VTD + RTADDR, ROOT);
+  await qtest.write32(VTD + RTADDR + 4, 0);
+  await qtest.write32(VTD + GCMD, SRTP);
+  await qtest.write32(VTD + GCMD, TE);
+  const status = await qtest.read32(VTD + GSTS);
+  if (status !== TE + SRTP) throw new Error(`translation is not on: GSTS 0x${status.toString(16)}`);
+}
+
+function quad(value: number): Uint8Array {
+  return quads(Float64Array.of(value));
+}
+
+function entry(lo: number, hi: number): Uint8Array {
+  return quads(Float64Array.of(lo, hi));
+}
+
+export function quads(values: Float64Array): Uint8Array {
+  const bytes = new Uint8Array(values.length * 8);
+  const view = new DataView(bytes.buffer);
+  for (const [i, value] of values.entries()) {
+    view.setUint32(i * 8, value % 2 ** 32, true);
+    view.setUint32(i * 8 + 4, Math.floor(value / 2 ** 32), true);
+  }
+  return bytes;
+}
