@@ -9,6 +9,7 @@ export default defineConfig({
         test: {
           name: 'system',
           include: ['test/system/**/*.test.ts'],
+          globalSetup: ['test/kit/build.ts'],
           testTimeout: 300_000,
           hookTimeout: 300_000,
         },

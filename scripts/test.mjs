@@ -8,9 +8,8 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const results = join(root, 'coverage/results.json');
 rmSync(results, { force: true });
 
-// The system tests start the built command line: it has to be that of these sources.
-const quick = existsSync(join(root, 'dist/lib')) ? ['--quick'] : [];
-const built = node('scripts/build.mjs', ...quick);
+// With the package's API; the system tests themselves build only the command line again.
+const built = node('scripts/build.mjs');
 const tested = node(
   'node_modules/vitest/vitest.mjs',
   'run',

@@ -20,8 +20,6 @@ let dir = '';
 
 beforeAll(() => {
   dir = mkdtempSync(join(tmpdir(), 'tsvmm-system-'));
-  const built = spawnSync(process.execPath, ['scripts/build.mjs', '--quick'], { encoding: 'utf8' });
-  expect(built).toMatchObject({ status: 0, stderr: '' });
 });
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 

@@ -37,7 +37,7 @@ export {
   READ,
   WRITE,
 } from '../bus/dma.ts';
-export { type InterruptTarget, inMsiWindow } from '../bus/interrupts.ts';
+export { deliverCompatible, type InterruptTarget, inMsiWindow } from '../bus/interrupts.ts';
 export type {
   ExplainedFault,
   Iommu,
