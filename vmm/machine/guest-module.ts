@@ -31,6 +31,8 @@ export interface GuestModule {
   readonly rewritten: RewriteResult;
   /** First address that must not be stored to because the C stack ends there; see CompiledGuest.stackLow. */
   readonly stackLow: number | undefined;
+  /** `rewritten` went through asyncify: the guest can be suspended and saved. */
+  readonly suspendable?: true;
 }
 
 /** Reads, compiles where needed, and rewrites a guest; every step is cached. @throws TsvmmError */

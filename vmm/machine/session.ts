@@ -36,8 +36,6 @@ export class Session {
   readonly vcpu: Vcpu;
   readonly instance: WebAssembly.Instance;
   readonly wasi: Wasi | undefined;
-  /** The guest went through asyncify: it can be suspended. */
-  readonly suspendable: boolean;
 
   private constructor(
     machine: Machine,
@@ -51,7 +49,6 @@ export class Session {
     this.vcpu = vcpu;
     this.instance = instance;
     this.wasi = wasi;
-    this.suspendable = Asyncify.exportsOf(instance);
   }
 
   /** Builds the vCPU, loads the guest into RAM and the firmware around it. @throws TsvmmError */
@@ -78,6 +75,7 @@ export class Session {
       module,
       platform: { rsdp: plan.rsdp, heapStart: plan.heapStart, heapEnd: plan.heapEnd },
       table: guest.rewritten.table,
+      stackPointer: guest.rewritten.stackPointer,
       imports: wasi === undefined ? {} : { [wasi.module]: wasi.functions as WebAssembly.ModuleImports },
       ...(opened === undefined ? {} : { exitStatus: opened.exitStatus }),
     });
@@ -89,7 +87,7 @@ export class Session {
   /** Runs from the entry point to the end; with `resume`, from where the guest was suspended. */
   run(resume = false): GuestEnd {
     const { ram } = this.machine;
-    const asyncify = this.suspendable
+    const asyncify = this.guest.suspendable
       ? new Asyncify(this.instance, ram.memory, ram.layout, resume)
       : undefined;
     const { start } = this.guest.rewritten;

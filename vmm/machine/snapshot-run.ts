@@ -12,7 +12,7 @@ import type { Registry } from './registry.ts';
 import { fillWriters } from './replay-writers.ts';
 import { type RunGuestOptions, type RunResult, resultOf } from './run-guest.ts';
 import { Session, type SessionOptions } from './session.ts';
-import { configOf, type GuestInputs, guestOf, restore, takeSnapshot } from './snapshot.ts';
+import { checkRam, configOf, type GuestInputs, guestOf, restore, takeSnapshot } from './snapshot.ts';
 
 export interface SaveAt {
   readonly dir: string;
@@ -40,7 +40,8 @@ export async function suspendable(
   onStart?: () => void,
 ): Promise<GuestModule> {
   const { asyncifyModule } = await import('../vcpu/asyncify/asyncify.ts');
-  return { ...guest, rewritten: await asyncifyModule(guest.rewritten, cache, onStart) };
+  const rewritten = await asyncifyModule(guest.rewritten, cache, onStart);
+  return { ...guest, rewritten, suspendable: true };
 }
 
 /** Boots a suspendable guest, runs it to the point and saves it. @throws TsvmmError when it never gets there */
@@ -69,6 +70,7 @@ export async function resumeSnapshot(
   if (save !== undefined) checkTarget(save.dir, save);
   const snapshot = readSnapshot(dir);
   const config = await configOf(snapshot, registry, dir);
+  checkRam(snapshot, config, dir);
   const { guest, inputs, console: before } = guestOf(snapshot, dir);
   const machine = new Machine(config, registry);
   const console = new ConsoleLog();

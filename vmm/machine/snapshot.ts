@@ -1,13 +1,13 @@
 /** Whole-machine snapshots: RAM, every unit, and the guest's module, between a suspended session and a directory. */
 
 import { damaged, type Snapshot } from '../state/container.ts';
-import { decodePages, encodePages } from '../state/container-pages.ts';
+import { decodePages, encodePages, pageIndexes } from '../state/container-pages.ts';
 import type { Json } from '../state/schema.ts';
 import type { SnapshotUnit } from '../state/unit.ts';
 import { decodeRewritten, encodeRewritten } from '../vcpu/rewrite/index.ts';
 import { configToJson, type MachineConfig, parseMachineConfig } from './config.ts';
 import type { GuestModule } from './guest-module.ts';
-import type { Machine } from './machine.ts';
+import { Q35 } from './q35.ts';
 import type { Registry } from './registry.ts';
 import type { Session } from './session.ts';
 import { badUnit, guestUnits, INPUTS, machineUnits } from './snapshot-units.ts';
@@ -54,6 +54,13 @@ export async function configOf(snapshot: Snapshot, registry: Registry, dir: stri
   return parseMachineConfig(z, registry, snapshot.config, `${dir}/config.json`);
 }
 
+/** RAM, and with it the guest's module, are those of a machine of one size. @throws TsvmmError */
+export function checkRam(snapshot: Snapshot, config: MachineConfig, dir: string): void {
+  const end = Q35.ramBase + config.memory;
+  const pages = pageIndexes(fileOf(snapshot, dir, RAM_FILE), Q35.ramBase, end);
+  if (typeof pages === 'string') throw damaged(dir, RAM_FILE, pages);
+}
+
 /** Which guest ran on it, and what it had been given and had printed. @throws TsvmmError */
 export function guestOf(
   snapshot: Snapshot,
@@ -67,7 +74,8 @@ export function guestOf(
     original: fileOf(snapshot, dir, ORIGINAL_FILE),
     rewritten: decodeRewritten(fileOf(snapshot, dir, REWRITTEN_FILE)),
     stackLow: guarded ? stackLow : undefined,
-  };
+    suspendable: true,
+  } as const;
   return { guest, inputs: holder.inputs(), console: fileOf(snapshot, dir, bulkFile('console')) };
 }
 

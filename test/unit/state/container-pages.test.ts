@@ -25,7 +25,7 @@ describe('RAM in a snapshot', () => {
     fc.assert(
       fc.property(fc.array(page, { minLength: 8, maxLength: 8 }), (values) => {
         const memory = new Uint8Array(8 * PAGE);
-        values.forEach((value, i) => memory.fill(value, i * PAGE + 7, (i + 1) * PAGE));
+        for (const [i, value] of values.entries()) memory.fill(value, i * PAGE + 7, (i + 1) * PAGE);
         const target = new Uint8Array(8 * PAGE).fill(0x55);
         expect(decodePages(encodePages(memory, PAGE, 7 * PAGE), target, PAGE, 7 * PAGE)).toBeUndefined();
         expect(Buffer.compare(target.subarray(PAGE, 7 * PAGE), memory.subarray(PAGE, 7 * PAGE))).toBe(0);

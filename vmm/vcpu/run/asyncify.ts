@@ -37,11 +37,6 @@ export class Asyncify {
     this.#words[1] = layout.asyncifyEnd;
   }
 
-  /** Whether the module went through asyncify. */
-  static exportsOf(instance: WebAssembly.Instance): boolean {
-    return 'asyncify_get_state' in instance.exports;
-  }
-
   get rewinding(): boolean {
     return this.#toRewind;
   }
