@@ -38,8 +38,10 @@ class TrapOwner implements SlowPathOwner {
     const mmio = this.#mmio;
     const lo = mmio.load(address, width);
     if (!mmio.claimed) this.#unmapped(`${width}-byte load from`, address);
-    this.readHi = mmio.hi;
+    // An interrupt handler that runs now may read registers too.
+    const hi = mmio.hi;
     this.#host.afterAccess();
+    this.readHi = hi;
     return lo;
   }
 
