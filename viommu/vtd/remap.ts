@@ -58,6 +58,9 @@ const SLOW = 0;
 const PAGING = 1;
 const IDENTITY = 2;
 
+/** Pages a requester can walk over in turn and be found without hashing. */
+const HINTS = 4096;
+
 /**
  * What a requester was resolved to: a predictor that is compared with the caches' rows before it is believed, and dropped
  * by a change of `epoch`.
@@ -75,8 +78,10 @@ class Requester {
   tableHi = 0;
   levels = 0;
   did = 0;
-  readRow = 0;
-  writeRow = 0;
+  /** Shift of the page size in use. */
+  shift = 12;
+  /** By low page-number bits: the row that answered last. Only a hint: the row itself is compared. */
+  readonly hints = new Int32Array(HINTS);
 }
 
 /** Who is told of a fault the procedure found. */
@@ -98,6 +103,8 @@ export class DmaRemapper {
   #span = 0;
   #pageSize = 0;
   #granted = 0;
+  /** Outcome of a walk that #miss did and the procedure is to explain, or -1. */
+  #walked = -1;
   readonly #s: VtdState;
   readonly #w: VtdWiring;
   readonly #caches: RemappingCaches;
@@ -148,7 +155,7 @@ export class DmaRemapper {
     ) {
       if (q.mode === PAGING) {
         const rows = this.#rows;
-        const p = access === WRITE ? q.writeRow : q.readRow;
+        const p = q.hints[(lo >>> q.shift) & (HINTS - 1)]!;
         const key = (lo & q.mask) | q.size;
         if (
           ((rows[p]! ^ key) | (rows[p + 1]! ^ hi) | (rows[p + 2]! ^ q.tag) | (access & ~rows[p + 5]!)) ===
@@ -171,23 +178,27 @@ export class DmaRemapper {
     const rows = this.#rows;
     const r = this.#caches.iotlb.lookup(lo, hi, q.tag);
     if (r >= 0 && (access & ~rows[r + 5]!) === 0) {
-      if ((rows[r]! & 3) === q.size) {
-        if (access === WRITE) q.writeRow = r;
-        else q.readRow = r;
-      }
+      if ((rows[r]! & 3) === q.size) q.hints[(lo >>> q.shift) & (HINTS - 1)] = r;
       return this.#hit(port, r, lo);
     }
     if (r < 0 && this.#miss(q, lo, hi, access)) return this.#answer(port, access);
     return this.#translateSlow(port, lo, hi, access);
   }
 
-  /** A walk for a resolved requester. False: it did not end well and the whole procedure has to say why. */
+  /**
+   * A walk for a resolved requester. False: it did not end well and the procedure has to say why; it takes this walk for
+   * its own, because a second one would find what the first one left in the paging-structure cache.
+   */
   #miss(q: Requester, lo: number, hi: number, access: number): boolean {
     const walker = this.walker;
     walker.fills = true;
-    if (walker.walk(q.tableLo, q.tableHi, q.levels, lo, hi, access & 3, q.tag) !== WALK_OK) return false;
-    this.#reads.sawTables(walker);
-    return this.#fromWalk(lo, hi, q.tag, q.did, true) === 0;
+    const outcome = walker.walk(q.tableLo, q.tableHi, q.levels, lo, hi, permissionsOf(access), q.tag);
+    if (outcome === WALK_OK) {
+      this.#reads.sawTables(walker);
+      if (this.#fromWalk(lo, hi, q.tag, q.did, true) === 0) return true;
+    }
+    this.#walked = outcome;
+    return false;
   }
 
   #hit(port: DmaPort, r: number, lo: number): number {
@@ -204,6 +215,7 @@ export class DmaRemapper {
     const low = lo >>> 0;
     const high = hi >>> 0;
     const code = this.procedure(port, low, high, access, true);
+    this.#walked = -1;
     this.#resolve(port);
     if (code === 0) return this.#answer(port, access);
     if (code === MESSAGE) return DMA_MESSAGE;
@@ -327,7 +339,8 @@ export class DmaRemapper {
     if (r >= 0) return this.#fromRow(r, lo, need);
     this.record.walked = true;
     this.walker.fills = live;
-    const outcome = this.walker.walk(e[0]!, e[1]!, width + 2, lo, hi, need, tag);
+    const outcome =
+      this.#walked >= 0 ? this.#walked : this.walker.walk(e[0]!, e[1]!, width + 2, lo, hi, need, tag);
     if (live) this.#reads.sawTables(this.walker);
     if (outcome !== WALK_OK) {
       if (live && this.#cachesFaults) this.#keepFault(outcome, lo, hi, tag, did);
@@ -340,7 +353,7 @@ export class DmaRemapper {
   #need(port: DmaPort, access: number): number {
     if (port.at === AT_TRANSLATION) return 0;
     if (access === 0) return this.#noZeroLength ? READ : 0;
-    return (access & WRITE) | (access & ~WRITE ? READ : 0);
+    return permissionsOf(access);
   }
 
   #fromRow(r: number, lo: number, need: number): number {
@@ -439,6 +452,7 @@ export class DmaRemapper {
     const sizes = this.#caches.iotlb.sizes[0]!;
     q.size = (sizes & 1) !== 0 || sizes === 0 ? SIZE_4K : (sizes & 2) !== 0 ? SIZE_2M : SIZE_1G;
     q.mask = PAGE_MASK[q.size]!;
+    q.shift = 12 + 9 * q.size;
     q.beyond = beyondWidth(e2 & 7);
     q.did = (e2 >>> 8) & 0xffff;
     q.tag = this.#caches.domains.tagOf(q.did) | 0;
@@ -447,6 +461,11 @@ export class DmaRemapper {
     q.levels = (e2 & 7) + 2;
     q.mode = PAGING;
   }
+}
+
+/** Second-stage permissions a request needs: executing is reading in legacy mode. */
+function permissionsOf(access: number): number {
+  return (access & WRITE) | ((access & ~WRITE) !== 0 ? READ : 0);
 }
 
 /** Upper-word address bits at and above the width of an AW value: 39, 48 or 57 bits. */

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import type { VtdConfig } from '../../../viommu/vtd/config.ts';
 import type { VtdIommu } from '../../../viommu/vtd/device.ts';
 import { AT_TRANSLATED, AT_TRANSLATION, type DmaPort, NO_PASID } from '../../../vmm/bus/dma.ts';
 import type { Schema } from '../../../vmm/state/schema.ts';
@@ -124,12 +125,16 @@ class World {
   readonly ports: DmaPort[];
   readonly log: unknown[] = [];
 
-  constructor(config = {}) {
+  constructor(config: Partial<VtdConfig> = {}) {
     this.m = new VtdMachine({ config: { 'fault-records': 3, 'protected-memory': true, ...config } });
     this.ports = DEVICES.map((d) => this.m.port(d));
     this.m.store(ROOT, CONTEXTS | 1);
     this.m.store(ROOT + 4 * 16, CONTEXTS | 1);
     for (let i = 0; i < 3; i++) this.m.store(0x10_0000 + i * 4096, (0x10_1000 + i * 4096) | 3);
+    for (const device of [0x08, 0x18, 0x0408]) {
+      this.m.store(CONTEXTS + (device & 0xff) * 16, 0x10_0001n);
+      this.m.store(CONTEXTS + (device & 0xff) * 16 + 8, config['aw-bits'] === 39 ? 0x501n : 0x502n);
+    }
     this.m.start(0x02000000);
     this.m.startInterrupts();
   }
