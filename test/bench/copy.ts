@@ -1,0 +1,70 @@
+/** Whole DMA moves that hit, against a look-up and memcpy in C. */
+import { DMA_OK } from '../../vmm/bus/dma.ts';
+import { CReference } from './kit/c-reference.ts';
+import { IOVA, mapped } from './kit/dma.ts';
+import { type Contender, median, type Probe, rounds } from './kit/rounds.ts';
+import { compare, figure, finish, skip } from './kit/row.ts';
+
+/** As in copy-reference.c. */
+const PAGES = 64;
+const CALL_BYTES = 2 << 20;
+/** Runs of the C program in one round; the median counts, as it does for ours. */
+const SAMPLES = 25;
+const MOVES = [
+  { bytes: 4096, write: false, name: 'read 4 KiB', limit: 1.4 },
+  { bytes: 4096, write: true, name: 'write 4 KiB', limit: 1.4 },
+  { bytes: 65536, write: false, name: 'read 64 KiB', limit: 1.25 },
+  { bytes: 65536, write: true, name: 'write 64 KiB', limit: 1.25 },
+] as const;
+type Move = (typeof MOVES)[number];
+
+function ours({ name, bytes, write }: Move): Contender {
+  const { port } = mapped(PAGES);
+  const buffer = new Uint8Array(bytes).fill(1);
+  const operations = CALL_BYTES / bytes;
+  let at = 0;
+  const one = write
+    ? () => port.write(IOVA + at, 0, buffer, 0, bytes)
+    : () => port.read(IOVA + at, 0, buffer, 0, bytes);
+  return {
+    name,
+    operations,
+    run: () => {
+      for (let i = 0; i < operations; i++) {
+        if (one() !== DMA_OK) throw new Error('the request was refused');
+        at = (at + bytes) % (PAGES * 4096);
+      }
+    },
+  };
+}
+
+function inC(c: CReference, { name, bytes, write }: Move): Probe {
+  const operations = CALL_BYTES / bytes;
+  return {
+    name: `C ${name}`,
+    sample: async () => {
+      const samples: number[] = [];
+      for (let i = 0; i < SAMPLES; i++) samples.push(await c.ask(`${bytes} ${operations} ${write ? 1 : 0}`));
+      return median(samples) / operations;
+    },
+  };
+}
+
+async function main(): Promise<void> {
+  const c = CReference.start('copy-reference');
+  for (const move of MOVES) {
+    const times = await rounds(c === undefined ? [ours(move)] : [ours(move), inC(c, move)]);
+    const what = `DMA ${move.name} through the vIOMMU, hits`;
+    const values = times[move.name]!;
+    if (c === undefined) figure(what, 'ns', values);
+    else {
+      const limit = { text: `<= ${move.limit}x of C`, ratio: move.limit };
+      compare(what, 'ns', values, { name: 'C look-up + memcpy', values: times[`C ${move.name}`]! }, limit);
+    }
+  }
+  if (c === undefined) skip('DMA against C', 'no C compiler (cc) here');
+  c?.stop();
+  finish();
+}
+
+await main();
