@@ -7,7 +7,7 @@ import { RESET } from '../../oracle/vtd/types.ts';
 import { QIE, REG, VtdBench } from './vtd-bench.ts';
 
 // TSVMM_ORACLE_SEQUENCES: how many; TSVMM_SEED: where to start.
-const SEQUENCES = Number(process.env['TSVMM_ORACLE_SEQUENCES'] ?? 100);
+const SEQUENCES = Number(process.env['TSVMM_ORACLE_SEQUENCES'] ?? 60);
 const SEED = Number(process.env['TSVMM_SEED'] ?? 1);
 const STEPS = 120;
 const RAM = 0x100_0000;
@@ -144,6 +144,12 @@ class Sequence {
         // The table of the last level moves.
         const way = this.#table(space, 2, Number((page >> 30n) & 3n)) + this.#index(page, 2) * 8n;
         this.#store(way, this.#table(space, 1, rng.below(4)) | pick(rng, [3n, 3n, 1n]));
+        return;
+      }
+      case 2: {
+        // And one level up.
+        const way = this.#table(space, 3, 0) + this.#index(page, 3) * 8n;
+        this.#store(way, this.#table(space, 2, rng.below(2)) | 3n);
         return;
       }
       default:

@@ -1,0 +1,120 @@
+// Mutation test of the walk and the invalidation queue: applies each one-line mutant of test/mutants/list.json to a copy
+// of the sources and runs the VT-d tests there. Every mutant has to be killed. Exit 1: one survived, or the source it is
+// made for has changed. Usage: node scripts/mutants.mjs [--jobs N] [--only TEXT]
+import { spawn } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const COPIED = [
+  'package.json',
+  'tsconfig.json',
+  'viommu',
+  'vmm',
+  'test/oracle',
+  'test/unit/vtd',
+  'test/unit/oracle',
+  'test/fixtures/vtd',
+  'test/kit',
+];
+/** Quick and sharp tests first: most mutants die in them. */
+const STAGES = [
+  ['test/unit/vtd/walk', 'test/unit/vtd/queue', 'test/unit/vtd/translation', 'test/unit/vtd/invalidation'],
+  ['test/unit/oracle/vtd-', 'test/unit/vtd/faults', 'test/unit/vtd/registers', 'test/unit/vtd/interrupts'],
+];
+const TEST_TIMEOUT = 60_000;
+
+const { values: options } = parseArgs({
+  options: { jobs: { type: 'string', default: '2' }, only: { type: 'string', default: '' } },
+});
+const list = JSON.parse(readFileSync(join(ROOT, 'test/mutants/list.json'), 'utf8'));
+const mutants = list.filter((m) => `${m.file} ${m.why}`.includes(options.only));
+
+const work = mkdtempSync(join(tmpdir(), 'tsvmm-mutants-'));
+process.on('exit', () => rmSync(work, { recursive: true, force: true }));
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(130));
+
+/** A copy of what the tests need, with the packages of this checkout. */
+function copySources(name) {
+  const dir = join(work, name);
+  mkdirSync(dir);
+  for (const path of COPIED) cpSync(join(ROOT, path), join(dir, path), { recursive: true });
+  symlinkSync(join(ROOT, 'node_modules'), join(dir, 'node_modules'));
+  writeFileSync(
+    join(dir, 'vitest.config.mjs'),
+    "export default { test: { include: ['test/unit/**/*.test.ts'] } };\n",
+  );
+  return dir;
+}
+
+/** True when the tests pass. */
+function runTests(dir, files) {
+  const args = [
+    join(ROOT, 'node_modules/vitest/vitest.mjs'),
+    'run',
+    '--bail',
+    '1',
+    '--pool',
+    'threads',
+    '--no-isolate',
+    '--maxWorkers',
+    '1',
+    ...files,
+  ];
+  const env = { ...process.env, TSVMM_ORACLE_SEQUENCES: '60' };
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, args, { cwd: dir, env, stdio: ['ignore', 'pipe', 'pipe'] });
+    let text = '';
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (text += data));
+    // A mutant that hangs is noticed.
+    const timer = setTimeout(() => child.kill('SIGKILL'), TEST_TIMEOUT);
+    child.on('close', (code) => {
+      clearTimeout(timer);
+      resolve({ passed: code === 0, text });
+    });
+  });
+}
+
+async function survives(dir, mutant) {
+  const path = join(dir, mutant.file);
+  const source = readFileSync(path, 'utf8');
+  if (source.split(mutant.find).length !== 2) return 'stale';
+  writeFileSync(
+    path,
+    source.replace(mutant.find, () => mutant.replace),
+  );
+  try {
+    for (const files of STAGES) if (!(await runTests(dir, files)).passed) return 'killed';
+    return 'survived';
+  } finally {
+    writeFileSync(path, source);
+  }
+}
+
+const started = performance.now();
+const dirs = Array.from({ length: Math.max(1, Number(options.jobs)) }, (_, i) => copySources(`copy${i}`));
+for (const files of STAGES) {
+  const { passed, text } = await runTests(dirs[0], files);
+  if (passed) continue;
+  console.error(`the tests fail without any mutant:\n${text}`);
+  process.exit(1);
+}
+const counts = { killed: 0, survived: 0, stale: 0 };
+const queue = [...mutants];
+await Promise.all(
+  dirs.map(async (dir) => {
+    for (let mutant = queue.shift(); mutant !== undefined; mutant = queue.shift()) {
+      const result = await survives(dir, mutant);
+      counts[result]++;
+      console.log(`${result.padEnd(8)} ${mutant.file}: ${mutant.why}`);
+    }
+  }),
+);
+const seconds = Math.round((performance.now() - started) / 1000);
+console.log(
+  `${mutants.length} mutants: ${counts.killed} killed, ${counts.survived} survived, ${counts.stale} no longer match (${seconds} s)`,
+);
+process.exit(counts.survived + counts.stale > 0 ? 1 : 0);
