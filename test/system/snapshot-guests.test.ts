@@ -7,11 +7,13 @@ import { TsvmmError } from '../../vmm/core/errors.ts';
 import { builtinRegistry } from '../../vmm/machine/builtin.ts';
 import { defaultConfig } from '../../vmm/machine/config.ts';
 import { type GuestModule, prepareGuest } from '../../vmm/machine/guest-module.ts';
+import type { Machine } from '../../vmm/machine/machine.ts';
 import { growLimitOf } from '../../vmm/machine/platform.ts';
 import { type RunResult, runGuest } from '../../vmm/machine/run-guest.ts';
 import { resumeSnapshot, runToSnapshot, suspendable } from '../../vmm/machine/snapshot-run.ts';
 import { hiddenLayout } from '../../vmm/mem/layout.ts';
 import { readSnapshot, type Snapshot, writeSnapshot } from '../../vmm/state/container.ts';
+import { recordText } from '../../vmm/trace/tracer.ts';
 import { openCache } from '../../vmm/vcpu/cache/disk-cache.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'tsvmm-snapshot-guests-'));
@@ -32,6 +34,10 @@ async function load(file: string, memory = config.memory): Promise<GuestModule> 
   const guest = await prepareGuest({ file }, hiddenLayout(0, memory), growLimitOf(memory), cache);
   return suspendable(guest, cache);
 }
+
+const large = { ...config, memory: 32 << 20 };
+const example = (name: string) =>
+  fileURLToPath(new URL(`../../guest/examples/${name}/${name}.wasm`, import.meta.url));
 
 const quiet = { args: ['guest'], env: {}, fuelLimit: 1e9, stdout: () => {}, stderr: () => {} };
 const place = (dir: string, n: number) => ({ dir: join(scratch, dir), n, program: '0', force: true });
@@ -109,19 +115,51 @@ describe('the processor of a guest is saved whole:', () => {
 
 describe('a guest that is suspendable', () => {
   test('runs as it does when it is not: same output, instructions, time and source lines of faults', async () => {
-    const edu = fileURLToPath(new URL('../../guest/examples/edu/edu.wasm', import.meta.url));
-    const memory = 32 << 20;
-    const larger = { ...config, memory };
-    const plain = await prepareGuest({ file: edu }, hiddenLayout(0, memory), growLimitOf(memory), cache);
+    const plain = await prepareGuest(
+      { file: example('edu') },
+      hiddenLayout(0, large.memory),
+      growLimitOf(large.memory),
+      cache,
+    );
     const run = async (guest: GuestModule) => {
       let out = '';
       const stdout = (bytes: Uint8Array) => (out += Buffer.from(bytes).toString());
-      const result = await runGuest(larger, registry, guest, { ...quiet, stdout: (b) => void stdout(b) });
+      const result = await runGuest(large, registry, guest, { ...quiet, stdout: (b) => void stdout(b) });
       return { out, result };
     };
     const expected = await run(plain);
     expect(expected.result.end).toEqual({ kind: 'exit', status: 0 });
-    expect(await run(await load(edu, memory))).toEqual(expected);
+    expect(await run(await load(example('edu'), large.memory))).toEqual(expected);
+  });
+
+  test('and drives a device behind VT-d ends the same wherever it is saved, its explained faults included', async () => {
+    const guest = await load(example('edu'), large.memory);
+    const whole = await runGuest(large, registry, guest, quiet);
+    expect(whole.faults.length).toBeGreaterThan(3);
+    for (let n = 1; n <= 9; n++) {
+      await runToSnapshot(large, registry, guest, quiet, place('edu', n));
+      expect(await resumeSnapshot(join(scratch, 'edu'), registry, quiet)).toEqual(whole);
+    }
+  });
+
+  test('goes on in the same trace, event for event', async () => {
+    const guest = await load(example('edu'), large.memory);
+    const traced = (lines: string[]) => ({
+      ...quiet,
+      prepare: ({ tracer }: Machine) => {
+        tracer.select('*');
+        tracer.addSink((record) => void lines.push(recordText(record)));
+      },
+    });
+    const whole: string[] = [];
+    await runGuest(large, registry, guest, traced(whole));
+    for (const n of [1, 4, 8]) {
+      const parts: string[] = [];
+      await runToSnapshot(large, registry, guest, traced(parts), place('traced', n));
+      await resumeSnapshot(join(scratch, 'traced'), registry, traced(parts));
+      expect(parts).toEqual(whole);
+    }
+    expect(whole.length).toBeGreaterThan(100);
   });
 
   test('crashes with the same report', async () => {
