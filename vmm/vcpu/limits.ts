@@ -27,6 +27,16 @@ export const VCPU_LIMITS: readonly Limit[] = [
     cite: 'WebAssembly Core: data.drop, elem.drop',
   },
   {
+    id: 'snapshot-points',
+    what: 'a guest is saved at wfi and yield outside of interrupt handlers, with at most 256 KiB of call stack',
+    cite: 'binaryen: asyncify',
+  },
+  {
+    id: 'snapshot-guests',
+    what: 'no snapshots of guests with a second table, mutable v128 or exnref globals, or asyncify of their own',
+    cite: 'WebAssembly JavaScript Interface: Globals',
+  },
+  {
     id: 'wasi-files',
     what: 'files live in memory only, without times, rights, symbolic links or directories outside of them; 256 MiB in all',
     cite: 'WASI preview 1: path_open',

@@ -82,4 +82,12 @@ describe('a guest cannot be made suspendable', () => {
       'global tsvmm_g0: is a mutable v128, whose value cannot be saved; run the guest without a snapshot',
     );
   });
+
+  test('with a second table', async () => {
+    const wat = '(module (memory 1) (table 1 funcref) (table 1 funcref) (func (export "main")))';
+    const result = rewrite(assemble(wat), { layout: hiddenLayout(0, 4 << 20), fuel: 'exact' });
+    await expect(asyncifyModule(result, openCache({ dir: null }))).rejects.toThrow(
+      'guest module: has 2 tables, and a snapshot can hold one; run the guest without a snapshot',
+    );
+  });
 });

@@ -5,18 +5,21 @@
  * What the guest executes and what it is charged for stay the same: the fuel is ordinary code by now.
  *
  * LIMIT: a dropped data or element segment (data.drop, elem.drop) is whole again after a snapshot is loaded.
+ * LIMIT: guests with more than one table, or a mutable global of a type JavaScript cannot read, are refused.
  */
 
 import { ABI_IMPORTS, ABI_MODULE } from '../../../guest/abi/imports.ts';
 import { TsvmmError } from '../../core/errors.ts';
 import { cacheKey, type DiskCache } from '../cache/disk-cache.ts';
 import { decodeRewritten, encodeRewritten, type RewriteResult } from '../rewrite/index.ts';
-import { carryOffsets, locationsOf } from './offsets.ts';
+import { carryOffsets, locationsOf, sectionOf } from './offsets.ts';
 import { decodeSourceMap, encodeSourceMap } from './source-map.ts';
 import { findBinaryen, runWasmOpt } from './wasm-opt.ts';
 
 /** Raised whenever the same input gives another output. */
 const ASYNCIFY_VERSION = 1;
+
+const TABLE_SECTION = 4;
 
 /** The imports at which a guest may be suspended, as binaryen names them. */
 const UNWINDING = Object.entries(ABI_IMPORTS)
@@ -57,6 +60,7 @@ export async function asyncifyModule(
   onStart: () => void = () => {},
 ): Promise<RewriteResult> {
   checkGlobals(rewritten);
+  checkTables(rewritten.wasm);
   const { tool, id } = findBinaryen();
   const key = cacheKey([`asyncify ${ASYNCIFY_VERSION} ${id} ${ARGS.join(' ')}`, encodeRewritten(rewritten)]);
   const hit = cache.get('asyncified', key);
@@ -80,11 +84,21 @@ export async function asyncifyModule(
 /** JavaScript can neither read nor write a v128 or exnref global. */
 function checkGlobals(rewritten: RewriteResult): void {
   const hidden = rewritten.mutableGlobals.find((g) => g.type === 'v128' || g.type === 'exnref');
-  if (hidden === undefined) return;
-  throw new TsvmmError({
+  if (hidden !== undefined)
+    throw unsaveable(`global ${hidden.name}`, `is a mutable ${hidden.type}, whose value cannot be saved`);
+}
+
+/** Only the first one is exported, and what is not cannot be read. */
+function checkTables(wasm: Uint8Array): void {
+  const tables = sectionOf(wasm, TABLE_SECTION)?.count() ?? 0;
+  if (tables > 1) throw unsaveable('guest module', `has ${tables} tables, and a snapshot can hold one`);
+}
+
+function unsaveable(object: string, why: string): TsvmmError {
+  return new TsvmmError({
     code: 'unsaveable-guest',
-    object: `global ${hidden.name}`,
-    why: `is a mutable ${hidden.type}, whose value cannot be saved`,
+    object,
+    why,
     mend: 'run the guest without a snapshot',
   });
 }

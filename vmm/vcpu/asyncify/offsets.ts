@@ -62,14 +62,21 @@ export function carryOffsets(map: OffsetMap, wasm: Uint8Array, locations: Locati
 }
 
 function codeSection(wasm: Uint8Array): Reader {
+  const section = sectionOf(wasm, CODE_SECTION);
+  if (section === undefined) throw new Bug('asyncify made a module without code');
+  return section;
+}
+
+/** The contents of a module's section. */
+export function sectionOf(wasm: Uint8Array, wanted: number): Reader | undefined {
   const reader = new Reader(wasm, WASM_HEADER);
   while (reader.pos < reader.end) {
     const id = reader.u8();
     const size = reader.u32();
-    if (id === CODE_SECTION) return new Reader(wasm, reader.pos, reader.pos + size);
+    if (id === wanted) return new Reader(wasm, reader.pos, reader.pos + size);
     reader.skip(size);
   }
-  throw new Bug('asyncify made a module without code');
+  return undefined;
 }
 
 function skipLocals(reader: Reader): number {
