@@ -90,14 +90,16 @@ export class MmioBus {
       this.hi = size === 8 ? 0xffffffff : 0;
       return size === 8 ? 0xffffffff : 2 ** (size * 8) - 1;
     }
+    const value = c.handler.read(address - c.base, size, this) >>> 0;
+    // Only now: the access may have started DMA that met no device.
     this.claimed = true;
-    return c.handler.read(address - c.base, size, this) >>> 0;
+    return value;
   }
 
   write(address: number, size: number, lo: number, hi: number): void {
     const c = this.#find(address, size);
+    c?.handler.write(address - c.base, size, lo, hi, this);
     this.claimed = c !== undefined;
-    if (c !== undefined) c.handler.write(address - c.base, size, lo, hi, this);
   }
 
   /**
@@ -109,8 +111,9 @@ export class MmioBus {
     const offset = (address - last.base32) | 0;
     if (offset < 0 || offset > last.span - size) return this.read(address >>> 0, size) | 0;
     this.hi = 0;
+    const value = last.handler.read(offset, size, this) | 0;
     this.claimed = true;
-    return last.handler.read(offset, size, this) | 0;
+    return value;
   }
 
   /** write() likewise. */
@@ -121,8 +124,8 @@ export class MmioBus {
       this.write(address >>> 0, size, lo >>> 0, hi >>> 0);
       return;
     }
-    this.claimed = true;
     last.handler.write(offset, size, lo >>> 0, hi >>> 0, this);
+    this.claimed = true;
   }
 
   /** The range that holds all of [address, address + size). */

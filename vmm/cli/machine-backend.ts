@@ -132,7 +132,11 @@ function outcomeOf({ end, report, virtualNs, instructions, faults }: RunResult):
     case 'exit':
       return { ...common, end: 'exited', exitStatus: end.status };
     case 'crash':
-      return { ...common, end: 'crashed', reason: end.reason };
+      return {
+        ...common,
+        end: 'crashed',
+        reason: end.address === undefined ? end.reason : `${end.reason} ${end.address}`,
+      };
     case 'hung':
       return { ...common, end: 'hung', reason: end.reason };
     case 'suspended':

@@ -42,10 +42,14 @@ function splitCommas(text: string): string[] {
   return parts;
 }
 
+const WHOLE = /^(0x[0-9a-f]+|\d+)$/i;
+
 /** Turns the text of a key into the type that the default of the key has. */
 export function typedValue(value: string, like: unknown, where: string): unknown {
   if (typeof like === 'boolean') return parseSwitch(value, where);
-  if (typeof like === 'number') return parseNumber(value, where);
+  // A number too large to be one here goes on as text: masks of 64 bits are options too, and the schema decides.
+  if (typeof like === 'number')
+    return WHOLE.test(value) ? (numberOf(value) ?? value) : parseNumber(value, where);
   if (typeof like === 'string') return value;
   // No default says the type: what looks like a switch or a number is one, and the schema decides.
   if (/^(on|off|true|false)$/.test(value)) return parseSwitch(value, where);

@@ -57,5 +57,6 @@ function glance(machine: Machine): string[] {
   const registers = machine.deviceViews.filter((v) => v.owner === 'iommu' && v.name === 'registers');
   return registers
     .flatMap((v) => v.text().split('\n'))
-    .filter((line) => !/value=0x0+(?![0-9a-f])|name=E?CAP |name=VER /.test(line));
+    .filter((line) => !/value=0x0+(?![0-9a-f])|name=E?CAP |name=VER /.test(line))
+    .map((line) => line.trim().replace(/^offset=\S+ name=(\S+) value=(\S+)/, '$1 $2'));
 }

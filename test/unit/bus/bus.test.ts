@@ -53,6 +53,27 @@ describe('the MMIO bus', () => {
     expect(mmio.claimed).toBe(false);
   });
 
+  test('an access that starts DMA to nowhere was claimed all the same', () => {
+    const { mmio, port } = machine();
+    const trigger: MmioHandler = {
+      read: () => port.write(0xfd000000, 0, Uint8Array.of(1), 0, 1),
+      write: () => void port.write(0xfd000000, 0, Uint8Array.of(1), 0, 1),
+    };
+    mmio.add({ name: 'trigger', base: 0xfc000000, size: 0x1000, handler: trigger });
+
+    const claimed = [
+      () => mmio.read(0xfc000000, 4),
+      () => mmio.load(0xfc000000 | 0, 4),
+      () => mmio.write(0xfc000000, 4, 1, 0),
+      () => mmio.store(0xfc000000 | 0, 4, 1, 0),
+    ].map((access) => {
+      access();
+      return mmio.claimed;
+    });
+
+    expect(claimed).toEqual([true, true, true, true]);
+  });
+
   test('names both owners of overlapping claims', () => {
     const { mmio, device } = machine();
     expect(() => mmio.add({ name: 'other', base: 0xfe000800, size: 0x1000, handler: device })).toThrow(

@@ -13,6 +13,7 @@ export interface MachineGlance {
 
 const FRAMES_SHOWN = 16;
 const EVENTS_SHOWN = 12;
+const LONGEST_CYCLE = 4;
 
 /** A crash or hang as text, without a newline at the end. */
 export function crashReport(
@@ -23,7 +24,7 @@ export function crashReport(
   const lines = [
     `guest ${end.kind === 'crash' ? 'crashed' : 'hung'}: ${end.reason}${address}`,
     `  after ${machine.instructions} instructions, at ${machine.virtualNs} ns of virtual time`,
-    ...section('guest stack', end.frames.slice(0, FRAMES_SHOWN).map(frameText)),
+    ...section('guest stack', stackText(end.frames)),
     ...section('machine', machine.registers),
     ...section('last events', machine.recent.slice(-EVENTS_SHOWN).map(recordText)),
   ];
@@ -34,6 +35,25 @@ function section(title: string, lines: readonly string[]): string[] {
   return lines.length === 0 ? [] : [`${title}:`, ...lines.map((l) => `  ${l}`)];
 }
 
-function frameText(frame: GuestFrame, i: number): string {
-  return `#${i} ${frame.function}${frame.line === undefined ? '' : ` (${frame.line})`}`;
+/** The frames from the innermost one; a cycle of recursion is shown once. */
+function stackText(frames: readonly GuestFrame[]): string[] {
+  const names = frames.map((f) => `${f.function}${f.line === undefined ? '' : ` (${f.line})`}`);
+  const lines: string[] = [];
+  for (let i = 0; i < names.length && lines.length < FRAMES_SHOWN; ) {
+    const [period, length] = cycleAt(names, i);
+    lines.push(...names.slice(i, i + period).map((name, k) => `#${i + k} ${name}`));
+    if (length > period) lines.push(`... ${length - period} more frames of the same`);
+    i += length;
+  }
+  return lines;
+}
+
+/** The shortest cycle that begins at `start` and runs at least three times: its period and all it covers; else one frame. */
+function cycleAt(names: readonly string[], start: number): [period: number, length: number] {
+  for (let period = 1; period <= LONGEST_CYCLE; period++) {
+    let end = start + period;
+    while (end < names.length && names[end] === names[end - period]) end++;
+    if (end - start >= 3 * period) return [period, end - start];
+  }
+  return [1, 1];
 }

@@ -10,7 +10,7 @@ import { abiHost, type GuestPlatform } from './abi-host.ts';
 import type { Asyncify } from './asyncify.ts';
 import type { CpuInterrupts } from './cpu-interrupts.ts';
 import { type GuestEnd, GuestStop } from './exit.ts';
-import { rawFrames } from './frames.ts';
+import { type GuestFrame, rawFrames } from './frames.ts';
 import { StoreLog, type Symbolize } from './provenance.ts';
 import { VCPU_STATE, type VcpuState } from './state.ts';
 import { FuelClock } from './time.ts';
@@ -20,6 +20,11 @@ import { traps } from './traps.ts';
 const RELAX_NS = 10_000;
 /** Vector an NMI arrives at the guest's handlers with (Intel SDM, Exception and Interrupt Vectors). */
 const NMI_VECTOR = 2;
+
+/** Frames of the guest that a report is made from. */
+const FRAMES = 40;
+/** Bytes below the stack pointer that C functions use without moving it (LLVM's red zone for WebAssembly). */
+const RED_ZONE = 128;
 
 /** The two calls at which a guest gives up the processor. */
 export type YieldPoint = 'wfi' | 'yield';
@@ -45,6 +50,8 @@ export interface GuestImage {
   readonly platform: GuestPlatform;
   /** Export of the function table, for interrupt handlers. */
   readonly table: string | undefined;
+  /** Export of the C stack pointer, where the module has one. */
+  readonly stackPointer?: string | undefined;
   /** Imports of modules other than the ABI's (WASI). */
   readonly imports: WebAssembly.Imports;
   /** Told the instance before it runs (WASI needs its memory). */
@@ -110,9 +117,12 @@ export class Vcpu {
     this.#stop = undefined;
     this.stores.running = true;
     this.#time.start({ get, set }, this.s.executed);
+    const limit = Error.stackTraceLimit;
+    Error.stackTraceLimit = FRAMES;
     try {
       return this.#enter(instance.exports[entry] as (() => unknown) | undefined, entry);
     } finally {
+      Error.stackTraceLimit = limit;
       this.#time.stop();
       this.s.executed = this.#time.executed;
       this.stores.running = false;
@@ -145,7 +155,7 @@ export class Vcpu {
     if (status !== undefined) return { kind: 'exit', status };
     if (error instanceof WebAssembly.RuntimeError || error instanceof RangeError) {
       const frames = this.#w.symbolize(rawFrames(error.stack ?? ''));
-      return { kind: 'crash', reason: trapText(error), frames };
+      return { kind: 'crash', reason: trapText(error, frames), frames };
     }
     if (WebAssembly.Exception !== undefined && error instanceof WebAssembly.Exception) {
       return { kind: 'crash', reason: 'exception that nothing catches', frames: [] };
@@ -154,11 +164,7 @@ export class Vcpu {
   }
 
   #frames() {
-    const limit = Error.stackTraceLimit;
-    Error.stackTraceLimit = 40;
-    const stack = new Error().stack ?? '';
-    Error.stackTraceLimit = limit;
-    return this.#w.symbolize(rawFrames(stack));
+    return this.#w.symbolize(rawFrames(new Error().stack ?? ''));
   }
 
   #end(end: GuestEnd): never {
@@ -166,8 +172,26 @@ export class Vcpu {
     throw this.#stop;
   }
 
-  #crash(reason: string, address: number): never {
-    this.#end({ kind: 'crash', reason, frames: this.#frames(), address: hex(address) });
+  /** @param address what was accessed; absent where the reason says it all */
+  #crash(reason: string, address?: number): never {
+    const frames = this.#frames();
+    if (address === undefined) this.#end({ kind: 'crash', reason, frames });
+    const why = this.#beyondStack(address) ? 'stack overflow: the C stack is used up; access of' : reason;
+    this.#end({ kind: 'crash', reason: why, frames, address: hex(address) });
+  }
+
+  /**
+   * Whether an access that hit nothing was one of the C stack. It grows down to the start of RAM: then the pointer has left
+   * RAM, or the red zone below it has.
+   */
+  #beyondStack(address: number): boolean {
+    const name = this.#image?.stackPointer;
+    if (name === undefined) return false;
+    const pointer = (this.#instance!.exports[name] as WebAssembly.Global).value >>> 0;
+    const { base, end } = this.#w.ram;
+    if (pointer < base || pointer > end) return true;
+    const below = (pointer - address) >>> 0;
+    return below <= RED_ZONE && pointer - below < base;
   }
 
   #afterAccess(): void {
@@ -214,7 +238,7 @@ export class Vcpu {
     const exports = this.#instance!.exports;
     const index = this.s.handlers[vector]!;
     const handler = index === 0 ? exports['tsvmm_irq'] : this.#table()?.get(index);
-    if (typeof handler !== 'function') this.#crash(`interrupt vector ${vector} has no handler`, vector);
+    if (typeof handler !== 'function') this.#crash(`interrupt vector ${vector} has no handler`);
     this.s.interruptsEnabled = false;
     this.#depth++;
     (handler as (vector: number) => void)(vector);
@@ -304,7 +328,7 @@ export class Vcpu {
   }
 
   #setHandler(vector: number, index: number): void {
-    if (vector > 255) this.#crash(`irq_handler for vector ${vector}; vectors are 0 to 255`, vector);
+    if (vector > 255) this.#crash(`irq_handler for vector ${vector}; vectors are 0 to 255`);
     const table = this.#table();
     if (index !== 0 && (table === undefined || index >= table.length || table.get(index) === null)) {
       this.#crash(`irq_handler for vector ${vector} with a function pointer that is not one`, index);
@@ -314,13 +338,20 @@ export class Vcpu {
 }
 
 /** A WASM trap in words a driver author knows. */
-function trapText(error: Error): string {
+function trapText(error: Error, frames: readonly GuestFrame[]): string {
   const message = error.message;
   if (error instanceof RangeError) return 'stack overflow: recursion without end';
-  if (/unreachable/.test(message))
-    return 'executed unreachable code (abort, a failed assertion, or a missing return)';
-  if (/null function|signature mismatch|indirect call|table index/i.test(message))
-    return `call of a bad function pointer (${message})`;
+  if (/unreachable/.test(message)) return unreachableText(frames);
+  if (/null function|signature mismatch/i.test(message))
+    return 'call of a bad function pointer: NULL, or a function of another type';
+  if (/indirect call|table index/i.test(message)) return `call of a bad function pointer (${message})`;
   if (/out of bounds/.test(message)) return `access outside of memory (${message})`;
   return message;
+}
+
+/** The names are those of wasi-libc. */
+function unreachableText(frames: readonly GuestFrame[]): string {
+  if (frames.some((frame) => frame.function === '__assert_fail')) return 'an assertion failed';
+  if (frames[0]?.function === 'abort') return 'called abort()';
+  return 'executed unreachable code (a missing return, or undefined behaviour)';
 }
