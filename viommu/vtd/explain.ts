@@ -5,6 +5,7 @@ import type { Layout } from '../../vmm/regs/layout.ts';
 import { SS_ENTRY, SS_LEVEL_NAMES } from '../spec/paging/second-stage.ts';
 import { FAULT_BY_CODE, faultCodeText } from '../spec/vtd/faults.ts';
 import { CONTEXT_ENTRY, IRTE, ROOT_ENTRY } from '../spec/vtd/structures.ts';
+import { OWNER_MASK } from '../walk/iotlb.ts';
 import { FROM_CACHE, NOT_READ } from './access-record.ts';
 import { RECORDED, type Recording } from './faults.ts';
 import type { InterruptRecord } from './interrupts.ts';
@@ -63,7 +64,7 @@ function iotlbStep(rows: Uint32Array, r: number): WalkStep {
     what: 'IOTLB entry',
     address: undefined,
     raw: [],
-    fields: `R=${flags & 1} W=${(flags >>> 1) & 1} page=${output} size=${size} DID=${rows[r + 7]}${negative}`,
+    fields: `R=${flags & 1} W=${(flags >>> 1) & 1} page=${output} size=${size} DID=${rows[r + 7]! & OWNER_MASK}${negative}`,
     source: 'cache',
     lastWriter: undefined,
   };

@@ -3,7 +3,7 @@ import { bdfText } from '../../vmm/core/bdf.ts';
 import { hex, hex32, hex64, u64 } from '../../vmm/core/u64.ts';
 import { CONTEXT_ENTRY, IRTE } from '../spec/vtd/structures.ts';
 import { ENTRY_ROW_WORDS } from '../walk/entry-cache.ts';
-import { ROW_WORDS } from '../walk/iotlb.ts';
+import { OWNER_MASK, ROW_WORDS } from '../walk/iotlb.ts';
 import type { VtdIommu } from './device.ts';
 
 const SIZES = ['4K', '2M', '1G'] as const;
@@ -21,7 +21,7 @@ function iotlb(device: VtdIommu): IotlbView[] {
   const rows = device.s.iotlb;
   const out: IotlbView[] = [];
   for (let r = 0; r < rows.length; r += ROW_WORDS) {
-    const did = rows[r + 7]!;
+    const did = rows[r + 7]! & OWNER_MASK;
     if (rows[r + 2] === 0 || !device.c.caches.domains.isLive(did, rows[r + 2]!)) continue;
     out.push({
       did,

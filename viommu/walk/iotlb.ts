@@ -4,12 +4,17 @@
  * Row, 8 words: 0 input address masked to the page size, with the size code in the free low bits | 1 input address, upper
  * half | 2 tag | 3, 4 output page address | 5 permissions (READ 1, WRITE 2), or the fault
  * code in 15:8 with the permissions in 3:2, so that such a row never hits | 6 mask of the
- * address bits inside the page | 7 owner id, for views.
+ * address bits inside the page | 7 owner id, for views; in
+ * the first row of a set also which row is older.
  * A tag of 0 marks an empty row. Two live rows never hold the same (input, size, tag), because rows are filled after a
  * lookup that missed; so who remembers a row and compares it again gets what a lookup would give.
  */
 export const ROW_WORDS = 8;
 const SET_WORDS = 2 * ROW_WORDS;
+/** Word 7 of the first row: the second row is the older one. */
+const OLDER = 0x80000000;
+/** The owner id in word 7. */
+export const OWNER_MASK = 0xffff;
 
 /** Page sizes: codes, as bits of `sizes` 1 << code. */
 export const SIZE_4K = 0;
@@ -63,7 +68,7 @@ export class Iotlb {
     return ((rows[s]! ^ key) | (rows[s + 1]! ^ hi) | (rows[s + 2]! ^ tag)) === 0 ? s : -1;
   }
 
-  /** Adds a translation that is not present and returns its row; the other row of the set becomes the older one. */
+  /** Adds a translation that is not present and returns its row; the row it does not replace becomes the older one. */
   insert(
     lo: number,
     hi: number,
@@ -75,8 +80,8 @@ export class Iotlb {
     owner: number,
   ): number {
     const rows = this.rows;
-    const r = this.#set(pageNumber(lo, hi, size), hi, tag);
-    if (rows[r + 2] !== 0) for (let i = r; i < r + ROW_WORDS; i++) rows[i + ROW_WORDS] = rows[i]!;
+    const set = this.#set(pageNumber(lo, hi, size), hi, tag);
+    const r = this.#victim(set);
     rows[r] = (lo & PAGE_MASK[size]!) | size;
     rows[r + 1] = hi;
     rows[r + 2] = tag;
@@ -84,9 +89,24 @@ export class Iotlb {
     rows[r + 4] = outHi;
     rows[r + 5] = flags;
     rows[r + 6] = ~PAGE_MASK[size]!;
-    rows[r + 7] = owner;
+    rows[r + 7] = (rows[r + 7]! & OLDER) | owner;
     this.sizes[0]! |= 1 << size;
     return r;
+  }
+
+  /** An empty row of the set, or its older one: the first row's OLDER bit says which. */
+  #victim(set: number): number {
+    const rows = this.rows;
+    if (rows[set + 2] === 0) {
+      rows[set + 7]! |= OLDER;
+      return set;
+    }
+    if (rows[set + ROW_WORDS + 2] === 0) {
+      rows[set + 7]! &= ~OLDER;
+      return set + ROW_WORDS;
+    }
+    rows[set + 7]! ^= OLDER;
+    return (rows[set + 7]! & OLDER) !== 0 ? set : set + ROW_WORDS;
   }
 
   /** Drops the rows of `tag` that overlap the 2^order pages at the aligned address (lo, hi); order <= 18. */

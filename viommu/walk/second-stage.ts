@@ -46,7 +46,9 @@ export class SecondStageWalker {
   readonly address = new Uint32Array(MAX_LEVEL + 1);
   readonly rawLo = new Uint32Array(MAX_LEVEL + 1);
   readonly rawHi = new Uint32Array(MAX_LEVEL + 1);
-  readonly #memory: WalkMemory;
+  readonly #u32: Uint32Array;
+  readonly #base: number;
+  readonly #end: number;
   readonly #cache: PagingCache | undefined;
   readonly #largePages: number;
   readonly #addressMaskHi: number;
@@ -54,7 +56,9 @@ export class SecondStageWalker {
   readonly #reservedLeafLo: number;
 
   constructor(memory: WalkMemory, cache: PagingCache | undefined, options: SecondStageOptions) {
-    this.#memory = memory;
+    this.#u32 = memory.u32;
+    this.#base = memory.base;
+    this.#end = memory.end;
     this.#cache = cache;
     this.#largePages = options.largePages;
     const width = Math.min(options.haw, 52) - 32;
@@ -97,14 +101,14 @@ export class SecondStageWalker {
     for (;;) {
       const address = ((table >>> 0) | (indexOf(level, lo, hi) << 3)) >>> 0;
       this.level = level;
-      if (upper !== 0 || address < this.#memory.base || address + 8 > this.#memory.end) {
+      if (upper !== 0 || address < this.#base || address + 8 > this.#end) {
         this.address[level] = address;
         this.outHi = upper;
         this.unreadable = true;
         return WALK_READ_ERROR;
       }
-      const e0 = this.#memory.u32[address >>> 2]!;
-      const e1 = this.#memory.u32[(address >>> 2) + 1]!;
+      const e0 = this.#u32[address >>> 2]!;
+      const e1 = this.#u32[(address >>> 2) + 1]!;
       this.address[level] = address;
       this.rawLo[level] = e0;
       this.rawHi[level] = e1;
