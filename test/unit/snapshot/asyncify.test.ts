@@ -5,7 +5,7 @@ import { hiddenLayout } from '../../../vmm/mem/layout.ts';
 import { asyncifyModule } from '../../../vmm/vcpu/asyncify/asyncify.ts';
 import { carryOffsets, locationsOf } from '../../../vmm/vcpu/asyncify/offsets.ts';
 import { decodeSourceMap, encodeSourceMap } from '../../../vmm/vcpu/asyncify/source-map.ts';
-import { findBinaryen } from '../../../vmm/vcpu/asyncify/wasm-opt.ts';
+import { findBinaryen, runWasmOpt } from '../../../vmm/vcpu/asyncify/wasm-opt.ts';
 import { openCache } from '../../../vmm/vcpu/cache/disk-cache.ts';
 import { originalPosition, rewrite } from '../../../vmm/vcpu/rewrite/index.ts';
 import { assemble } from '../../kit/guest.ts';
@@ -89,5 +89,18 @@ describe('a guest cannot be made suspendable', () => {
     await expect(asyncifyModule(result, openCache({ dir: null }))).rejects.toThrow(
       'guest module: has 2 tables, and a snapshot can hold one; run the guest without a snapshot',
     );
+  });
+
+  test('where there is no room for temporary files', async () => {
+    const before = process.env['TMPDIR'];
+    process.env['TMPDIR'] = '/dev/null';
+    const job = { wasm: new Uint8Array(0), sourceMap: '', args: [] };
+    const error = await runWasmOpt('wasm-opt', job).catch((e: unknown) => e);
+    if (before === undefined) delete process.env['TMPDIR'];
+    else process.env['TMPDIR'] = before;
+    expect(error).toMatchObject({
+      exit: 3,
+      message: '/dev/null: cannot be written to (ENOTDIR); make room there, or set TMPDIR',
+    });
   });
 });
