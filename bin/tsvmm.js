@@ -14,7 +14,8 @@ const { Script } = require('node:vm');
 const dist = join(__dirname, '..', 'dist');
 const bundle = join(dist, 'tsvmm.cjs');
 
-start(readBundle());
+const source = readBundle();
+if (source !== undefined) start(source);
 
 function start(source) {
   const cacheName = `code-${buildOf(source)}-${process.versions.v8}-${process.arch}.bin`;
@@ -32,6 +33,7 @@ function readBundle() {
   } catch {
     process.stderr.write(`tsvmm: ${bundle}: is not built; run npm ci\n`);
     process.exitCode = 2;
+    return undefined;
   }
 }
 
