@@ -134,6 +134,8 @@ static void scribble(void)
 	}
 }
 
+static void put_back(void);
+
 /// DMA of the built-in devices with a random address; it goes where the tables say.
 static void start_dma(void)
 {
@@ -141,6 +143,7 @@ static void start_dma(void)
 	u64 address = below(4) ? virt_to_phys(arena) + below(ARENA_PAGES * PAGE_SIZE) : random64() >> below(64);
 	u64 length = below(8) ? below(4097) : random64();
 
+	put_back();
 	// Registers of edu and of iommu-testdev: each ignores what is not its own.
 	mmio_write64(base + EDU_DMA_SRC, below(2) ? EDU_BUFFER_BASE : address);
 	mmio_write64(base + EDU_DMA_DST, below(2) ? EDU_BUFFER_BASE : address);
@@ -164,6 +167,27 @@ static void restore_all(void)
 {
 	for (u32 i = 0; i < function_count; i++)
 		restore(&functions[i]);
+}
+
+/// Whether BARs and bridges are as firmware left them: DMA to config space may have moved them.
+static bool in_place(const struct function *f)
+{
+	static const u8 words[] = { 1, 4, 5, 6, 7, 8, 9, 15 };
+
+	for (u32 i = 0; i < ARRAY_SIZE(words); i++)
+		if ((pci_read32(f->bdf, 4 * words[i]) ^ f->config[words[i]]) & (words[i] == 1 ? 0xffff : ~0u))
+			return false;
+	return true;
+}
+
+static void put_back(void)
+{
+	for (u32 i = 0; i < function_count; i++) {
+		if (in_place(&functions[i]))
+			continue;
+		restore_all();
+		return;
+	}
 }
 
 static void poke_port(void)
@@ -219,7 +243,10 @@ int main(int argc, char **argv)
 	add_region(0xfee00000, 0x1000);
 	for (u64 i = 0; i < operations; i++) {
 		switch (below(10)) {
-		case 0: case 1: access(regions[below(region_count)]); break;
+		case 0: case 1:
+			put_back();
+			access(regions[below(region_count)]);
+			break;
 		case 2: access((struct region){ vtd, 0x400 }); break;
 		case 3: case 4: poke_commands(vtd); break;
 		case 5: case 6: scribble(); break;

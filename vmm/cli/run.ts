@@ -5,7 +5,7 @@ import { basename, join } from 'node:path';
 import type { ExplainedFault } from '../bus/iommu.ts';
 import { EXIT, type ExitCode, TsvmmError } from '../core/errors.ts';
 import { configToJson, type MachineConfig } from '../machine/config.ts';
-import { faultText } from '../machine/explain.ts';
+import { faultText, KEPT_FAULTS } from '../machine/explain.ts';
 import type { Registry } from '../machine/registry.ts';
 import { TapParser } from '../machine/tap.ts';
 import type {
@@ -234,7 +234,10 @@ function openTrace({ host }: Context, options: Watched['options']) {
 function explain(reporter: Reporter, faults: readonly ExplainedFault[]): void {
   for (const fault of faults.slice(0, MAX_EXPLAINED)) reporter.say(reporter.ink('yellow', faultText(fault)));
   const more = faults.length - MAX_EXPLAINED;
-  if (more > 0) reporter.say(`tsvmm: ${more} more DMA faults are not shown; --json lists them`);
+  if (more <= 0) return;
+  const capped = faults.length === KEPT_FAULTS;
+  const [count, listed] = capped ? [`at least ${more}`, `the first ${KEPT_FAULTS}`] : [more, 'them'];
+  reporter.say(`tsvmm: ${count} more DMA faults are not shown; --json lists ${listed}`);
 }
 
 function tell(reporter: Reporter, verdict: Verdict): void {

@@ -1,6 +1,9 @@
 import type { ExplainedFault, WalkStep } from '../bus/iommu.ts';
 import { bdfText } from '../core/bdf.ts';
 
+/** A guest can fault for ever: reports keep the first faults. The trace has every one. */
+export const KEPT_FAULTS = 1000;
+
 /** A DMA fault as lines of text, without a newline at the end. */
 export function faultText(fault: ExplainedFault): string {
   const pasid = fault.pasid >= 0 ? ` pasid ${fault.pasid}` : '';

@@ -22,6 +22,7 @@ import { GuestRam } from '../mem/ram.ts';
 import { Tracer } from '../trace/tracer.ts';
 import { q35Tables, type ReservedRegion } from './acpi.ts';
 import type { DeviceConfig, MachineConfig } from './config.ts';
+import { KEPT_FAULTS } from './explain.ts';
 import type { RamPlan } from './platform.ts';
 import { MachineProvenance } from './provenance.ts';
 import { Q35 } from './q35.ts';
@@ -51,7 +52,7 @@ export class Machine {
   readonly iommu: Iommu | undefined;
   /** Every device with state, by id. */
   readonly devices = new Map<string, AnyDevice>();
-  /** DMA faults the IOMMU met, oldest first. */
+  /** The first DMA faults the IOMMU met, oldest first: a guest can fault for ever. */
   readonly faults: ExplainedFault[] = [];
   onFault: ((fault: ExplainedFault) => void) | undefined;
   /** ACPI tables as the firmware placed them. */
@@ -120,7 +121,7 @@ export class Machine {
   }
 
   #faulted(fault: ExplainedFault): void {
-    this.faults.push(fault);
+    if (this.faults.length < KEPT_FAULTS) this.faults.push(fault);
     this.onFault?.(fault);
   }
 
