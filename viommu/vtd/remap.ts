@@ -97,7 +97,7 @@ export interface ReadSink {
 export class DmaRemapper {
   readonly record = new AccessRecord();
   readonly walker: SecondStageWalker;
-  /** Result of the procedure. */
+  /** Result of the procedure; halves signed. */
   outLo = 0;
   outHi = 0;
   #span = 0;
@@ -227,8 +227,8 @@ export class DmaRemapper {
   }
 
   #answer(port: DmaPort, access: number): number {
-    port.outLo = this.outLo;
-    port.outHi = this.outHi;
+    port.outLo = this.outLo >>> 0;
+    port.outHi = this.outHi >>> 0;
     port.outSpan = this.#span;
     port.outSize = this.#pageSize;
     port.outAccess = this.#granted === UNTRANSLATED_ONLY ? UNTRANSLATED_ONLY : this.#granted & access;
@@ -367,7 +367,7 @@ export class DmaRemapper {
     if ((need & ~allowed) !== 0 || allowed === 0)
       return (need & WRITE & ~allowed) !== 0 ? LGN_WRITE : LGN_READ;
     const inside = rows[r + 6]!;
-    this.outLo = (rows[r + 3]! | (lo & inside)) >>> 0;
+    this.outLo = rows[r + 3]! | (lo & inside);
     this.outHi = rows[r + 4]!;
     this.#span = inside + 1 - (lo & inside);
     this.#pageSize = inside + 1;

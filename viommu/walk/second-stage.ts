@@ -28,6 +28,7 @@ export interface SecondStageOptions {
  * address and value of every entry read lie in its fields, so that a walk allocates nothing.
  */
 export class SecondStageWalker {
+  /** Signed 32-bit halves. */
   outLo = 0;
   outHi = 0;
   /** AND of the permissions of every entry read: READ 1, WRITE 2. */
@@ -47,7 +48,8 @@ export class SecondStageWalker {
   readonly rawLo = new Uint32Array(MAX_LEVEL + 1);
   readonly rawHi = new Uint32Array(MAX_LEVEL + 1);
   readonly #u32: Uint32Array;
-  readonly #base: number;
+  /** Pages of memory: first, and after the last. */
+  readonly #first: number;
   readonly #end: number;
   readonly #cache: PagingCache | undefined;
   readonly #largePages: number;
@@ -57,8 +59,8 @@ export class SecondStageWalker {
 
   constructor(memory: WalkMemory, cache: PagingCache | undefined, options: SecondStageOptions) {
     this.#u32 = memory.u32;
-    this.#base = memory.base;
-    this.#end = memory.end;
+    this.#first = memory.base >>> 12;
+    this.#end = memory.end / 4096;
     this.#cache = cache;
     this.#largePages = options.largePages;
     const width = Math.min(options.haw, 52) - 32;
@@ -82,7 +84,7 @@ export class SecondStageWalker {
     tag: number,
   ): number {
     let level = top;
-    let table = tableLo & 0xfffff000;
+    let table = tableLo & -4096;
     let upper = tableHi;
     let allowed = READ | WRITE;
     if (tag !== 0 && this.#cache !== undefined) {
@@ -90,7 +92,7 @@ export class SecondStageWalker {
       if (r >= 0) {
         const rows = this.#cache.rows;
         level = rows[r]! & 3;
-        table = rows[r + 3]!;
+        table = rows[r + 3]! | 0;
         upper = 0;
         allowed = rows[r + 4]!;
       }
@@ -99,17 +101,18 @@ export class SecondStageWalker {
     this.cachedPermissions = allowed;
     this.unreadable = false;
     for (;;) {
-      const address = ((table >>> 0) | (indexOf(level, lo, hi) << 3)) >>> 0;
       this.level = level;
-      if (upper !== 0 || address < this.#base || address + 8 > this.#end) {
-        this.address[level] = address;
+      const index = indexOf(level, lo, hi);
+      this.address[level] = table | (index << 3);
+      const page = table >>> 12;
+      if (upper !== 0 || page < this.#first || page >= this.#end) {
         this.outHi = upper;
         this.unreadable = true;
         return WALK_READ_ERROR;
       }
-      const e0 = this.#u32[address >>> 2]!;
-      const e1 = this.#u32[(address >>> 2) + 1]!;
-      this.address[level] = address;
+      const word = (page << 10) | (index << 1);
+      const e0 = this.#u32[word]! | 0;
+      const e1 = this.#u32[word + 1]! | 0;
       this.rawLo[level] = e0;
       this.rawHi[level] = e1;
       allowed &= e0;
@@ -121,7 +124,7 @@ export class SecondStageWalker {
       if ((e1 & this.#reservedHi) !== 0) return WALK_RESERVED;
       if (level === 1 || (e0 & PS) !== 0) return this.#leaf(level, e0, e1, lo);
       level--;
-      table = e0 & 0xfffff000;
+      table = e0 & -4096;
       upper = e1 & this.#addressMaskHi;
       if (level <= 2 && tag !== 0 && upper === 0 && this.fills)
         this.#cache?.insert(level, lo, hi, tag, table, allowed);
@@ -138,8 +141,8 @@ export class SecondStageWalker {
     // PS above the levels that may hold a leaf, or without the capability, is a reserved bit.
     if (level > 1 && (level > 3 || (this.#largePages & (1 << (level - 2))) === 0)) return WALK_RESERVED;
     const inside = level === 1 ? 0xfff : level === 2 ? 0x1fffff : 0x3fffffff;
-    if ((e0 & this.#reservedLeafLo) !== 0 || (e0 & inside & 0xfffff000) !== 0) return WALK_RESERVED;
-    this.outLo = ((e0 & ~inside) | (lo & inside)) >>> 0;
+    if ((e0 & this.#reservedLeafLo) !== 0 || (e0 & inside & -4096) !== 0) return WALK_RESERVED;
+    this.outLo = (e0 & ~inside) | (lo & inside);
     this.outHi = e1 & this.#addressMaskHi;
     return WALK_OK;
   }
