@@ -12,6 +12,8 @@ import { build } from 'esbuild';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const BENCHES = ['rewrite', 'mmio', 'dma', 'allocation', 'copy', 'invalidation', 'machine', 'startup'];
+/** A young generation that 10^6 boxed numbers do not fill: no collection may hide what is allocated. */
+const FLAGS = { allocation: ['--expose-gc', '--min-semi-space-size=128', '--max-semi-space-size=128'] };
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
@@ -63,7 +65,7 @@ function run(name) {
   const env = { ...process.env, BENCH_OUT: out, BENCH_ROUNDS: options.rounds, BENCH_ROOT: root };
   env.BENCH_DIR = join(root, 'test/bench');
   if (options.vs !== undefined) env.BENCH_VS = options.vs;
-  const [command, ...args] = [...pin, process.execPath, '--expose-gc', join(scratch, `${name}.mjs`)];
+  const [command, ...args] = [...pin, process.execPath, ...(FLAGS[name] ?? []), join(scratch, `${name}.mjs`)];
   const { status } = spawnSync(command, args, { env, stdio: ['ignore', 2, 2] });
   if (status !== 0) failed.push(name);
   else report.rows.push(...JSON.parse(readFileSync(out, 'utf8')).map((row) => ({ bench: name, ...row })));

@@ -128,44 +128,67 @@ export class DmaPort {
       if (access === READ) buffer.fill(0xff, at, at + length);
       return DMA_UR;
     }
-    let a = lo >>> 0;
-    let h = hi >>> 0;
-    let done = 0;
-    while (done < length) {
-      const status = this.#piece(a, h, buffer, at + done, length - done, access);
-      if (status !== DMA_OK) {
-        if (access === READ) buffer.fill(0xff, at + done, at + length);
-        return status;
-      }
-      const n = this.outSpan;
-      done += n;
-      a += n;
-      if (a > 0xffffffff) {
-        a -= 0x100000000;
-        h = (h + 1) >>> 0;
-      }
-    }
-    return DMA_OK;
+    return this.#pages(lo | 0, hi | 0, buffer, at, length, access);
   }
 
-  /** Moves what the translation of one page allows; leaves the number of bytes in outSpan. */
-  #piece(lo: number, hi: number, buffer: Uint8Array, at: number, left: number, access: number): number {
-    const status = this.translate(lo, hi, access);
-    if (status === DMA_MESSAGE) {
-      if (left < 4) return this.#translator.message(this, lo, hi, buffer[at]!, left);
-      const data = buffer[at]! | (buffer[at + 1]! << 8) | (buffer[at + 2]! << 16) | (buffer[at + 3]! << 24);
-      this.outSpan = left;
-      return this.#translator.message(this, lo, hi, data >>> 0, left);
+  /**
+   * Page after page is translated; what lies one after the other in memory is moved as one piece, because a copy costs as
+   * much to begin as half a page takes. Addresses are signed halves.
+   */
+  #pages(lo: number, hi: number, buffer: Uint8Array, at: number, length: number, access: number): number {
+    let a = lo;
+    let h = hi;
+    let done = 0;
+    let runLo = 0;
+    let runHi = 0;
+    let run = 0;
+    while (done + run < length) {
+      const left = length - done - run;
+      const status = this.translate(a, h, access);
+      const n = this.outSpan < left ? this.outSpan : left;
+      const next = this.outLo | 0;
+      if (status === DMA_OK && run > 0 && next === ((runLo + run) | 0) && this.outHi === runHi) run += n;
+      else {
+        if (!this.#moveRun(runLo, runHi, buffer, at + done, run, access))
+          return this.#refuse(buffer, at + done, at + length, access);
+        done += run;
+        run = 0;
+        if (status === DMA_MESSAGE) return this.#messageBytes(a, h, buffer, at + done, left);
+        if (status !== DMA_OK) {
+          this.#refuse(buffer, at + done, at + length, access);
+          return status;
+        }
+        runLo = next;
+        runHi = this.outHi | 0;
+        run = n;
+      }
+      const sum = (a + n) | 0;
+      if (sum >>> 0 < a >>> 0) h = (h + 1) | 0;
+      a = sum;
     }
-    if (status !== DMA_OK) return status;
-    if (this.outSpan > left) this.outSpan = left;
-    const n = this.outSpan;
-    this.#memory.writer = this.name;
-    const ok =
-      access === READ
-        ? this.#memory.read(this.outLo, this.outHi, buffer, at, n)
-        : this.#memory.write(this.outLo, this.outHi, buffer, at, n);
-    this.outSpan = n;
-    return ok ? DMA_OK : DMA_UR;
+    return this.#moveRun(runLo, runHi, buffer, at + done, run, access)
+      ? DMA_OK
+      : this.#refuse(buffer, at + done, at + length, access);
+  }
+
+  /** False: some of it is neither RAM nor a register. */
+  #moveRun(lo: number, hi: number, buffer: Uint8Array, at: number, n: number, access: number): boolean {
+    if (n === 0) return true;
+    const memory = this.#memory;
+    memory.writer = this.name;
+    return access === READ ? memory.read(lo, hi, buffer, at, n) : memory.write(lo, hi, buffer, at, n);
+  }
+
+  /** An aborted read returns all ones. */
+  #refuse(buffer: Uint8Array, from: number, to: number, access: number): number {
+    if (access === READ) buffer.fill(0xff, from, to);
+    return DMA_UR;
+  }
+
+  #messageBytes(lo: number, hi: number, buffer: Uint8Array, at: number, left: number): number {
+    const translator = this.#translator;
+    if (left < 4) return translator.message(this, lo >>> 0, hi >>> 0, buffer[at]!, left);
+    const data = buffer[at]! | (buffer[at + 1]! << 8) | (buffer[at + 2]! << 16) | (buffer[at + 3]! << 24);
+    return translator.message(this, lo >>> 0, hi >>> 0, data >>> 0, left);
   }
 }

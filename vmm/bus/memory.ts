@@ -4,6 +4,8 @@ import type { MmioBus } from './mmio.ts';
 
 /** Below this many bytes a word loop beats making a view. */
 const SMALL_COPY = 128;
+/** Views kept of pieces that are not whole pages. */
+const VIEWS = 256;
 
 /**
  * Physical memory as bus masters see it: RAM, and device registers by peer-to-peer access.
@@ -16,6 +18,9 @@ export class SystemMemory {
   writer = 'host';
   /** Views of RAM pages, made on first use: `set` with a ready view is the fastest copy there is. */
   readonly #pages: (Uint8Array | undefined)[] = [];
+  readonly #views: (Uint8Array | undefined)[] = [];
+  #source: Uint8Array | undefined;
+  readonly #slices: (Uint8Array | undefined)[] = [];
 
   constructor(ram: GuestRam, mmio: MmioBus) {
     this.ram = ram;
@@ -25,22 +30,22 @@ export class SystemMemory {
   /** Reads `length` bytes into dst[at...]. False: some of it is neither RAM nor a register (dst is all ones there). */
   read(lo: number, hi: number, dst: Uint8Array, at: number, length: number): boolean {
     const ram = this.ram;
-    if (!ram.holds(lo, hi, length)) return this.#readSlow(numberOf(lo, hi), dst, at, length);
+    if (!ram.holds(lo, hi, length)) return this.#readSlow(numberOf(lo >>> 0, hi >>> 0), dst, at, length);
     const a = lo >>> 0;
     if (length === 4096 && (a & 4095) === 0) dst.set(this.#page(a >>> 12), at);
     else if (length <= SMALL_COPY) for (let i = 0; i < length; i++) dst[at + i] = ram.u8[a + i]!;
-    else dst.set(ram.u8.subarray(a, a + length), at);
+    else dst.set(this.#view(a, length), at);
     return true;
   }
 
   /** Writes src[at, at + length). False: some of it is neither RAM nor a register, and was dropped. */
   write(lo: number, hi: number, src: Uint8Array, at: number, length: number): boolean {
     const ram = this.ram;
-    if (!ram.holds(lo, hi, length)) return this.#writeSlow(numberOf(lo, hi), src, at, length);
+    if (!ram.holds(lo, hi, length)) return this.#writeSlow(numberOf(lo >>> 0, hi >>> 0), src, at, length);
     const a = lo >>> 0;
     if (length === src.length && at === 0) ram.u8.set(src, a);
     else if (length <= SMALL_COPY) for (let i = 0; i < length; i++) ram.u8[a + i] = src[at + i]!;
-    else ram.u8.set(src.subarray(at, at + length), a);
+    else ram.u8.set(this.#slice(src, at, length), a);
     if (length > 0) ram.wrote(a, length);
     return true;
   }
@@ -55,6 +60,27 @@ export class SystemMemory {
 
   #page(page: number): Uint8Array {
     return (this.#pages[page] ??= this.ram.u8.subarray(page * 4096, page * 4096 + 4096));
+  }
+
+  /** A view of RAM that is made once for as long as the same pieces are read again. */
+  #view(address: number, length: number): Uint8Array {
+    const i = ((address >>> 12) ^ (address >>> 6) ^ (length >>> 7)) & (VIEWS - 1);
+    const view = this.#views[i];
+    if (view !== undefined && view.byteOffset === address && view.length === length) return view;
+    return (this.#views[i] = this.ram.u8.subarray(address, address + length));
+  }
+
+  /** Likewise of the buffer written from last. */
+  #slice(src: Uint8Array, at: number, length: number): Uint8Array {
+    if (this.#source !== src) {
+      this.#source = src;
+      this.#slices.length = 0;
+    }
+    const i = (at >>> 12) & (VIEWS - 1);
+    const slice = this.#slices[i];
+    if (slice !== undefined && slice.byteOffset === src.byteOffset + at && slice.length === length)
+      return slice;
+    return (this.#slices[i] = src.subarray(at, at + length));
   }
 
   #readSlow(address: number, dst: Uint8Array, at: number, length: number): boolean {
