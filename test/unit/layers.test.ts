@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest';
 /** Which rooms a room may import from, besides itself. A type is an import like any other. */
 const BASE = ['vmm/core', 'vmm/regs', 'vmm/state', 'vmm/mem', 'vmm/trace'];
 const BUS = [...BASE, 'vmm/bus'];
+const BELOW_MACHINE = [...BUS, 'devices', 'viommu', 'firmware', 'guest/abi', 'vmm/vcpu'];
 const LAYERS: Readonly<Record<string, readonly string[] | 'all'>> = {
   'vmm/core': [],
   'vmm/regs': ['vmm/core'],
@@ -24,7 +25,8 @@ const LAYERS: Readonly<Record<string, readonly string[] | 'all'>> = {
   'guest/examples': [],
   'guest/template': ['vmm/core'],
   'vmm/vcpu': [...BUS, 'guest/abi'],
-  'vmm/machine': [...BUS, 'devices', 'viommu', 'firmware', 'guest/abi', 'vmm/vcpu'],
+  'vmm/machine': BELOW_MACHINE,
+  'vmm/monitor': [...BELOW_MACHINE, 'vmm/machine'],
   'vmm/cli': 'all',
   'vmm/api': 'all',
 };
