@@ -109,7 +109,7 @@ export class VtdMachine {
   }
 
   read32(offset: number): number {
-    return this.bus.read(this.base + offset, 4);
+    return this.bus.read(this.base + offset, 4) >>> 0;
   }
 
   /** One store as a guest makes it. */

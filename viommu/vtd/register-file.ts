@@ -75,11 +75,11 @@ export class RegisterFile implements MmioHandler {
     if (size === 8) {
       const next = block.read32(regs, (offset & ~3) + 4);
       const last = shift === 0 ? 0 : block.read32(regs, (offset & ~3) + 8) << (32 - shift);
-      bus.hi = ((next >>> shift) | last) >>> 0;
+      bus.hi = (next >>> shift) | last;
     }
     const event = this.#w.trace.vtd_reg_read;
     if (event.on) event.emit(offset, size, lo >>> 0, bus.hi);
-    return lo >>> 0;
+    return lo | 0;
   }
 
   write(offset: number, size: number, lo: number, hi: number): void {
