@@ -192,7 +192,10 @@ export class DmaRemapper {
   #miss(q: Requester, lo: number, hi: number, access: number): boolean {
     const walker = this.walker;
     walker.fills = true;
-    const outcome = walker.walk(q.tableLo, q.tableHi, q.levels, lo, hi, permissionsOf(access), q.tag);
+    const need = permissionsOf(access);
+    const outcome = walker.walkLast(lo, hi, need, q.tag)
+      ? WALK_OK
+      : walker.walk(q.tableLo, q.tableHi, q.levels, lo, hi, need, q.tag);
     if (outcome === WALK_OK) {
       this.#reads.sawTables(walker);
       if (this.#fromWalk(lo, hi, q.tag, q.did, true) === 0) return true;

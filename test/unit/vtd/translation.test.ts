@@ -531,3 +531,23 @@ describe('device-TLB requests (device-iotlb=on)', () => {
     expect(port.pasid).toBe(NO_PASID);
   });
 });
+
+describe('the last page of memory', () => {
+  test.each([
+    [0xfff000, DMA_OK],
+    [0x1000000, DMA_UR],
+  ])('a last table at %i, known to the paging-structure cache', (table, want) => {
+    const { m, top, port } = paging();
+    const pde = m.map(top, 4, 0x5000, table | 3, 2);
+    m.map(top, 4, 0x20_5000, 0x8003);
+    if (want === DMA_OK) {
+      m.store(0xfff000 + 5 * 8, 0x9003);
+      m.store(0xfff000 + 6 * 8, 0xa003);
+    }
+
+    const seen = [0x20_5000, 0x5000, 0x6000].map((iova) => port.translate(iova, 0, READ));
+
+    expect(seen).toEqual([DMA_OK, want, want]);
+    expect(m.load(pde)).toBe(BigInt(table) | 3n);
+  });
+});
