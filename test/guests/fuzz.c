@@ -129,7 +129,8 @@ static void scribble(void)
 	case 1: *entry = (virt_to_phys(arena) + PAGE_SIZE * below(ARENA_PAGES)) | 3; break;
 	case 2: *entry = (virt_to_phys(arena) + PAGE_SIZE * below(ARENA_PAGES)) | 1; break;
 	case 3: *entry = below(16) | (u64)below(8) << 4 | (u64)below(4) << 16; break;
-	case 4: *entry ^= 1ull << below(64); break;
+	/* Not into an address of the guest's own data, where a wait descriptor could write its status. */
+	case 4: *entry ^= below(2) ? 1ull << below(12) : 1ull << (25 + below(39)); break;
 	default: *entry = below(8) | (u64)below(256) << 8; break;
 	}
 }
@@ -142,6 +143,10 @@ static void start_dma(void)
 	phys_addr_t base = regions[below(region_count)].base;
 	u64 address = below(4) ? virt_to_phys(arena) + below(ARENA_PAGES * PAGE_SIZE) : random64() >> below(64);
 	u64 length = below(8) ? below(4097) : random64();
+
+	// Without translation it arrives as it is: not in the guest's own memory.
+	if (address < 1u << 28 && address - virt_to_phys(arena) >= ARENA_PAGES * PAGE_SIZE)
+		address |= 1u << 28;
 
 	put_back();
 	// Registers of edu and of iommu-testdev: each ignores what is not its own.

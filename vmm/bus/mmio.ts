@@ -146,8 +146,12 @@ export class MmioBus {
   }
 }
 
-function overlap(a: MmioRange, b: MmioRange): TsvmmError {
-  const span = (r: MmioRange) => `0x${r.base.toString(16)}-0x${(r.base + r.size - 1).toString(16)}`;
+/** Where something lies, and what. */
+export type Span = Pick<MmioRange, 'name' | 'base' | 'size'>;
+
+/** The refusal of a claim. */
+export function overlap(a: Span, b: Span): TsvmmError {
+  const span = (r: Span) => `0x${r.base.toString(16)}-0x${(r.base + r.size - 1).toString(16)}`;
   return new TsvmmError({
     code: 'overlapping-claims',
     object: a.name,

@@ -67,11 +67,11 @@ export function report(error: unknown, { host }: Pick<Context, 'host'>, json: bo
   }
 }
 
-/** By name: a plugin's errors are of the class that the package exports, and the command line is a bundle of its own. */
+/** By its fields: errors of a plugin are of the class that the package exports, and the command line is a bundle of its own. */
 function isRefusal(error: unknown): error is TsvmmError {
-  return (
-    error instanceof Error && error.name === 'TsvmmError' && typeof (error as TsvmmError).exit === 'number'
-  );
+  if (!(error instanceof Error)) return false;
+  const { code, object, exit } = error as TsvmmError;
+  return typeof code === 'string' && typeof object === 'string' && typeof exit === 'number';
 }
 
 function errorJson(exitCode: ExitCode, code: string, object: string, message: string): string {

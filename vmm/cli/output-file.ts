@@ -7,10 +7,11 @@ import {
   openSync,
   renameSync,
   rmSync,
+  statSync,
   unlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import type { TraceRecord } from '../trace/tracer.ts';
 import { recordJson, recordText } from '../trace/tracer.ts';
 import { cannotWrite, type Host, writeAll } from './host.ts';
@@ -29,10 +30,18 @@ export function writeWhole(path: string, data: string | Uint8Array): void {
 
 export function makeDirectory(path: string): void {
   try {
-    mkdirSync(path, { recursive: true });
+    makeWithParents(resolve(path));
   } catch (cause) {
     throw cannotWrite(path, (cause as NodeJS.ErrnoException).code, cause);
   }
+}
+
+/** mkdir's own `recursive` never returns where the parent exists and takes no directories, as /proc does. */
+function makeWithParents(path: string): void {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return;
+  const parent = dirname(path);
+  if (parent !== path) makeWithParents(parent);
+  mkdirSync(path);
 }
 
 export interface TraceOutput {

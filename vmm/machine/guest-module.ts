@@ -6,6 +6,7 @@ import {
   decodeRewritten,
   encodeRewritten,
   REWRITER_VERSION,
+  RewriteError,
   type RewriteResult,
   rewrite,
 } from '../vcpu/rewrite/index.ts';
@@ -142,7 +143,11 @@ function rewritten(
     }
   }
   source.onStage?.('rewriting');
-  const result = rewrite(wasm, { layout, fuel: 'exact', growLimit });
-  cache.put('rewritten', key, encodeRewritten(result));
-  return result;
+  try {
+    const result = rewrite(wasm, { layout, fuel: 'exact', growLimit });
+    cache.put('rewritten', key, encodeRewritten(result));
+    return result;
+  } catch (error) {
+    throw error instanceof RewriteError ? error.inFile(source.file) : error;
+  }
 }

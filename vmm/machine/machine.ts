@@ -12,7 +12,7 @@ import type { AnyDevice, DeviceView, ResetKind } from '../bus/device.ts';
 import { DmaPort, type DmaTranslator } from '../bus/dma.ts';
 import type { ExplainedFault, Iommu } from '../bus/iommu.ts';
 import { SystemMemory } from '../bus/memory.ts';
-import { MmioBus } from '../bus/mmio.ts';
+import { MmioBus, type MmioRange, overlap } from '../bus/mmio.ts';
 import { PortBus } from '../bus/ports.ts';
 import { Untranslated } from '../bus/untranslated.ts';
 import { VirtualClock } from '../core/clock.ts';
@@ -135,8 +135,20 @@ export class Machine {
     this.ports.add({ name: 'pci-config', ...Q35.configPorts, handler: configPorts(this.root) });
     if (this.iommu !== undefined) {
       this.#own('iommu', this.iommu.device, this.iommu.views);
-      for (const range of this.iommu.mmio) this.mmio.add(range);
+      for (const range of this.iommu.mmio) this.#claimFixed(range);
     }
+  }
+
+  /** A range at an address of the description's choice: neither over RAM nor where firmware puts BARs. */
+  #claimFixed(range: MmioRange): void {
+    const taken = [
+      { name: 'RAM', base: this.ram.base, size: this.ram.size },
+      { name: 'the window of PCI BARs', ...Q35.mmio32 },
+      { name: 'the window of 64-bit PCI BARs', ...Q35.mmio64 },
+    ];
+    const clash = taken.find((r) => range.base < r.base + r.size && r.base < range.base + range.size);
+    if (clash !== undefined) throw overlap(range, clash);
+    this.mmio.add(range);
   }
 
   #own(id: string, device: AnyDevice, views: readonly DeviceView[]): void {

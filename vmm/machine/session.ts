@@ -164,6 +164,15 @@ function badImport(file: string, module: string, name: string, mend: string): Ts
 function entryOf(guest: GuestModule): string {
   const names = guest.rewritten.exports.filter((e) => e.kind === 'func').map((e) => e.name);
   const entry = ['_start', 'main'].find((name) => names.includes(name));
+  // What the linker puts in the place of a main that the C library calls and nobody defines.
+  if (entry !== undefined && guest.rewritten.functionNames.includes('undefined_weak:main')) {
+    throw new TsvmmError({
+      code: 'no-entry',
+      object: guest.file,
+      why: "defines no 'main'",
+      mend: "define 'int main(void)'",
+    });
+  }
   if (entry === undefined) {
     throw new TsvmmError({
       code: 'no-entry',
