@@ -66,7 +66,7 @@ function moves(bytes: number, write: boolean) {
   const buffer = new Uint8Array(bytes);
   return () => {
     for (let i = 0; i < OPERATIONS; i++) {
-      const at = addresses[i & 15]!;
+      const at = addresses[i & 15]! | 0;
       if (write) port.write(at, 0, buffer, 0, bytes);
       else port.read(at, 0, buffer, 0, bytes);
     }

@@ -56,9 +56,10 @@ static void move(uint32_t iova, uint8_t *buffer, uint32_t bytes, int write) {
 }
 
 int main(void) {
-  ram = calloc(RAM_BYTES, 1);
-  uint8_t *buffer = malloc(65536);
-  if (ram == NULL || buffer == NULL) return 1;
+  ram = aligned_alloc(4096, RAM_BYTES);
+  uint8_t *block = aligned_alloc(4096, 1 << 20);
+  if (ram == NULL || block == NULL) return 1;
+  uint8_t *buffer = block + 2048;
   memset(buffer, 1, 65536);
   memset(ram + TARGET, 2, PAGES * 4096);
   for (uint32_t i = 0; i < PAGES; i++) map(IOVA + i * 4096, TARGET + i * 4096);

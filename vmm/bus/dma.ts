@@ -128,23 +128,38 @@ export class DmaPort {
       if (access === READ) buffer.fill(0xff, at, at + length);
       return DMA_UR;
     }
-    return this.#pages(lo | 0, hi | 0, buffer, at, length, access);
+    const status = this.translate(lo, hi, access);
+    if (status === DMA_OK && this.outSpan >= length) {
+      return this.#moveRun(this.outLo | 0, this.outHi | 0, buffer, at, length, access)
+        ? DMA_OK
+        : this.#refuse(buffer, at, at + length, access);
+    }
+    return this.#pages(status, lo | 0, hi | 0, buffer, at, length, access);
   }
 
   /**
    * Page after page is translated; what lies one after the other in memory is moved as one piece, because a copy costs as
    * much to begin as half a page takes. Addresses are signed halves.
+   * @param first status of the first page, which has been translated already
    */
-  #pages(lo: number, hi: number, buffer: Uint8Array, at: number, length: number, access: number): number {
+  #pages(
+    first: number,
+    lo: number,
+    hi: number,
+    buffer: Uint8Array,
+    at: number,
+    length: number,
+    access: number,
+  ): number {
+    let status = first;
     let a = lo;
     let h = hi;
     let done = 0;
     let runLo = 0;
     let runHi = 0;
     let run = 0;
-    while (done + run < length) {
+    for (;;) {
       const left = length - done - run;
-      const status = this.translate(a, h, access);
       const n = this.outSpan < left ? this.outSpan : left;
       const next = this.outLo | 0;
       if (status === DMA_OK && run > 0 && next === ((runLo + run) | 0) && this.outHi === runHi) run += n;
@@ -165,6 +180,8 @@ export class DmaPort {
       const sum = (a + n) | 0;
       if (sum >>> 0 < a >>> 0) h = (h + 1) | 0;
       a = sum;
+      if (done + run >= length) break;
+      status = this.translate(a, h, access);
     }
     return this.#moveRun(runLo, runHi, buffer, at + done, run, access)
       ? DMA_OK

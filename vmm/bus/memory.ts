@@ -4,8 +4,8 @@ import type { MmioBus } from './mmio.ts';
 
 /** Below this many bytes a word loop beats making a view. */
 const SMALL_COPY = 128;
-/** Views kept of pieces that are not whole pages. */
-const VIEWS = 256;
+/** Views kept; one for each page of a working set of 16 MiB. */
+const VIEWS = 4096;
 
 /**
  * Physical memory as bus masters see it: RAM, and device registers by peer-to-peer access.
@@ -16,9 +16,8 @@ export class SystemMemory {
   readonly mmio: MmioBus;
   /** Name of the bus master of the write in progress; for reports. */
   writer = 'host';
-  /** Views of RAM pages, made on first use: `set` with a ready view is the fastest copy there is. */
-  readonly #pages: (Uint8Array | undefined)[] = [];
-  readonly #views: (Uint8Array | undefined)[] = [];
+  /** Views of pieces of RAM: `set` with a ready view is the fastest copy there is. */
+  readonly #views: (Uint8Array | undefined)[] = new Array(VIEWS).fill(undefined);
   #source: Uint8Array | undefined;
   readonly #slices: (Uint8Array | undefined)[] = [];
 
@@ -32,8 +31,7 @@ export class SystemMemory {
     const ram = this.ram;
     if (!ram.holds(lo, hi, length)) return this.#readSlow(numberOf(lo >>> 0, hi >>> 0), dst, at, length);
     const a = lo >>> 0;
-    if (length === 4096 && (a & 4095) === 0) dst.set(this.#page(a >>> 12), at);
-    else if (length <= SMALL_COPY) for (let i = 0; i < length; i++) dst[at + i] = ram.u8[a + i]!;
+    if (length <= SMALL_COPY) for (let i = 0; i < length; i++) dst[at + i] = ram.u8[a + i]!;
     else dst.set(this.#view(a, length), at);
     return true;
   }
@@ -56,10 +54,6 @@ export class SystemMemory {
     this.ram.u32[lo >>> 2] = value;
     this.ram.wrote(lo >>> 0, 4);
     return true;
-  }
-
-  #page(page: number): Uint8Array {
-    return (this.#pages[page] ??= this.ram.u8.subarray(page * 4096, page * 4096 + 4096));
   }
 
   /** A view of RAM that is made once for as long as the same pieces are read again. */
