@@ -24,7 +24,7 @@
 /* QEMU: EDU device: Access sizes, Offsets */
 #define EDU_LIVENESS 0x4
 #define EDU_LIVENESS_VALUE_SHIFT 0
-#define EDU_LIVENESS_VALUE_MASK 0xffffffffu /* Reads back inverted */
+#define EDU_LIVENESS_VALUE_MASK 0xffffffffu /* Reads as the inverse of what was written; 0 before */
 
 /* QEMU: EDU device: Access sizes, Offsets */
 #define EDU_FACTORIAL 0x8
