@@ -119,10 +119,11 @@ export class InvalidationQueue {
     if (regs[IQA_WORD + 1] !== 0 || address < ram.base || address + 16 > ram.end)
       return this.#error(IQEI_FETCH);
     const i = address >>> 2;
-    const w0 = ram.u32[i]!;
-    const w1 = ram.u32[i + 1]!;
-    const w2 = ram.u32[i + 2]!;
-    const w3 = ram.u32[i + 3]!;
+    // Signed: words with bit 31 set would be boxed at every call that is not inlined.
+    const w0 = ram.u32[i]! | 0;
+    const w1 = ram.u32[i + 1]! | 0;
+    const w2 = ram.u32[i + 2]! | 0;
+    const w3 = ram.u32[i + 3]! | 0;
     const iqei = this.#execute(w0, w1, w2, w3);
     if (iqei !== 0) return this.#error(iqei);
     regs[IQH_WORD] = (head + 16) & (this.#bytes() - 1);
@@ -222,7 +223,7 @@ export class InvalidationQueue {
     const sid = w1 & 0xffff;
     const order = (w2 & 1) === 0 ? 0 : rangeOrder(w2, w3);
     const lo = order >= 20 ? 0 : (w2 & (-4096 << order)) >>> 0;
-    const hi = order < 20 ? w3 : order >= 52 ? 0 : (w3 & (-1 << (order - 20))) >>> 0;
+    const hi = order < 20 ? w3 >>> 0 : order >= 52 ? 0 : (w3 & (-1 << (order - 20))) >>> 0;
     const tlbs = this.#w.services.deviceTlbs;
     const result = tlbs === undefined ? DEVICE_TLB_TIMEOUT : tlbs.invalidate(sid, lo, hi, order);
     if (result === DEVICE_TLB_TIMEOUT) this.#s.timedOut ||= sid + 1;
