@@ -1,6 +1,7 @@
 import type { DeviceView } from '../../vmm/bus/device.ts';
 import { bdfText } from '../../vmm/core/bdf.ts';
-import { hex, hex32, hex64, u64 } from '../../vmm/core/u64.ts';
+import { hex, hex32, hex64, hi32, lo32, u64 } from '../../vmm/core/u64.ts';
+import { IQA, IQH, IQT } from '../spec/vtd/registers.ts';
 import { CONTEXT_ENTRY, IRTE } from '../spec/vtd/structures.ts';
 import { ENTRY_ROW_WORDS } from '../walk/entry-cache.ts';
 import { OWNER_MASK, ROW_WORDS } from '../walk/iotlb.ts';
@@ -78,6 +79,48 @@ function registers(device: VtdIommu) {
   });
 }
 
+/** Descriptors that one look shows. */
+const MAX_WAITING = 64;
+
+/** The invalidation queue: its registers, and what lies between head and tail. */
+function queues(device: VtdIommu) {
+  const { block } = device.w;
+  const { regs } = device.s;
+  const read = (offset: number): [number, number] => [
+    block.read32(regs, offset),
+    block.read32(regs, offset + 4),
+  ];
+  const words = read(IQA.offset);
+  const base = u64((words[0] & 0xfffff000) >>> 0, words[1]);
+  const size = 4096 << IQA.get.QS(words, 0);
+  const head = read(IQH.offset)[0];
+  const tail = read(IQT.offset)[0];
+  const waiting: { at: string; raw: string[] }[] = [];
+  for (let at = head; at !== tail && waiting.length < MAX_WAITING; at = (at + 16) % size) {
+    const address = base + BigInt(at);
+    const bytes = new Uint8Array(16);
+    const { memory } = device.w.services;
+    // Reading registers could do things.
+    if (!memory.ram.holds(lo32(address), hi32(address), 16)) break;
+    memory.read(lo32(address), hi32(address), bytes, 0, 16);
+    const w = new Uint32Array(bytes.buffer);
+    waiting.push({ at: hex(address), raw: [hex64(w[0]!, w[1]!), hex64(w[2]!, w[3]!)] });
+  }
+  return {
+    queue: 'invalidation',
+    base: hex(base),
+    bytes: size,
+    head: hex(head),
+    tail: hex(tail),
+    waiting,
+  };
+}
+
+function queueText(q: ReturnType<typeof queues>): string {
+  const head = `${q.queue} queue: base=${q.base} bytes=${q.bytes} head=${q.head} tail=${q.tail}`;
+  return [head, ...q.waiting.map(({ at, raw }) => `  ${at}: ${raw.join(' ')}`)].join('\n');
+}
+
 function latched(device: VtdIommu) {
   const s = device.s;
   return {
@@ -101,6 +144,12 @@ export function vtdViews(device: VtdIommu): DeviceView[] {
     view('latched', 'What SRTP and SIRTP latched', () => [latched(device)]),
     view('contexts', 'The context-cache', () => contexts(device)),
     view('iotlb', 'The IOTLB', () => iotlb(device)),
+    {
+      name: 'queues',
+      doc: 'The invalidation queue and what waits in it',
+      json: () => [queues(device)],
+      text: () => queueText(queues(device)),
+    },
     view('interrupts', 'The interrupt-entry cache', () => interruptEntries(device)),
   ];
 }

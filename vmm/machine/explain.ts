@@ -17,7 +17,7 @@ export function faultText(fault: ExplainedFault): string {
   return lines.join('\n');
 }
 
-function stepText(step: WalkStep): string {
+export function stepText(step: WalkStep): string {
   const where = step.address === undefined ? '' : ` at ${step.address}`;
   const raw = step.raw.length === 0 ? '' : ` = ${step.raw.join(' ')}`;
   const cached = step.source === 'cache' ? ' [from cache]' : '';

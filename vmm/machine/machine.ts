@@ -16,7 +16,7 @@ import { MmioBus, type MmioRange, overlap } from '../bus/mmio.ts';
 import { PortBus } from '../bus/ports.ts';
 import { Untranslated } from '../bus/untranslated.ts';
 import { VirtualClock } from '../core/clock.ts';
-import { TsvmmError } from '../core/errors.ts';
+import { Bug, TsvmmError } from '../core/errors.ts';
 import { Rng } from '../core/rng.ts';
 import { GuestRam } from '../mem/ram.ts';
 import { Tracer } from '../trace/tracer.ts';
@@ -37,7 +37,8 @@ export interface MachineView extends DeviceView {
 
 /** The assembled machine: it performs what the devices claim, and holds them for reset, snapshot and views. */
 export class Machine {
-  readonly config: MachineConfig;
+  /** As built, and as changed since by plugging and unplugging. */
+  config: MachineConfig;
   readonly ram: GuestRam;
   readonly mmio = new MmioBus();
   readonly ports = new PortBus();
@@ -55,6 +56,8 @@ export class Machine {
   /** The first DMA faults the IOMMU met, oldest first: a guest can fault for ever. */
   readonly faults: ExplainedFault[] = [];
   onFault: ((fault: ExplainedFault) => void) | undefined;
+  /** Told the level of an IOAPIC input whenever its driver sets it, after the IOAPIC. */
+  onPin: ((pin: number, level: boolean) => void) | undefined;
   /** ACPI tables as the firmware placed them. */
   acpi: readonly PlacedTable[] = [];
   readonly #registry: Registry;
@@ -86,7 +89,7 @@ export class Machine {
     this.root = new RootComplex({
       mmio: this.mmio,
       ports: this.ports,
-      irq: this.ioapic,
+      irq: { setIrq: (pin, level) => this.setPin(pin, level) },
       gsiOf: q35GsiOf,
       tracer: this.tracer,
     });
@@ -152,14 +155,7 @@ export class Machine {
   }
 
   #own(id: string, device: AnyDevice, views: readonly DeviceView[]): void {
-    if (this.devices.has(id)) {
-      throw new TsvmmError({
-        code: 'duplicate-id',
-        object: id,
-        why: 'the machine has a device of this id already',
-        mend: 'give it another id=',
-      });
-    }
+    if (this.devices.has(id)) throw duplicateId(id);
     this.devices.set(id, device);
     for (const view of views) this.#views.push({ ...view, owner: id });
   }
@@ -176,6 +172,31 @@ export class Machine {
     const slot =
       config.addr === undefined ? this.#free(parent, config.id) : parseSlot(config.addr, config.id);
     this.#plug(config.id, device, parent, slot);
+  }
+
+  /** Plugs a device in while the machine exists; it is as after power-on. @throws TsvmmError, and nothing has changed */
+  plug(config: DeviceConfig): void {
+    if (this.devices.has(config.id) || this.clock.handles(config.id)) throw duplicateId(config.id);
+    try {
+      this.#addDevice(config, this.#registry);
+    } catch (error) {
+      this.clock.drop(config.id);
+      throw error;
+    }
+    this.config = { ...this.config, devices: [...this.config.devices, config] };
+  }
+
+  /** Takes a device out, with its scheduled work, state and views. @throws TsvmmError for a bridge that is not empty */
+  unplug(id: string): void {
+    const device = this.#pci.get(id);
+    if (device === undefined) throw new Bug(`unplug of the unknown device ${id}`);
+    this.root.remove(device.fn);
+    this.clock.drop(id);
+    this.#pci.delete(id);
+    for (const owner of [id, `${id}.pci`]) this.devices.delete(owner);
+    const kept = this.#views.filter((view) => view.owner !== id && view.owner !== `${id}.pci`);
+    this.#views.splice(0, this.#views.length, ...kept);
+    this.config = { ...this.config, devices: this.config.devices.filter((d) => d.id !== id) };
   }
 
   #plug(
@@ -285,6 +306,20 @@ export class Machine {
     return { type: device.fn.isBridge ? 'bridge' : 'endpoint', startBus: 0, path };
   }
 
+  /** An input of the IOAPIC. */
+  setPin(pin: number, level: boolean): void {
+    this.ioapic.setIrq(pin, level);
+    this.onPin?.(pin, level);
+  }
+
+  /** What a monitor's system_reset does in QEMU: every device as built, sticky bits too; RAM and time go on. */
+  resetDevices(): void {
+    this.clock.dropAll();
+    for (const device of this.devices.values()) device.reset('cold');
+    this.root.changed();
+    this.root.intx();
+  }
+
   /** Cold: as built. Warm: a system reset; RAM and sticky bits stay. */
   reset(kind: ResetKind): void {
     this.clock.dropAll();
@@ -316,4 +351,13 @@ export class Machine {
   get translator(): DmaTranslator {
     return this.#translator;
   }
+}
+
+function duplicateId(id: string): TsvmmError {
+  return new TsvmmError({
+    code: 'duplicate-id',
+    object: id,
+    why: 'the machine has a device of this id already',
+    mend: 'give it another id=',
+  });
 }

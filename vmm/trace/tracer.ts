@@ -18,6 +18,13 @@ export type TraceSink = (record: TraceRecord) => void;
 interface Bound extends Emitter {
   on: boolean;
   selected: boolean;
+  /** Sinks of the watches that want it. */
+  watchers: readonly TraceSink[];
+}
+
+interface Watch {
+  readonly wants: (name: string) => boolean;
+  readonly sink: TraceSink;
 }
 
 const RING_SIZE = 64;
@@ -28,6 +35,7 @@ export class Tracer {
   readonly #bound = new Map<string, { decl: EventDecl; emitter: Bound }>();
   readonly #patterns: RegExp[] = [];
   readonly #sinks: TraceSink[] = [];
+  #watches: readonly Watch[] = [];
   readonly #ring: TraceRecord[] = [];
   #ringAt = 0;
 
@@ -50,14 +58,17 @@ export class Tracer {
     }
     const ring = decl.ring === true;
     const selected = this.#matches(name);
+    const watchers = this.#watchersOf(name);
     const emitter: Bound = {
       selected,
-      on: ring || selected,
+      watchers,
+      on: ring || selected || watchers.length > 0,
       emit: (...args) => {
         if (!emitter.on) return;
         const record = { time: this.#now(), name, decl, args };
         if (ring) this.#keep(record);
         if (emitter.selected) for (const sink of this.#sinks) sink(record);
+        for (const sink of emitter.watchers) sink(record);
       },
     };
     this.#bound.set(name, { decl, emitter });
@@ -76,6 +87,28 @@ export class Tracer {
       n++;
     }
     return n;
+  }
+
+  /** Tells `sink` of the events that are wanted, beside what `select` chose, until the returned function is called. */
+  watch(wants: (name: string) => boolean, sink: TraceSink): () => void {
+    const watch: Watch = { wants, sink };
+    this.#watches = [...this.#watches, watch];
+    this.#rewatch();
+    return () => {
+      this.#watches = this.#watches.filter((w) => w !== watch);
+      this.#rewatch();
+    };
+  }
+
+  #rewatch(): void {
+    for (const [name, { decl, emitter }] of this.#bound) {
+      emitter.watchers = this.#watchersOf(name);
+      emitter.on = decl.ring === true || emitter.selected || emitter.watchers.length > 0;
+    }
+  }
+
+  #watchersOf(name: string): readonly TraceSink[] {
+    return this.#watches.filter((w) => w.wants(name)).map((w) => w.sink);
   }
 
   addSink(sink: TraceSink): void {

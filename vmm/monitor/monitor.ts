@@ -1,0 +1,109 @@
+/** The monitor of one machine: what its commands reach, and the clients that are connected to it. */
+
+import type { Zod } from '../core/zod.ts';
+import type { Machine } from '../machine/machine.ts';
+import type { Registry } from '../machine/registry.ts';
+import { machineUnits } from '../machine/snapshot-units.ts';
+import type { SnapshotUnit } from '../state/unit.ts';
+import type { EventName, MonitorContext } from './command.ts';
+import { Jobs } from './jobs.ts';
+import { QmpSession } from './qmp-session.ts';
+import type { RunControl } from './run-control.ts';
+import { completions, executeLine } from './text.ts';
+import { TraceControl } from './trace-control.ts';
+
+/** Virtual time zero as a wall clock: events of two runs of the same machine then carry the same time. */
+const EPOCH_SECONDS = 1_704_067_200;
+
+export interface MonitorOptions {
+  readonly machine: Machine;
+  readonly registry: Registry;
+  readonly zod: Zod;
+  /** Version of tsvmm. */
+  readonly program: string;
+  readonly control: (monitor: Monitor) => RunControl;
+  /** State beside the machine's own: the processor's. */
+  readonly moreUnits?: () => readonly SnapshotUnit[];
+  /** Where lines of trace events go that no text client prints. */
+  readonly print?: (line: string) => void;
+}
+
+export interface TextClient {
+  /** Carries out a line; the answer has no newline at the end. */
+  line(text: string): string;
+  complete(text: string): readonly string[];
+  close(): void;
+}
+
+export class Monitor implements MonitorContext {
+  readonly registry: Registry;
+  readonly control: RunControl;
+  readonly trace: TraceControl;
+  readonly jobs: Jobs;
+  readonly zod: Zod;
+  readonly program: string;
+  machine: Machine;
+  readonly #options: MonitorOptions;
+  readonly #qmp = new Set<QmpSession>();
+  readonly #printers = new Set<(text: string) => void>();
+
+  constructor(options: MonitorOptions) {
+    this.#options = options;
+    this.machine = options.machine;
+    this.registry = options.registry;
+    this.zod = options.zod;
+    this.program = options.program;
+    this.trace = new TraceControl(options.machine.tracer, (line) => this.print(line));
+    this.jobs = new Jobs(({ id, status }) => this.emit('JOB_STATUS_CHANGE', { id, status }));
+    this.control = options.control(this);
+  }
+
+  units(): readonly SnapshotUnit[] {
+    return [...machineUnits(this.machine), ...(this.#options.moreUnits?.() ?? [])];
+  }
+
+  execute(line: string): string {
+    return executeLine(this, line);
+  }
+
+  /** Tells every QMP client. Time is the machine's own. */
+  emit(event: EventName, data?: Readonly<Record<string, unknown>>): void {
+    const ns = this.machine.clock.now;
+    const timestamp = {
+      seconds: EPOCH_SECONDS + Math.floor(ns / 1e9),
+      microseconds: Math.floor((ns % 1e9) / 1e3),
+    };
+    const message = { event, ...(data === undefined ? {} : { data }), timestamp };
+    for (const session of this.#qmp) session.event(message);
+  }
+
+  /** A line for every text client, or for stderr where there is none. */
+  print(text: string): void {
+    if (this.#printers.size === 0) this.#options.print?.(text);
+    for (const printer of this.#printers) printer(text);
+  }
+
+  /** A QMP client: it is greeted at once. @param send takes one message with its line end */
+  openQmp(send: (text: string) => void): { input(bytes: Uint8Array): void; close(): void } {
+    const session = new QmpSession(() => this, send);
+    this.#qmp.add(session);
+    session.greet();
+    return {
+      input: (bytes) => session.input(bytes),
+      close: () => {
+        session.close();
+        this.#qmp.delete(session);
+      },
+    };
+  }
+
+  /** A text client. @param print takes what is said without being asked for */
+  openText(print: (text: string) => void): TextClient {
+    this.#printers.add(print);
+    return {
+      line: (text) => this.execute(text),
+      complete: (text) => completions(this, text),
+      close: () => this.#printers.delete(print),
+    };
+  }
+}
