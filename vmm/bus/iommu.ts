@@ -90,7 +90,8 @@ export interface Iommu {
   readonly device: AnyDevice;
   readonly translator: DmaTranslator;
   readonly mmio: readonly MmioRange[];
-  readonly firmware: IommuFirmware;
+  /** What ACPI says of the unit; without it the guest has to know where it is. */
+  readonly firmware?: IommuFirmware;
   readonly views: readonly DeviceView[];
   /** Explains how a request would be translated, without side effects on state, caches or faults. */
   explain(

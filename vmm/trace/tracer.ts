@@ -1,5 +1,5 @@
 import { bdfText } from '../core/bdf.ts';
-import { Bug } from '../core/errors.ts';
+import { TsvmmError } from '../core/errors.ts';
 import { u64 } from '../core/u64.ts';
 import type { ArgType, Emitter, Emitters, EventDecl, EventTable } from './event.ts';
 
@@ -53,7 +53,7 @@ export class Tracer {
   #emitter(name: string, decl: EventDecl): Emitter {
     const known = this.#bound.get(name);
     if (known !== undefined) {
-      if (known.decl !== decl) throw new Bug(`two declarations of the trace event ${name}`);
+      if (!sameDeclaration(known.decl, decl)) throw twice(name);
       return known.emitter;
     }
     const ring = decl.ring === true;
@@ -193,4 +193,18 @@ export function recordText(record: TraceRecord): string {
 /** One ndjson line, no newline. */
 export function recordJson(record: TraceRecord): string {
   return JSON.stringify({ time: record.time, event: record.name, ...namedArgs(record) });
+}
+
+/** A plugin has the package's own copy of what it shares with the command line: equal, not identical. */
+function sameDeclaration(a: EventDecl, b: EventDecl): boolean {
+  return a === b || JSON.stringify(a) === JSON.stringify(b);
+}
+
+function twice(name: string): TsvmmError {
+  return new TsvmmError({
+    code: 'duplicate-event',
+    object: `trace event '${name}'`,
+    why: 'is declared twice with different arguments',
+    mend: "give the plugin's event another name",
+  });
 }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { Bug } from '../../../vmm/core/errors.ts';
+import { TsvmmError } from '../../../vmm/core/errors.ts';
 import { events } from '../../../vmm/trace/event.ts';
 import { globToRegExp, recordJson, recordText, type TraceRecord, Tracer } from '../../../vmm/trace/tracer.ts';
 
@@ -46,9 +46,16 @@ test('ring events are kept without a selection, the last 64 of them', () => {
   expect([kept[0], kept.at(-1)]).toEqual([6, 69]);
 });
 
-test('two declarations of one name are a bug', () => {
+test('two declarations of one name are refused', () => {
   const { tracer } = setup();
-  expect(() => tracer.bind(events({ vtd_hit: { doc: '', args: {} } }))).toThrow(Bug);
+  expect(() => tracer.bind(events({ vtd_hit: { doc: '', args: {} } }))).toThrow(TsvmmError);
+});
+
+test('a copy of a declaration, as a plugin has it, gives the same emitters', () => {
+  const tracer = new Tracer(() => 0);
+  const table = () => events({ vtd_copy: { doc: 'x', args: { bdf: 'bdf' } } });
+
+  expect(tracer.bind(table()).vtd_copy).toBe(tracer.bind(table()).vtd_copy);
 });
 
 test('globs match whole names', () => {
