@@ -123,8 +123,8 @@ static void test_context(struct vtd_entry good)
 	write_faults(0x0b, "0Bh bit 88 of the context entry");
 	both_contexts((struct vtd_entry){ good.lo, good.hi | 1ull << 7 });
 	write_faults(0x0b, "0Bh bit 71 of the context entry");
-	both_contexts((struct vtd_entry){ good.lo | 2, good.hi | 1ull << 63 });
-	write_faults(0x0b, "0Bh bit 127 of the context entry; FPD does not hide it");
+	both_contexts((struct vtd_entry){ good.lo, good.hi | 1ull << 63 });
+	write_faults(0x0b, "0Bh bit 127 of the context entry");
 	both_contexts(good);
 }
 
@@ -268,6 +268,7 @@ static void test_fault_disable(struct vtd_entry good)
 
 	quiet((struct vtd_entry){ 0, 0 }, ADDRESS, true, "FPD hides 02h, in an entry that is not present");
 	quiet((struct vtd_entry){ good.lo | 3 << 2, good.hi }, ADDRESS, false, "FPD hides 03h");
+	quiet((struct vtd_entry){ good.lo | 0x10, good.hi }, ADDRESS, true, "FPD hides 0Bh");
 	quiet(good, 1ull << 48, true, "FPD hides 04h");
 	*leaf = 0;
 	quiet(good, ADDRESS, true, "FPD hides 05h");

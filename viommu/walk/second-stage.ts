@@ -95,6 +95,8 @@ export class SecondStageWalker {
         table = rows[r + 3]! | 0;
         upper = 0;
         allowed = rows[r + 4]!;
+        // What the entries above deny is denied there, whatever the next table holds, as without the cache.
+        if ((need & ~allowed) !== 0) return this.#deniedAbove(level, table, allowed, need);
       }
     }
     this.first = level;
@@ -118,9 +120,7 @@ export class SecondStageWalker {
       allowed &= e0;
       this.permissions = allowed;
       // Permissions before reserved bits, level by level.
-      if ((need & ~allowed) !== 0 || allowed === 0) {
-        return (need & WRITE & ~allowed) !== 0 ? WALK_WRITE_DENIED : WALK_READ_DENIED;
-      }
+      if ((need & ~allowed) !== 0 || allowed === 0) return denial(need, allowed);
       if ((e1 & this.#reservedHi) !== 0) return WALK_RESERVED;
       if (level === 1 || (e0 & PS) !== 0) return this.#leaf(level, e0, e1, lo);
       level--;
@@ -159,6 +159,18 @@ export class SecondStageWalker {
     return true;
   }
 
+  /** A denial by cached permissions: no entry was read. */
+  #deniedAbove(level: number, table: number, allowed: number, need: number): number {
+    this.first = level;
+    this.level = level + 1;
+    this.address[level] = table;
+    this.rawLo[level + 1] = allowed;
+    this.cachedPermissions = allowed;
+    this.permissions = allowed;
+    this.unreadable = false;
+    return denial(need, allowed);
+  }
+
   #cached(lo: number, hi: number, tag: number): number {
     const cache = this.#cache!;
     const r = cache.find(1, lo, hi, tag);
@@ -174,6 +186,11 @@ export class SecondStageWalker {
     this.outHi = e1 & this.#addressMaskHi;
     return WALK_OK;
   }
+}
+
+/** The denial that is told when both are missing is that of the write. */
+function denial(need: number, allowed: number): number {
+  return (need & WRITE & ~allowed) !== 0 ? WALK_WRITE_DENIED : WALK_READ_DENIED;
 }
 
 function indexOf(level: number, lo: number, hi: number): number {

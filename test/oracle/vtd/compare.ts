@@ -8,6 +8,7 @@ export type Verdict =
   | 'agree'
   | 'hit-refused-without-fault'
   | 'unreadable-top-table-is-03'
+  | 'reserved-context-ignores-fpd'
   | 'ignored-bit-faults'
   | 'pass-through-width-unchecked'
   | 'target-not-observable'
@@ -35,6 +36,8 @@ export function compareDma(recorded: RecordedCase, step: RecordedDma, expected: 
   const code = end?.kind === 'fault' ? end.code : undefined;
   const [first] = step.reasons;
   if (sameData(step, expected)) {
+    if (code === 0x0b && first === 0x0b && end?.kind === 'fault' && !end.recorded)
+      return 'reserved-context-ignores-fpd';
     if (code === 0x04 && first === undefined) return 'pass-through-width-unchecked';
     if (code === 0x07 && first === 0x03) return 'unreadable-top-table-is-03';
     if (step.iotlbHit && (code === 0x05 || code === 0x06) && (first === undefined || first !== 0x0c))

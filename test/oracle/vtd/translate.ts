@@ -22,11 +22,8 @@ interface Context {
 /** Reserved for interrupts in every address space: FEE0_0000h to FEEF_FFFFh. */
 const INTERRUPT_RANGE: readonly [bigint, bigint] = [0xfee0_0000n, 0xfeef_ffffn];
 
-/**
- * Faults that hardware reports whatever FPD says (Fault Reason Encodings). 0Bh is among them as recorded units have it: an
- * entry with reserved bits set is not trusted for its FPD either.
- */
-const UNQUALIFIED = [0x01, 0x08, 0x09, 0x0a, 0x0b, 0x30, 0x31, 0x32];
+/** Faults that hardware reports whatever FPD says (Fault Reason Encodings). */
+const UNQUALIFIED = [0x01, 0x08, 0x09, 0x0a, 0x30, 0x31, 0x32];
 
 /**
  * DMA remapping in legacy mode, one request within one 4 KiB page, without any cache: the steps in the order of the

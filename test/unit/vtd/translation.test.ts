@@ -403,7 +403,7 @@ describe('legacy fault codes', () => {
     [0x02, 0x2n, 0n, true],
     [0x03, 0x100003n, 0x500n, true],
     [0x05, 0x100003n, 0x502n, true],
-    [0x0b, 0x100013n, 0x502n, false],
+    [0x0b, 0x100013n, 0x502n, true],
   ])('FPD and fault %ih', (code, q0, q1, suppressed) => {
     const m = new VtdMachine();
     context(q0, q1)(m);

@@ -70,8 +70,7 @@ export const FAULT_REASONS: readonly FaultReason[] = [
   row(LRT_READ_ERROR, 'LRT.1', false, 'the root entry could not be read: its address is not memory'),
   row(LCT_READ_ERROR, 'LCT.1', false, 'the context entry could not be read: its address is not memory'),
   row(LRT_RESERVED, 'LRT.3', false, 'a reserved field of the present root entry is not 0'),
-  // Unqualified as shipping units record it: an entry with garbage in it is not trusted for its FPD.
-  row(LCT_RESERVED, 'LCT.3', false, 'a reserved field of the present context entry is not 0'),
+  row(LCT_RESERVED, 'LCT.3', true, 'a reserved field of the present context entry is not 0'),
   row(LSS_RESERVED, 'LSS.2', true, 'a reserved field of a present second-stage paging entry is not 0'),
   row(
     LCT_BLOCKED,
