@@ -37,6 +37,8 @@ export interface CommandDecl {
   readonly details?: readonly string[];
   readonly operands: readonly OperandDecl[];
   readonly options: OptionTable;
+  /** The command has an option syntax of its own: everything after its name goes to it as it is, in `rest`. */
+  readonly raw?: true;
   /** What stands after `--`. */
   readonly rest?: { readonly name: string; readonly doc: string };
   /** Name of the published schema that its --json output follows. */

@@ -17,6 +17,11 @@ const ACTIONS: Readonly<Record<string, () => Promise<Action>>> = {
   'snapshot save': async () => (await import('./snapshot.ts')).snapshotSave,
   'snapshot load': async () => (await import('./snapshot.ts')).snapshotLoad,
   'snapshot diff': async () => (await import('./snapshot.ts')).snapshotDiff,
+  qemu: async () => {
+    const { qemu } = await import('./qemu.ts');
+    return (context, invocation) => qemu(context, invocation.rest);
+  },
+  inspect: async () => (await import('./inspect.ts')).inspect,
   schema: async () => (await import('./schema.ts')).schema,
   completion: async () => (await import('./texts.ts')).completion,
   help: async () => (await import('./texts.ts')).help,

@@ -22,6 +22,7 @@ export function parseCommandLine(argv: readonly string[]): Invocation {
     );
   }
   const { command, words } = findCommand(first, second);
+  if (command.raw) return { ...bare(command), rest: argv.slice(words) };
   return parseFor(command, argv.slice(words));
 }
 

@@ -90,6 +90,18 @@ export const RUN_OPTIONS = options({
   quiet: { short: 'q', doc: 'No progress and no verdict line on stderr' },
 });
 
+/** Monitors of a run. */
+export const MONITOR_OPTIONS = options({
+  monitor: {
+    value: 'ADDR',
+    repeatable: true,
+    doc: 'Serve the text monitor at stdio, unix:PATH or tcp:HOST:PORT',
+    complete: ['stdio'],
+  },
+  qmp: { value: 'ADDR', repeatable: true, doc: 'Serve QMP at unix:PATH or tcp:HOST:PORT' },
+  hold: { short: 'S', doc: 'Hold the guest before its first instruction until a monitor lets it go' },
+});
+
 export const RUN = {
   name: 'run',
   summary: 'boot a guest and judge it',
@@ -98,7 +110,7 @@ export const RUN = {
     'The console of the guest goes to stdout, everything else to stderr. The exit status of the guest and the TAP lines it prints decide together: a guest passes when it exits with 0 and no test point failed, is missing or bailed out.',
   ],
   operands: [{ name: 'GUEST', doc: 'A .c, .wat or .wasm file', optional: true, complete: 'file' }],
-  options: RUN_OPTIONS,
+  options: options({ ...RUN_OPTIONS, ...MONITOR_OPTIONS }),
   rest: { name: 'ARGS', doc: 'Arguments of the guest' },
   json: 'verdict',
   examples: [
@@ -106,6 +118,7 @@ export const RUN = {
     'tsvmm run --example edu',
     "tsvmm run driver.c --viommu intel,aw-bits=39 --device edu,dma_mask=0xffffffff --trace 'vtd_*'",
     'tsvmm run driver.c --json -- --verbose 2',
+    'tsvmm run driver.c -S --monitor stdio',
   ],
 } as const satisfies CommandDecl;
 
@@ -223,7 +236,45 @@ export const SNAPSHOT_DIFF = {
   json: 'snapshot-diff',
 } as const satisfies CommandDecl;
 
-export const SCHEMA_NAMES = ['machine', 'verdict', 'info', 'snapshot-diff', 'version', 'error'] as const;
+export const QEMU = {
+  name: 'qemu',
+  summary: "serve qtest and QMP clients, with QEMU's command line",
+  details: [
+    "Takes the options of qemu-system programs that qtest clients use; 'tsvmm qemu -help' lists them. The programs qemu-system-x86_64 and qemu-system-aarch64 of this package are the same.",
+    'No guest runs: a client reads and writes memory, registers and ports. The command ends with 0 when its client goes, at quit, and at SIGTERM.',
+  ],
+  operands: [{ name: 'ARGS', doc: "Options in QEMU's syntax", optional: true }],
+  options: options({}),
+  raw: true,
+  examples: [
+    'tsvmm qemu -M q35 -device intel-iommu -device edu -qtest unix:/tmp/qtest.sock,server=on,wait=off',
+  ],
+} as const satisfies CommandDecl;
+
+export const INSPECT = {
+  name: 'inspect',
+  summary: 'look into a snapshot without running it',
+  details: [
+    "Loads the machine of the snapshot and carries out monitor commands on it: those given with --command, else those on stdin. 'help' lists them; docs/monitor.md explains them.",
+  ],
+  operands: [{ name: 'DIR', doc: 'The snapshot', complete: 'directory' }],
+  options: options({
+    command: { value: 'LINE', short: 'c', repeatable: true, doc: 'Monitor command to carry out' },
+    plugin: MACHINE_OPTIONS.plugin,
+    json: { doc: 'Print the result of every command as a line of JSON' },
+  }),
+  examples: ["tsvmm inspect snap -c 'info iotlb' -c 'xlate 00:02.0 0x1000'", 'tsvmm inspect snap'],
+} as const satisfies CommandDecl;
+
+export const SCHEMA_NAMES = [
+  'machine',
+  'verdict',
+  'info',
+  'snapshot-diff',
+  'version',
+  'error',
+  'monitor',
+] as const;
 export type SchemaName = (typeof SCHEMA_NAMES)[number];
 
 export const SCHEMA = {
@@ -270,6 +321,7 @@ export const COMMANDS: readonly CommandDecl[] = [
   SNAPSHOT_SAVE,
   SNAPSHOT_LOAD,
   SNAPSHOT_DIFF,
+  QEMU,
   SCHEMA,
   COMPLETION,
   HELP,

@@ -54,6 +54,12 @@ export class GuestRam {
     return hi === 0 && a >= this.base && a + bytes <= this.end;
   }
 
+  /** Where in the linear memory the RAM at (lo, hi) lies, or -1 when some of the bytes are not RAM. */
+  locate(lo: number, hi: number, bytes: number): number {
+    const a = lo >>> 0;
+    return hi === 0 && a >= this.base && a + bytes <= this.end ? a : -1;
+  }
+
   /** Called for every write that does not come from guest code: DMA, firmware, WASI, monitor. `bytes` > 0, inside RAM. */
   wrote(address: number, bytes: number): void {
     const first = (address - this.base) >>> PAGE_SHIFT;

@@ -1,0 +1,6 @@
+#!/usr/bin/env node
+/** tsvmm under QEMU's name: programs that start QEMU find it here (see docs/guide/qtest.md). */
+'use strict';
+
+process.argv.splice(2, 0, 'qemu');
+require('./tsvmm.js');
