@@ -2,6 +2,7 @@ import { GSTS, IQH, IQT, IRTA, RTADDR } from '../spec/vtd/registers.ts';
 import type { RemappingCaches } from './caches.ts';
 import type { InvalidationQueue } from './queue.ts';
 import type { VtdState } from './state.ts';
+import type { TableWatch } from './table-watch.ts';
 import type { VtdWiring } from './wiring.ts';
 
 const TE = 0x80000000;
@@ -24,16 +25,16 @@ export class GlobalCommands {
   readonly #w: VtdWiring;
   readonly #caches: RemappingCaches;
   readonly #queue: InvalidationQueue;
-  readonly #rootChanged: () => void;
+  readonly #watch: TableWatch;
 
   constructor(
     s: VtdState,
     w: VtdWiring,
     caches: RemappingCaches,
     queue: InvalidationQueue,
-    rootChanged: () => void,
+    watch: TableWatch,
   ) {
-    this.#rootChanged = rootChanged;
+    this.#watch = watch;
     this.#s = s;
     this.#w = w;
     this.#caches = caches;
@@ -63,7 +64,7 @@ export class GlobalCommands {
     const s = this.#s;
     const lo = s.regs[RTADDR.offset / 4]!;
     const hi = s.regs[RTADDR.offset / 4 + 1]!;
-    if (lo !== s.rootLo || hi !== s.rootHi) this.#rootChanged();
+    if (lo !== s.rootLo || hi !== s.rootHi) this.#watch.dmaTablesEnd();
     s.rootLo = lo;
     s.rootHi = hi;
     // CAP.ESRTPS = 1: the command invalidates every DMA-remapping cache.
@@ -86,6 +87,7 @@ export class GlobalCommands {
 
   #setInterruptRemapping(value: number): void {
     this.#level(IRE, value);
+    if ((value & IRE) === 0) this.#watch.interruptTableEnds();
     this.#resetFaultIndexWhenOff();
     const event = this.#w.trace.vtd_ir_enable;
     if (event.on) event.emit((value & IRE) !== 0 ? 1 : 0);
@@ -93,6 +95,7 @@ export class GlobalCommands {
 
   #setTranslation(value: number): void {
     this.#level(TE, value);
+    if ((value & TE) === 0) this.#watch.dmaTablesEnd();
     this.#caches.forgetRequesters();
     this.#resetFaultIndexWhenOff();
     const event = this.#w.trace.vtd_dmar_enable;

@@ -52,7 +52,7 @@ export class VtdIommu extends Device<VtdState, VtdWiring, VtdParts> implements D
     const invalidationEvent = new EventInterrupt(s, w, IECTL.offset);
     const faults = new FaultLog(s, faultEvent, w.config['fault-records']);
     const queue = new InvalidationQueue(s, w, caches, faults, invalidationEvent, watch);
-    const commands = new GlobalCommands(s, w, caches, queue, () => watch.rootChanged());
+    const commands = new GlobalCommands(s, w, caches, queue, watch);
     return {
       caches,
       faults,

@@ -71,10 +71,16 @@ export class TableWatch implements ReadSink, PageWatcher {
     this.#saw(address, INTERRUPT_TABLE, 0);
   }
 
-  /** Another root table was latched, with all caches dropped: the DMA tables of the old one are ordinary memory again. */
-  rootChanged(): void {
+  /** Translation is off, or another root table was latched: the DMA tables are ordinary memory again. */
+  dmaTablesEnd(): void {
     for (const { table } of [...this.#pages.values()])
       if (table.kind !== INTERRUPT_TABLE) this.#forget(table);
+  }
+
+  /** Interrupt remapping is off: so is its table. */
+  interruptTableEnds(): void {
+    for (const { table } of [...this.#pages.values()])
+      if (table.kind === INTERRUPT_TABLE) this.#forget(table);
   }
 
   /** An invalidation was consumed: what is detached needs no watch any more. */

@@ -188,6 +188,21 @@ describe('watched tables', () => {
     expect(lines).toEqual([]);
   });
 
+  test('stores to tables are ordinary stores once translation, or interrupt remapping, is off', () => {
+    const { m, leaf, lines, port } = traced('vtd_table_write');
+    m.startInterrupts();
+    port.translate(0x5000, 0, READ);
+    port.message(0xfee000b0, 0, 0);
+
+    m.disable(0x80000000);
+    m.store(leaf, 0x9003);
+    m.store(IRT + 0x200, 1n);
+    m.disable(0x02000000);
+    m.store(IRT + 0x210, 1n);
+
+    expect(lines.map((l) => /structure=(\S+)/.exec(l)?.[1])).toEqual(['IRTE']);
+  });
+
   test('each structure is decoded as what it is', () => {
     const { m, lines, port } = traced('vtd_table_write');
     m.startInterrupts();
