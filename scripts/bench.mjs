@@ -11,7 +11,17 @@ import { parseArgs } from 'node:util';
 import { build } from 'esbuild';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const BENCHES = ['rewrite', 'mmio', 'dma', 'allocation', 'copy', 'invalidation', 'machine', 'startup'];
+const BENCHES = [
+  'rewrite',
+  'mmio',
+  'dma-hits',
+  'dma-misses',
+  'allocation',
+  'copy',
+  'invalidation',
+  'machine',
+  'startup',
+];
 /** A young generation that 10^6 boxed numbers do not fill: no collection may hide what is allocated. */
 const FLAGS = { allocation: ['--expose-gc', '--min-semi-space-size=128', '--max-semi-space-size=128'] };
 
