@@ -1,5 +1,17 @@
 // A PCI function that writes one dword to memory and says so by MSI.
-import { DMA_OK, Device, PciFunction, RegisterBlock, defineState, events, reg32, registers, ro, rw, wo } from 'tsvmm';
+import {
+  Device,
+  DMA_OK,
+  defineState,
+  events,
+  PciFunction,
+  RegisterBlock,
+  reg32,
+  registers,
+  ro,
+  rw,
+  wo,
+} from 'tsvmm';
 
 const BAR_BYTES = 0x1000;
 const DOC = 'stamp: Registers';
@@ -74,7 +86,8 @@ const stamp = {
   name: 'stamp',
   summary: 'writes a dword to memory',
   defaults: { vendor: 0xf0f0 },
-  schema: (z) => z.strictObject({ vendor: z.number().int().min(0).max(0xffff).default(0xf0f0).describe('vendor id') }),
+  schema: (z) =>
+    z.strictObject({ vendor: z.number().int().min(0).max(0xffff).default(0xf0f0).describe('vendor id') }),
   create(config, services) {
     const { id, dma, clock, tracer } = services;
     const fn = new PciFunction(services, {

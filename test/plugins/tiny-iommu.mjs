@@ -1,22 +1,22 @@
 // An IOMMU with one window: DMA below LIMIT goes to BASE and up, everything else is refused.
 import {
+  bdfText,
+  Device,
   DMA_MESSAGE,
   DMA_OK,
   DMA_UR,
-  Device,
-  RegisterBlock,
-  WRITE,
-  bdfText,
   defineState,
   deliverCompatible,
   events,
   hex,
   inMsiWindow,
+  RegisterBlock,
   reg32,
   registers,
   ro,
   rw,
   u64,
+  WRITE,
   w1c,
 } from 'tsvmm';
 
@@ -122,7 +122,12 @@ class TinyIommu extends Device {
 
   steps() {
     const limit = this.#reg(LIMIT);
-    const step = { what: 'LIMIT', address: undefined, raw: [hex(limit)], fields: LIMIT.show(this.s.regs, LIMIT.offset / 4) };
+    const step = {
+      what: 'LIMIT',
+      address: undefined,
+      raw: [hex(limit)],
+      fields: LIMIT.show(this.s.regs, LIMIT.offset / 4),
+    };
     return [{ ...step, source: 'memory', lastWriter: undefined }];
   }
 
@@ -151,7 +156,14 @@ const tiny = {
   defaults: { base: 0xfed80000 },
   schema: (z) =>
     z.strictObject({
-      base: z.number().int().multipleOf(4096).min(0).max(0xfffff000).default(0xfed80000).describe('address of the registers'),
+      base: z
+        .number()
+        .int()
+        .multipleOf(4096)
+        .min(0)
+        .max(0xfffff000)
+        .default(0xfed80000)
+        .describe('address of the registers'),
     }),
   create(config, services) {
     const device = new TinyIommu({ services, trace: services.tracer.bind(EVENTS) });

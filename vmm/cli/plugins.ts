@@ -1,27 +1,88 @@
 /** `--plugin FILE`: kinds of devices and IOMMUs from outside. */
 
-import { resolve } from 'node:path';
+import { existsSync } from 'node:fs';
+import * as nodeModule from 'node:module';
+import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { TsvmmError } from '../core/errors.ts';
-import type { Plugin, Registry } from '../machine/registry.ts';
+import type { AnyIommuKind, AnyPciKind, Plugin, Registry } from '../machine/registry.ts';
+import { packageRoot } from './package-files.ts';
 
 /** @throws TsvmmError when a file cannot be loaded or exports no plugin */
 export async function loadPlugins(files: readonly string[], registry: Registry, cwd: string): Promise<void> {
+  if (files.length > 0) bringOwnApi();
   for (const file of files) registry.add(await loadPlugin(file, cwd));
 }
+
+/** `import 'tsvmm'` of a plugin is the API of this very package, wherever the plugin lies and however tsvmm was installed. */
+function bringOwnApi(): void {
+  const url = pathToFileURL(join(packageRoot(), 'dist', 'lib', 'vmm', 'api', 'index.js')).href;
+  const { register, registerHooks } = nodeModule as {
+    register: typeof nodeModule.register;
+    registerHooks?: RegisterHooks;
+  };
+  if (registerHooks !== undefined) {
+    registerHooks({
+      resolve: (specifier, context, next) =>
+        specifier === 'tsvmm' ? { url, shortCircuit: true } : next(specifier, context),
+    });
+    return;
+  }
+  // Node 20 has only hooks that live in a module of their own.
+  const hooks = `export const resolve = (specifier, context, next) =>
+    specifier === 'tsvmm' ? { url: ${JSON.stringify(url)}, shortCircuit: true } : next(specifier, context);`;
+  register(`data:text/javascript,${encodeURIComponent(hooks)}`);
+}
+
+type Resolve = (specifier: string, context: unknown) => unknown;
+
+/** Of Node 22.15 and later. */
+type RegisterHooks = (hooks: {
+  resolve: (specifier: string, context: unknown, next: Resolve) => unknown;
+}) => unknown;
 
 async function loadPlugin(file: string, cwd: string): Promise<Plugin> {
   let module: { readonly plugin?: unknown };
   try {
     module = (await import(pathToFileURL(resolve(cwd, file)).href)) as { readonly plugin?: unknown };
   } catch (cause) {
-    const error = cause as NodeJS.ErrnoException;
-    const missing = error.code === 'ERR_MODULE_NOT_FOUND' && error.message.includes(resolve(cwd, file));
-    throw bad(file, missing ? 'there is no such file' : `cannot be loaded: ${firstLine(error)}`, cause);
+    const missing = !existsSync(resolve(cwd, file));
+    throw bad(file, missing ? 'there is no such file' : `cannot be loaded: ${firstLine(cause)}`, cause);
   }
   const { plugin } = module;
   if (!isPlugin(plugin)) throw bad(file, "exports no 'plugin' record");
-  return plugin;
+  return {
+    name: plugin.name,
+    devices: plugin.devices?.map((kind) => guarded(kind, file, ['device', 'fn', 'views'])) ?? [],
+    iommus: plugin.iommus?.map((kind) => guarded(kind, file, IOMMU_PARTS)) ?? [],
+  };
+}
+
+const IOMMU_PARTS = ['device', 'translator', 'mmio', 'views', 'explain'];
+
+/** The kind, its mistakes told as the plugin's. */
+function guarded<K extends AnyPciKind | AnyIommuKind>(kind: K, file: string, parts: readonly string[]): K {
+  const watched = <A extends unknown[], R>(what: string, act: (...args: A) => R) => {
+    return (...args: A): R => {
+      try {
+        return act(...args);
+      } catch (cause) {
+        if (cause instanceof Error && cause.name === 'TsvmmError') throw cause;
+        throw failed(file, `${what} of '${kind.name}' fails: ${firstLine(cause)}`, cause);
+      }
+    };
+  };
+  const create = watched('create', (...args: never[]) => {
+    const made: unknown = (kind.create as (...args: never[]) => unknown)(...args);
+    const missing = parts.find((part) => (made as Record<string, unknown> | undefined)?.[part] === undefined);
+    if (missing !== undefined) throw new Error(`it returns no '${missing}'`);
+    return made;
+  });
+  return { ...kind, create, schema: watched('schema', kind.schema) } as unknown as K;
+}
+
+function failed(file: string, why: string, cause: unknown): TsvmmError {
+  return new TsvmmError({ code: 'plugin-failed', object: file, why, cause });
 }
 
 function isPlugin(value: unknown): value is Plugin {
