@@ -51,9 +51,10 @@ async function buildCli() {
 
 /** Scripts that run in child processes are looked for beside the module that starts them, here the bundle. */
 function copyWorkers() {
-  const vcpu = join(root, 'vmm/vcpu');
-  for (const name of readdirSync(vcpu, { recursive: true })) {
-    if (name.endsWith('.mjs')) copyFileSync(join(vcpu, name), join(dist, basename(name)));
+  for (const room of ['vmm/vcpu', 'vmm/monitor']) {
+    for (const name of readdirSync(join(root, room), { recursive: true })) {
+      if (name.endsWith('.mjs')) copyFileSync(join(root, room, name), join(dist, basename(name)));
+    }
   }
 }
 

@@ -7,6 +7,7 @@ import type { MachineConfig } from '../machine/config.ts';
 import type { GuestStage } from '../machine/guest-module.ts';
 import type { Registry } from '../machine/registry.ts';
 import type { SnapshotDifference } from '../machine/snapshot-diff.ts';
+import type { Endpoint } from '../monitor/endpoint.ts';
 import type { TraceSink } from '../trace/tracer.ts';
 
 export interface GuestFile {
@@ -63,6 +64,19 @@ export interface RunRequest {
   readonly observer: RunObserver;
   /** Colour in diagnostics. */
   readonly color: boolean;
+  readonly monitor?: MonitorAttachment;
+}
+
+/** Monitors of a run, and what they say outside their own connections. */
+export interface MonitorAttachment {
+  readonly endpoints: readonly Endpoint[];
+  /** The guest waits before its first instruction. */
+  readonly held: boolean;
+  /** Answers to stdin. */
+  out(text: string): void;
+  /** Lines of traces that no text monitor prints. */
+  print(line: string): void;
+  listening(endpoints: readonly Endpoint[]): void;
 }
 
 export interface ResumeRequest {
@@ -76,7 +90,7 @@ export interface ResumeRequest {
 
 export interface RunOutcome {
   /** How the guest ended: it exited, did what no driver may do, ran out of fuel or time, or was saved. */
-  readonly end: 'exited' | 'crashed' | 'hung' | 'saved';
+  readonly end: 'exited' | 'crashed' | 'hung' | 'saved' | 'stopped';
   /** When it exited. */
   readonly exitStatus?: number;
   /** In one line, when it did not exit. */
@@ -86,6 +100,15 @@ export interface RunOutcome {
   readonly virtualNs: number;
   readonly instructions: number;
   readonly faults: readonly ExplainedFault[];
+}
+
+export interface InspectedMachine {
+  /** Carries out a line of the text monitor. */
+  execute(line: string): string;
+  /** Candidates for the last word of a line. */
+  complete(line: string): string[];
+  /** False once `quit` was said. */
+  readonly open: boolean;
 }
 
 export interface Backend {
@@ -98,5 +121,7 @@ export interface Backend {
   save(request: RunRequest, save: SaveRequest): Promise<RunOutcome>;
   /** Continues to the end, or with `save` to the next snapshot. */
   resume(request: ResumeRequest): Promise<RunOutcome>;
+  /** The monitor of a snapshot's machine, which does not run. */
+  inspect(dir: string, registry: Registry): Promise<InspectedMachine>;
   diff(a: string, b: string): Promise<readonly SnapshotDifference[]>;
 }

@@ -26,6 +26,7 @@ import type {
   SaveRequest,
   TraceRequest,
 } from './backend.ts';
+import { loadZod } from './machine-options.ts';
 import { packageRoot, packageVersion } from './package-files.ts';
 
 /** Minutes of a guest that computes; what runs longer is asked for with --fuel. */
@@ -36,12 +37,13 @@ export function machineBackend(): Backend {
     registry: builtinRegistry,
     views: (config, registry) => booted(config, registry).views,
     acpi: (config, registry) => dumpFiles(booted(config, registry).acpi),
-    run: async (request) =>
-      outcomeOf(
-        await runGuest(request.config, request.registry, await guestModule(request), runOptions(request)),
-      ),
+    run: async (request) => outcomeOf(await run(request)),
     save,
     resume,
+    inspect: async (dir, registry) => {
+      const { inspectSnapshot } = await import('../monitor/inspect.ts');
+      return inspectSnapshot(dir, registry, await loadZod(), packageVersion());
+    },
     diff: async (a, b) => {
       const [{ readSnapshot }, { diffSnapshots }] = await Promise.all([
         import('../state/container.ts'),
@@ -50,6 +52,15 @@ export function machineBackend(): Backend {
       return diffSnapshots(readSnapshot(a), readSnapshot(b));
     },
   };
+}
+
+async function run(request: RunRequest): Promise<RunResult> {
+  const { config, registry, monitor } = request;
+  const guest = await guestModule(request);
+  if (monitor === undefined) return runGuest(config, registry, guest, runOptions(request));
+  const { runMonitored } = await import('../monitor/run.ts');
+  const attached = { ...monitor, program: packageVersion(), zod: await loadZod() };
+  return runMonitored(config, registry, guest, runOptions(request), attached);
 }
 
 async function save(request: RunRequest, where: SaveRequest): Promise<RunOutcome> {
@@ -141,5 +152,7 @@ function outcomeOf({ end, report, virtualNs, instructions, faults }: RunResult):
       return { ...common, end: 'hung', reason: end.reason };
     case 'suspended':
       return { ...common, end: 'saved' };
+    case 'stopped':
+      return { ...common, end: 'stopped', reason: 'ended from the monitor' };
   }
 }

@@ -8,9 +8,11 @@ import { configToJson, type MachineConfig } from '../machine/config.ts';
 import { faultText, KEPT_FAULTS } from '../machine/explain.ts';
 import type { Registry } from '../machine/registry.ts';
 import { TapParser } from '../machine/tap.ts';
+import { endpointText, parseEndpoint } from '../monitor/endpoint.ts';
 import type {
   Backend,
   GuestFile,
+  MonitorAttachment,
   RunLimits,
   RunObserver,
   RunOutcome,
@@ -19,13 +21,14 @@ import type {
 } from './backend.ts';
 import type { Invocation, OptionsOf } from './command.ts';
 import type { Context } from './context.ts';
+import type { Host } from './host.ts';
 import { kindHelp } from './kind-help.ts';
 import { machineFrom } from './machine-options.ts';
 import { makeDirectory, traceOutput, writeWhole } from './output-file.ts';
 import { exampleGuest, exampleNames } from './package-files.ts';
 import { loadPlugins } from './plugins.ts';
 import { Reporter } from './reporter.ts';
-import type { RUN_OPTIONS, SAVE_OPTIONS } from './table.ts';
+import type { MONITOR_OPTIONS, RUN_OPTIONS, SAVE_OPTIONS } from './table.ts';
 import { parseCount, parsePair, parseTime } from './values.ts';
 import { type Verdict, verdictLine, verdictOf } from './verdict.ts';
 
@@ -69,9 +72,11 @@ export async function run(context: Context, invocation: Invocation<typeof RUN_OP
   const guest = guestFile(options, file, invocation.rest);
   const watched = { guest: basename(file), seed: config.seed, options };
   const save = saveOf(options as SaveOptions);
+  const monitor = monitorOf(options as MonitorOptions, options.json, host);
   return supervise(context, watched, (observer, limits, trace) => {
     const traced = trace === undefined ? {} : { trace };
-    const request = { config, registry, guest, limits, observer, color: host.color, ...traced };
+    const attached = monitor === undefined ? {} : { monitor };
+    const request = { config, registry, guest, limits, observer, color: host.color, ...traced, ...attached };
     return save === undefined ? backend.run(request) : backend.save(request, save);
   });
 }
@@ -133,6 +138,45 @@ function readHostFile(path: string): Uint8Array {
     const why = code === 'ENOENT' ? 'there is no such file' : `cannot be read (${code})`;
     throw new TsvmmError({ code: 'unreadable-file', object: path, why, mend: 'check --file', cause });
   }
+}
+
+type MonitorOptions = Partial<OptionsOf<typeof MONITOR_OPTIONS>>;
+
+/** What --monitor, --qmp and -S ask for. `snapshot save` has none of them. */
+function monitorOf(options: MonitorOptions, json: boolean, host: Host): MonitorAttachment | undefined {
+  const { monitor = [], qmp = [], hold = false } = options;
+  const endpoints = [
+    ...monitor.map((text) => parseEndpoint(text, 'text', '--monitor')),
+    ...qmp.map((text) => parseEndpoint(text, 'qmp', '--qmp')),
+  ];
+  const stdio = endpoints.filter((e) => e.path === undefined && e.host === undefined).length;
+  if (stdio > 1 || (stdio === 1 && json)) {
+    throw new TsvmmError({
+      code: 'bad-value',
+      object: '--monitor stdio',
+      why: json ? 'stdout has one JSON object and nothing else with --json' : 'there is one terminal',
+      mend: 'write --monitor unix:PATH',
+    });
+  }
+  if (hold && endpoints.length === 0) {
+    throw new TsvmmError({
+      code: 'missing-option',
+      object: '-S',
+      why: 'nobody could let the guest go',
+      mend: 'add --monitor stdio, or another monitor',
+    });
+  }
+  if (endpoints.length === 0) return undefined;
+  return {
+    endpoints,
+    held: hold,
+    out: (text) => host.out(text),
+    print: (line) => host.err(`${line}\n`),
+    listening: (where) => {
+      for (const e of where)
+        host.err(`tsvmm: ${e.kind === 'qmp' ? 'QMP' : 'monitor'} at ${endpointText(e)}\n`);
+    },
+  };
 }
 
 type SaveOptions = Partial<OptionsOf<typeof SAVE_OPTIONS>>;

@@ -4,6 +4,7 @@ import { EXIT, type ExitCode } from '../core/errors.ts';
 import type { Zod, ZodType } from '../core/zod.ts';
 import { machineSchema } from '../machine/config.ts';
 import type { Registry } from '../machine/registry.ts';
+import { monitorSchema } from '../monitor/schema.ts';
 import type { Invocation } from './command.ts';
 import type { Context } from './context.ts';
 import { loadZod } from './machine-options.ts';
@@ -47,5 +48,7 @@ function schemaOf(z: Zod, name: SchemaName, registry: Registry | undefined): Zod
       return snapshotDiffSchema(z);
     case 'version':
       return versionSchema(z);
+    case 'monitor':
+      return monitorSchema(z);
   }
 }

@@ -36,7 +36,7 @@ export function verdictSchema(z: Zod) {
   });
   return z
     .strictObject({
-      verdict: z.enum(['passed', 'failed', 'crashed', 'hung', 'saved']),
+      verdict: z.enum(['passed', 'failed', 'crashed', 'hung', 'saved', 'stopped']),
       exitCode: z.number().int().describe('exit code of tsvmm'),
       guest: z.string(),
       exitStatus: z.number().int().nullable().describe('exit status of the guest, null when it did not exit'),

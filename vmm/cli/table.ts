@@ -321,6 +321,7 @@ export const COMMANDS: readonly CommandDecl[] = [
   SNAPSHOT_SAVE,
   SNAPSHOT_LOAD,
   SNAPSHOT_DIFF,
+  INSPECT,
   QEMU,
   SCHEMA,
   COMPLETION,

@@ -5,7 +5,7 @@ import { EXIT, type ExitCode } from '../core/errors.ts';
 import { judge, type TapResult } from '../machine/tap.ts';
 import type { RunOutcome } from './backend.ts';
 
-export type VerdictWord = 'passed' | 'failed' | 'crashed' | 'hung' | 'saved';
+export type VerdictWord = 'passed' | 'failed' | 'crashed' | 'hung' | 'saved' | 'stopped';
 
 /** What --json prints; its schema is verdictSchema in schemas.ts. */
 export interface Verdict {
@@ -50,6 +50,7 @@ export interface Judged {
 const EXIT_OF: Readonly<Record<VerdictWord, ExitCode>> = {
   passed: EXIT.ok,
   saved: EXIT.ok,
+  stopped: EXIT.ok,
   failed: EXIT.guestFailed,
   crashed: EXIT.guestFailed,
   hung: EXIT.guestHung,

@@ -68,6 +68,11 @@ function fakeBackend(fake: FakeRun, requests: RunRequest[]): Backend {
     run: play,
     save: (request) => play(request),
     resume: async () => ({ end: 'exited', exitStatus: 0, virtualNs: 0, instructions: 0, faults: [] }),
+    inspect: async (dir) => ({
+      open: true,
+      execute: (line) => (line === 'bad' ? 'Error: bad' : `${dir}: ${line}`),
+      complete: () => [],
+    }),
     diff: async (a, b) => (a === b ? [] : [{ path: 'edu0.regs.STATUS', a: '0x0', b: '0x1' }]),
   };
 }

@@ -14,7 +14,9 @@ export type GuestEnd =
   /** Out of fuel, or waits for an interrupt that can never come. */
   | { readonly kind: 'hung'; readonly reason: string; readonly frames: readonly GuestFrame[] }
   /** Unwound at a yield point so that it can be saved. */
-  | { readonly kind: 'suspended' };
+  | { readonly kind: 'suspended' }
+  /** Ended by whoever supervises it. */
+  | { readonly kind: 'stopped'; readonly reason: 'quit' | 'reset' };
 
 /**
  * Thrown through guest frames to end the guest. A guest may catch it (`catch_all`); the vCPU remembers the end and throws

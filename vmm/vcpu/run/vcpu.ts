@@ -29,6 +29,12 @@ const RED_ZONE = 128;
 /** The two calls at which a guest gives up the processor. */
 export type YieldPoint = 'wfi' | 'yield';
 
+/** Who may hold the guest between two instructions: a monitor. */
+export interface Supervisor {
+  /** Called where the guest waits or has run for a while, and after `attend`. Returns how the guest is to end, if it is. */
+  poll(): GuestEnd | undefined;
+}
+
 export interface VcpuWiring {
   readonly ram: GuestRam;
   readonly mmio: MmioBus;
@@ -71,9 +77,14 @@ export class Vcpu {
   #image: GuestImage | undefined;
   #asyncify: Asyncify | undefined;
   #stop: GuestStop | undefined;
+  /** The guest may not simply go on: it has been stopped, or the supervisor wants to look. */
+  #attention = false;
   #depth = 0;
   /** Decides at a yield point whether the guest is to be suspended there; `count` is the number of such points so far. */
   suspendAt: ((point: YieldPoint, count: number) => boolean) | undefined;
+
+  /** Polled while the guest runs. */
+  supervisor: Supervisor | undefined;
 
   constructor(w: VcpuWiring) {
     this.#w = w;
@@ -115,6 +126,7 @@ export class Vcpu {
     if (get === undefined || set === undefined) throw new Bug('the rewritten module has no fuel');
     this.#asyncify = asyncify;
     this.#stop = undefined;
+    this.#attention = false;
     this.stores.running = true;
     this.#time.start({ get, set }, this.s.executed);
     const limit = Error.stackTraceLimit;
@@ -169,7 +181,24 @@ export class Vcpu {
 
   #end(end: GuestEnd): never {
     this.#stop ??= new GuestStop(end);
+    this.#attention = true;
     throw this.#stop;
+  }
+
+  /** Has the supervisor polled before the guest's next instruction but one, at the latest. */
+  attend(): void {
+    this.#attention = true;
+  }
+
+  #attend(): void {
+    if (this.#stop !== undefined) throw this.#stop;
+    this.#attention = false;
+    this.#askSupervisor();
+  }
+
+  #askSupervisor(): void {
+    const end = this.supervisor?.poll();
+    if (end !== undefined) this.#end(end);
   }
 
   /** @param address what was accessed; absent where the reason says it all */
@@ -195,13 +224,14 @@ export class Vcpu {
   }
 
   #afterAccess(): void {
-    if (this.#stop !== undefined) throw this.#stop;
+    if (this.#attention) this.#attend();
     this.#time.tighten();
     if (this.s.interruptsEnabled) this.#deliver();
   }
 
   #safepoint(): void {
-    if (this.#stop !== undefined) throw this.#stop;
+    if (this.#attention) this.#attend();
+    this.#askSupervisor();
     this.#checkLimits();
     this.#time.advance();
     if (this.s.interruptsEnabled) this.#deliver();
@@ -272,7 +302,7 @@ export class Vcpu {
    * the host between handler and guest could not be.
    */
   #yieldPoint(point: YieldPoint, act: () => void): void {
-    if (this.#stop !== undefined) throw this.#stop;
+    if (this.#attention) this.#attend();
     const a = this.#asyncify;
     if (a?.rewinding) {
       a.stopRewind();
@@ -284,6 +314,7 @@ export class Vcpu {
       }
     }
     act();
+    this.#askSupervisor();
     if (this.s.interruptsEnabled) this.#deliver();
   }
 
@@ -297,12 +328,14 @@ export class Vcpu {
         this.#hung('waits for an interrupt, and nothing is scheduled that could raise one');
       }
       this.#time.advanceTo(next);
+      this.#askSupervisor();
       this.#checkLimits();
     }
   }
 
   #relax(): void {
-    if (this.#stop !== undefined) throw this.#stop;
+    if (this.#attention) this.#attend();
+    this.#askSupervisor();
     this.#checkLimits();
     this.#time.advance(Math.max(0, Math.min(RELAX_NS, this.#w.clock.nextAt - this.#w.clock.now)));
     if (this.s.interruptsEnabled) this.#deliver();
@@ -317,6 +350,7 @@ export class Vcpu {
       if (this.s.interruptsEnabled) this.#deliver();
     }
     this.#time.advanceTo(end);
+    this.#askSupervisor();
     this.#checkLimits();
   }
 
