@@ -29,8 +29,8 @@ import type {
 import { loadZod } from './machine-options.ts';
 import { packageRoot, packageVersion } from './package-files.ts';
 
-/** Minutes of a guest that computes; what runs longer is asked for with --fuel. */
-const DEFAULT_FUEL = 100_000_000_000;
+/** Ten seconds or so of a guest that computes; what runs longer is asked for with --fuel. */
+const DEFAULT_FUEL = 10_000_000_000;
 
 export function machineBackend(): Backend {
   return {

@@ -68,7 +68,11 @@ export const RUN_OPTIONS = options({
     repeatable: true,
     doc: 'Give the guest a copy of a file in its in-memory file system',
   },
-  fuel: { value: 'N', doc: 'Stop the guest as hung after N instructions (k, M and G suffixes are decimal)' },
+  fuel: {
+    value: 'N',
+    doc: 'Stop the guest as hung after N instructions (k, M and G suffixes are decimal)',
+    fallback: '10G',
+  },
   timeout: { value: 'TIME', doc: 'Stop the guest as hung after this much virtual time: 500ms, 10s' },
   trace: {
     value: 'GLOB',
