@@ -9,9 +9,8 @@ import { compare, figure, finish, skip } from './kit/row.ts';
 const PAGES = 64;
 const CALL_BYTES = 2 << 20;
 /**
- * Where in its page a buffer lies decides: copies between places with equal or slightly larger low address bits take twice
- * as long on current CPUs, in C too. So both programs take the middle of a page. An allocation of this size begins 16 bytes
- * into a page.
+ * Where a buffer lies in its page changes the time of a copy by up to a factor of 2, so both programs take the middle of a
+ * page. An allocation of this size begins 16 bytes into a page.
  */
 const BLOCK = 1 << 20;
 const IN_BLOCK = 2048 - 16;
