@@ -62,6 +62,7 @@ interface Options {
   readonly negotiate?: boolean;
   /** An empty root port rp0 instead of the devices of `bootedMachine`. */
   readonly devices?: readonly 'rp'[];
+  readonly viommu?: null;
 }
 
 /** A machine without a guest, its monitor and one client. */
@@ -73,9 +74,12 @@ export function idleMonitor(options: Options = {}) {
   }));
   const log: string[] = [];
   const monitor: Monitor = new Monitor({
-    machine: bootedMachine(devices === undefined ? {} : { devices }),
+    machine: bootedMachine({
+      ...(devices === undefined ? {} : { devices }),
+      ...(options.viommu === null ? { viommu: null } : {}),
+    }),
     registry: builtinRegistry(),
-    zod,
+    zod: () => zod,
     program: '0.0.1',
     control: idleControl('prelaunch', () => void log.push('quit')),
   });

@@ -26,7 +26,6 @@ import type {
   SaveRequest,
   TraceRequest,
 } from './backend.ts';
-import { loadZod } from './machine-options.ts';
 import { packageRoot, packageVersion } from './package-files.ts';
 
 /** Ten seconds or so of a guest that computes; what runs longer is asked for with --fuel. */
@@ -42,7 +41,7 @@ export function machineBackend(): Backend {
     resume,
     inspect: async (dir, registry) => {
       const { inspectSnapshot } = await import('../monitor/inspect.ts');
-      return inspectSnapshot(dir, registry, await loadZod(), packageVersion());
+      return inspectSnapshot(dir, registry, packageVersion());
     },
     diff: async (a, b) => {
       const [{ readSnapshot }, { diffSnapshots }] = await Promise.all([
@@ -59,7 +58,7 @@ async function run(request: RunRequest): Promise<RunResult> {
   const guest = await guestModule(request);
   if (monitor === undefined) return runGuest(config, registry, guest, runOptions(request));
   const { runMonitored } = await import('../monitor/run.ts');
-  const attached = { ...monitor, program: packageVersion(), zod: await loadZod() };
+  const attached = { ...monitor, program: packageVersion() };
   return runMonitored(config, registry, guest, runOptions(request), attached);
 }
 

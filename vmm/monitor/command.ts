@@ -16,7 +16,8 @@ export interface MonitorContext {
   readonly control: RunControl;
   readonly trace: TraceControl;
   readonly jobs: Jobs;
-  readonly zod: Zod;
+  /** Loads it when it is first wanted. */
+  readonly zod: () => Zod;
   /** Version of tsvmm. */
   readonly program: string;
   /** Every part of the state that a snapshot would hold. */

@@ -1,6 +1,5 @@
 /** A snapshot, asked without running it. */
 
-import type { Zod } from '../core/zod.ts';
 import { Machine } from '../machine/machine.ts';
 import type { Registry } from '../machine/registry.ts';
 import { checkRam, configOf } from '../machine/snapshot.ts';
@@ -11,6 +10,7 @@ import type { SnapshotUnit } from '../state/unit.ts';
 import { VCPU_STATE } from '../vcpu/run/state.ts';
 import { MonitorError } from './error.ts';
 import { idleControl } from './idle.ts';
+import { loadZodNow } from './load-zod.ts';
 import { Monitor } from './monitor.ts';
 import type { RunControl } from './run-control.ts';
 import { completions } from './text.ts';
@@ -23,12 +23,7 @@ export interface Inspected {
 }
 
 /** @throws TsvmmError when it cannot be read */
-export async function inspectSnapshot(
-  dir: string,
-  registry: Registry,
-  zod: Zod,
-  program: string,
-): Promise<Inspected> {
+export async function inspectSnapshot(dir: string, registry: Registry, program: string): Promise<Inspected> {
   const snapshot = readSnapshot(dir);
   const config = await configOf(snapshot, registry, dir);
   checkRam(snapshot, config, dir);
@@ -38,7 +33,7 @@ export async function inspectSnapshot(
   const monitor = new Monitor({
     machine,
     registry,
-    zod,
+    zod: loadZodNow,
     program,
     moreUnits: () => guestUnits(snapshot, dir),
     control: (m) => frozen(idleControl('paused', () => (open = false))(m)),

@@ -18,7 +18,7 @@ const EPOCH_SECONDS = 1_704_067_200;
 export interface MonitorOptions {
   readonly machine: Machine;
   readonly registry: Registry;
-  readonly zod: Zod;
+  readonly zod: () => Zod;
   /** Version of tsvmm. */
   readonly program: string;
   readonly control: (monitor: Monitor) => RunControl;
@@ -40,7 +40,7 @@ export class Monitor implements MonitorContext {
   readonly control: RunControl;
   readonly trace: TraceControl;
   readonly jobs: Jobs;
-  readonly zod: Zod;
+  readonly zod: () => Zod;
   readonly program: string;
   machine: Machine;
   readonly #options: MonitorOptions;

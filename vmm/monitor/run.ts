@@ -1,6 +1,5 @@
 /** A run with monitors attached: as vmm/machine runs a guest, but held, stepped, reset and ended from outside. */
 
-import type { Zod } from '../core/zod.ts';
 import type { MachineConfig } from '../machine/config.ts';
 import type { GuestModule } from '../machine/guest-module.ts';
 import { Machine } from '../machine/machine.ts';
@@ -12,6 +11,7 @@ import { VCPU_STATE } from '../vcpu/run/state.ts';
 import { MonitorChannel } from './channel.ts';
 import type { Endpoint } from './endpoint.ts';
 import { GuestControl } from './guest-control.ts';
+import { loadZodNow } from './load-zod.ts';
 import { Monitor } from './monitor.ts';
 import { MonitorServer } from './serve.ts';
 
@@ -20,7 +20,6 @@ export interface MonitorRequest {
   /** Hold the guest before its first instruction. */
   readonly held: boolean;
   readonly program: string;
-  readonly zod: Zod;
   /** Answers to stdin. */
   readonly out: (text: string) => void;
   /** Lines of traces, where no text client reads them. */
@@ -44,7 +43,7 @@ export async function runMonitored(
   const monitor = new Monitor({
     machine,
     registry,
-    zod: request.zod,
+    zod: loadZodNow,
     program: request.program,
     print: request.print,
     moreUnits: () => {

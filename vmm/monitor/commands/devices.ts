@@ -94,7 +94,7 @@ export const DEVICE_COMMANDS: readonly MonitorCommand[] = [
     open: true,
     result: EMPTY,
     run({ machine, registry, zod }, args) {
-      const device = deviceConfigOf(args, machine, registry, zod);
+      const device = deviceConfigOf(args, machine, registry, zod());
       checkHotPlug(device.bus);
       machine.plug(device);
       return DONE;

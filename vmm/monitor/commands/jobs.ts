@@ -1,7 +1,7 @@
 /** Snapshots of the machine, as jobs. */
 
 import { loadMachineSnapshot, saveMachineSnapshot } from '../../machine/snapshot-machine.ts';
-import { command, DONE, type MonitorCommand, type MonitorContext } from '../command.ts';
+import { command, DONE, type MonitorCommand, type MonitorContext, type Values } from '../command.ts';
 import { MonitorError } from '../error.ts';
 import { arrayOf, BOOL, EMPTY, INT, may, need, object, STR } from '../types.ts';
 
@@ -30,7 +30,7 @@ export const JOB_COMMANDS: readonly MonitorCommand[] = [
       name: 'savevm',
       usage: 'DIR [force=on]',
       parse: (rest) => jobArgs('savevm', rest),
-      show: () => '',
+      show: jobOutcome,
     },
   }),
   command({
@@ -45,7 +45,7 @@ export const JOB_COMMANDS: readonly MonitorCommand[] = [
       );
       return DONE;
     },
-    text: { name: 'loadvm', usage: 'DIR', parse: (rest) => jobArgs('loadvm', rest), show: () => '' },
+    text: { name: 'loadvm', usage: 'DIR', parse: (rest) => jobArgs('loadvm', rest), show: jobOutcome },
   }),
   command({
     name: 'query-jobs',
@@ -96,6 +96,14 @@ function jobArgs(name: string, rest: string) {
   if (tag === '' || more.length > 0 || (option !== undefined && option !== 'force=on'))
     throw new MonitorError(`usage: ${name} DIR${name === 'savevm' ? ' [force=on]' : ''}`);
   return { 'job-id': `${name} ${tag}`, tag, ...(option === undefined ? {} : { force: true }) };
+}
+
+/** People wait for it: how it went is said at once, and the job is forgotten. */
+function jobOutcome(_result: unknown, args: Values, { jobs }: MonitorContext): string {
+  const id = args['job-id'] as string;
+  const error = jobs.all.find((job) => job.id === id)?.error;
+  jobs.dismiss(id);
+  return error === undefined ? '' : `Error: ${error}`;
 }
 
 /** The stack of a guest is the host's own: it can be saved only where the guest was built to be unwound. */

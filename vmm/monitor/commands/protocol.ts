@@ -1,6 +1,7 @@
 /** Commands about the protocol and the program itself. */
 
 import { command, DONE, type MonitorCommand } from '../command.ts';
+import { MonitorError } from '../error.ts';
 import { introspection } from '../introspect.ts';
 import { QEMU_VERSION } from '../protocol.ts';
 import { ANY, arrayOf, EMPTY, INT, may, need, object, oneOf, STR } from '../types.ts';
@@ -54,8 +55,10 @@ export function protocolCommands(all: () => readonly MonitorCommand[]): readonly
         'cpu-index': may(INT, 'the processor that addresses are of'),
       },
       result: STR,
-      run({ execute }, args) {
-        return execute(args['command-line'] as string);
+      run(context, args) {
+        if ((args['cpu-index'] ?? 0) !== 0)
+          throw new MonitorError("Invalid parameter 'cpu-index', expected: a CPU number");
+        return context.execute(args['command-line'] as string);
       },
     }),
   ];
