@@ -1,5 +1,5 @@
 import { Device, type DeviceView, type ResetKind } from '../../vmm/bus/device.ts';
-import type { DmaPort } from '../../vmm/bus/dma.ts';
+import { DMA_OK, type DmaPort } from '../../vmm/bus/dma.ts';
 import type { MmioBus, MmioHandler } from '../../vmm/bus/mmio.ts';
 import type { VirtualClock } from '../../vmm/core/clock.ts';
 import { TsvmmError } from '../../vmm/core/errors.ts';
@@ -52,6 +52,7 @@ interface EduWiring {
 }
 
 const ALL_ONES = 0xffffffff;
+const PAGE_BYTES = 4096;
 /** Registers below take 4-byte accesses only. */
 const FIRST_WIDE = 0x80;
 const FACTORIAL_NS = 1000;
@@ -166,12 +167,25 @@ export class Edu extends Device<EduState, EduWiring, undefined> implements MmioH
   }
 
   #move(toRam: boolean, ownLo: number, ownHi: number, lo: number, hi: number): number {
-    const { regs, buffer } = this.s;
+    const { regs } = this.s;
     const length = regs[COUNT]!;
     const at = ownLo - EDU_BUFFER_BASE;
     const inside = ownHi === 0 && regs[COUNT + 1] === 0 && at >= 0 && at + length <= EDU_BUFFER_BYTES;
     if (!inside) return OUTSIDE_BUFFER;
-    return toRam ? this.w.dma.write(lo, hi, buffer, at, length) : this.w.dma.read(lo, hi, buffer, at, length);
+    // PCI Express Base: a request does not cross 4 KiB. The buffer is a page, so there are two at most, and each is sent
+    // whatever became of the other.
+    const first = Math.min(length, PAGE_BYTES - (lo & (PAGE_BYTES - 1)));
+    const status = this.#request(toRam, lo, hi, at, first);
+    if (first === length) return status;
+    const next = (lo + first) >>> 0;
+    const rest = this.#request(toRam, next, next === 0 ? (hi + 1) >>> 0 : hi, at + first, length - first);
+    return status === DMA_OK ? rest : status;
+  }
+
+  #request(toRam: boolean, lo: number, hi: number, at: number, length: number): number {
+    const { dma } = this.w;
+    const { buffer } = this.s;
+    return toRam ? dma.write(lo, hi, buffer, at, length) : dma.read(lo, hi, buffer, at, length);
   }
 
   #startFactorial(n: number): void {

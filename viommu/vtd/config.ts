@@ -20,6 +20,8 @@ export interface VtdConfig {
   readonly 'ioapic-sid': 'real' | 'any' | 'endpoint';
   readonly cache: 'normal' | 'none' | 'unbounded';
   readonly invalidation: 'immediate' | 'async';
+  /** Whose behaviour where QEMU departs from the specification: docs/deviations.md. */
+  readonly profile: 'spec' | 'qemu';
   /** Address of the register page. */
   readonly base: number;
 }
@@ -41,6 +43,7 @@ export const VTD_DEFAULTS: VtdConfig = {
   'ioapic-sid': 'real',
   cache: 'normal',
   invalidation: 'immediate',
+  profile: 'spec',
   base: 0xfed90000,
 };
 
@@ -82,6 +85,10 @@ export function vtdSchema(z: Zod): ZodType<VtdConfig> {
       .enum(['immediate', 'async'])
       .default(d.invalidation)
       .describe('when queued and register-based invalidation is done'),
+    profile: z
+      .enum(['spec', 'qemu'])
+      .default(d.profile)
+      .describe('follow the specification, or QEMU where it departs (docs/deviations.md)'),
     base: z
       .number()
       .int()

@@ -4,7 +4,7 @@ import type { MmioBus, MmioHandler } from '../../vmm/bus/mmio.ts';
 import { Bug } from '../../vmm/core/errors.ts';
 import { hex, u64 } from '../../vmm/core/u64.ts';
 import type { StateDef } from '../../vmm/state/define.ts';
-import { FAULT_BY_CODE } from '../spec/vtd/faults.ts';
+import { FAULT_BY_CODE, LCT_RESERVED } from '../spec/vtd/faults.ts';
 import { FECTL, IECTL } from '../spec/vtd/registers.ts';
 import { RemappingCaches } from './caches.ts';
 import { GlobalCommands } from './commands.ts';
@@ -175,7 +175,7 @@ export class VtdIommu extends Device<VtdState, VtdWiring, VtdParts> implements D
     access: number,
     faultDisabled: boolean,
   ): Recording {
-    if (faultDisabled && FAULT_BY_CODE[code]!.qualified) return 'fault processing disabled';
+    if (faultDisabled && this.#isQualified(code)) return 'fault processing disabled';
     const atomic = (access & 3) === 3;
     const t1 = atomic || (access & 2) === 0 ? 0x40000000 : 0;
     const at = port.at === AT_UNTRANSLATED ? 0 : port.at << 28;
@@ -186,6 +186,12 @@ export class VtdIommu extends Device<VtdState, VtdWiring, VtdParts> implements D
       extra |= 0x80000000 | ((access & 4) !== 0 ? 0x40000000 : 0) | (port.privileged ? 0x20000000 : 0);
     }
     return this.c.faults.record(code, port.requester, lo, hi, t1 | at | pasid, extra);
+  }
+
+  /** docs/deviations.md: vtd-fpd-context-reserved. */
+  #isQualified(code: number): boolean {
+    if (code === LCT_RESERVED && this.w.config.profile === 'qemu') return false;
+    return FAULT_BY_CODE[code]!.qualified;
   }
 
   #trace(port: DmaPort, code: number, lo: number, hi: number, access: number, recording: Recording): void {

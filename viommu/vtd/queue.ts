@@ -171,7 +171,9 @@ export class InvalidationQueue {
         this.#caches.contextGlobal();
         break;
       case 2:
-        this.#caches.contextDomain(w0 >>> 16);
+        // docs/deviations.md: vtd-context-domain.
+        if (this.#w.config.profile === 'qemu') this.#caches.contextGlobal();
+        else this.#caches.contextDomain(w0 >>> 16);
         break;
       case 3:
         this.#caches.contextDevice(w1 & 0xffff, (w1 >>> 16) & 3);

@@ -180,7 +180,8 @@ export class RegisterFile implements MmioHandler {
     const word = CCMD.offset / 4;
     const lo = regs[word]!;
     const granularity = (regs[word + 1]! >>> 29) & 3;
-    const actual = this.#refused() ? 0 : granularity;
+    const done = granularity === 2 && this.#w.config.profile === 'qemu' ? 1 : granularity;
+    const actual = this.#refused() ? 0 : done;
     this.#traceCommand('context', granularity, lo & 0xffff);
     if (actual === 1) this.#p.caches.contextGlobal();
     else if (actual === 2) this.#p.caches.contextDomain(lo & 0xffff);

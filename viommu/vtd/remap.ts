@@ -16,6 +16,7 @@ import { inMsiWindow, MSI_WINDOW_PAGE } from '../../vmm/bus/interrupts.ts';
 import type { Emitter } from '../../vmm/trace/event.ts';
 import {
   LCT_BLOCKED,
+  LCT_INVALID,
   LCT_READ_ERROR,
   LGN_INTERRUPT,
   LGN_READ,
@@ -84,6 +85,10 @@ class Requester {
   readonly hints = new Int32Array(HINTS);
 }
 
+/** docs/deviations.md: vtd-iotlb-by-requester. Rows keep the requester in the bits above their domain. */
+const SID_SHIFT = 16;
+const SID_MASK = 0x7fff;
+
 /** Who is told of a fault the procedure found. */
 export type FaultSink = (port: DmaPort, code: number, lo: number, hi: number, access: number) => void;
 
@@ -113,6 +118,9 @@ export class DmaRemapper {
   readonly #cachesFaults: boolean;
   readonly #noZeroLength: boolean;
   readonly #beyondHost: number;
+  /** Address bits, upper word, that pass-through refuses. */
+  readonly #beyondIdentity: number;
+  readonly #qemu: boolean;
   readonly #rows: Uint32Array;
   readonly #regs: Uint32Array;
   readonly #onFault: FaultSink;
@@ -129,16 +137,19 @@ export class DmaRemapper {
     const config = w.config;
     this.#options = contextOptions(config);
     this.#caching = config.cache !== 'none';
-    this.#cachesFaults = config['caching-mode'] && this.#caching;
+    this.#qemu = config.profile === 'qemu';
+    this.#cachesFaults = config['caching-mode'] && this.#caching && !this.#qemu;
     this.#noZeroLength = !config.zlr;
     this.#beyondHost = reservedAddressHi(config['aw-bits']);
+    this.#beyondIdentity = this.#qemu ? 0 : this.#beyondHost;
     this.#rows = s.iotlb;
     this.#regs = s.regs;
     const sizes = { none: 0, '2M': 1, '1G': 3 } as const;
-    this.walker = new SecondStageWalker(w.services.memory.ram, caches.paging, {
+    this.walker = new SecondStageWalker(w.services.memory.ram, this.#qemu ? undefined : caches.paging, {
       haw: config['aw-bits'],
       largePages: sizes[config['large-pages']],
       snoop: config['snoop-control'],
+      strict: this.#qemu,
     });
   }
 
@@ -294,7 +305,7 @@ export class DmaRemapper {
   }
 
   #passThrough(lo: number, hi: number): number {
-    return (hi & this.#beyondHost) !== 0 ? LGN_WIDTH : this.#identity(lo, hi);
+    return (hi & this.#beyondIdentity) !== 0 ? LGN_WIDTH : this.#identity(lo, hi);
   }
 
   /** The context entry, from the context-cache or memory, into record.context. */
@@ -339,7 +350,11 @@ export class DmaRemapper {
     const tag = !this.#caching ? 0 : live ? domains.tagOf(did) : domains.peek(did);
     const need = this.#need(port, access);
     const r = tag === 0 ? -1 : this.#caches.iotlb.lookup(lo, hi, tag);
-    if (r >= 0) return this.#fromRow(r, lo, need);
+    if (
+      r >= 0 &&
+      (!this.#qemu || ((this.#rows[r + 7]! >>> SID_SHIFT) & SID_MASK) === (port.requester & SID_MASK))
+    )
+      return this.#fromRow(r, lo, need);
     this.record.walked = true;
     this.walker.fills = live;
     const outcome =
@@ -347,9 +362,12 @@ export class DmaRemapper {
     if (live) this.#reads.sawTables(this.walker);
     if (outcome !== WALK_OK) {
       if (live && this.#cachesFaults) this.#keepFault(outcome, lo, hi, tag, did);
+      // docs/deviations.md: vtd-table-pointer.
+      if (this.#qemu && outcome === WALK_READ_ERROR && this.walker.level === width + 2) return LCT_INVALID;
       return walkFault(outcome);
     }
-    return this.#fromWalk(lo, hi, tag, did, live);
+    const owner = this.#qemu ? did | ((port.requester & SID_MASK) << SID_SHIFT) : did;
+    return this.#fromWalk(lo, hi, tag, owner, live);
   }
 
   /** Translation requests look for a mapping of any permission; zero-length reads for R, or W with CAP.ZLR. */
@@ -367,8 +385,11 @@ export class DmaRemapper {
     // What a faulting entry allows lies in bits 3:2: permissions are checked before reserved bits.
     const allowed = fault === 0 ? flags & 3 : (flags >>> 2) & 3;
     if (allowed !== 0 && (need & ~allowed) === 0 && fault !== 0) return fault;
-    if ((need & ~allowed) !== 0 || allowed === 0)
+    if ((need & ~allowed) !== 0 || allowed === 0) {
+      // docs/deviations.md: vtd-silent-denial.
+      if (this.#qemu) return BLOCKED;
       return (need & WRITE & ~allowed) !== 0 ? LGN_WRITE : LGN_READ;
+    }
     const inside = rows[r + 6]!;
     this.outLo = rows[r + 3]! | (lo & inside);
     this.outHi = rows[r + 4]!;
@@ -392,7 +413,7 @@ export class DmaRemapper {
     this.#span = whole ? inside + 1 - (lo & inside) : 4096 - (lo & 4095);
     this.#pageSize = whole ? inside + 1 : 4096;
     if (live && this.#update.on) {
-      this.#update.emit(did, lo, hi, walker.outLo, walker.outHi, walker.permissions);
+      this.#update.emit(did & 0xffff, lo, hi, walker.outLo, walker.outHi, walker.permissions);
     }
     if (live && tag !== 0 && whole) {
       this.#keep(lo, hi, tag, size, walker.outLo & ~inside, walker.outHi, walker.permissions, did);
@@ -447,8 +468,9 @@ export class DmaRemapper {
     if (r < 0 || cache.rows[r + 6] !== 0) return;
     const e0 = cache.rows[r + 2]!;
     const e2 = cache.rows[r + 4]!;
+    if (this.#qemu && ((e0 >>> 2) & 3) !== TT_PASS_THROUGH) return;
     if (((e0 >>> 2) & 3) === TT_PASS_THROUGH) {
-      q.beyond = this.#beyondHost | 0;
+      q.beyond = this.#beyondIdentity | 0;
       if (!protectionOn(this.#regs)) q.mode = IDENTITY;
       return;
     }

@@ -12,6 +12,8 @@ const READ = 1;
 const WRITE = 2;
 const PS = 0x80;
 const SNP = 0x800;
+/** Bit 62, in the upper half. */
+const TM = 0x40000000;
 const MAX_LEVEL = 5;
 
 export interface SecondStageOptions {
@@ -21,6 +23,8 @@ export interface SecondStageOptions {
   readonly largePages: number;
   /** Snoop bit of leaves supported; reserved otherwise. */
   readonly snoop: boolean;
+  /** QEMU's reserved bits beside the specification's: 62 of every entry, 11 of those that point to a table. */
+  readonly strict?: boolean;
 }
 
 /**
@@ -55,6 +59,7 @@ export class SecondStageWalker {
   readonly #largePages: number;
   readonly #addressMaskHi: number;
   readonly #reservedHi: number;
+  readonly #reservedTableLo: number;
   readonly #reservedLeafLo: number;
 
   constructor(memory: WalkMemory, cache: PagingCache | undefined, options: SecondStageOptions) {
@@ -66,6 +71,8 @@ export class SecondStageWalker {
     const width = Math.min(options.haw, 52) - 32;
     this.#addressMaskHi = 2 ** width - 1;
     this.#reservedHi = 0xfffff & ~this.#addressMaskHi;
+    if (options.strict) this.#reservedHi |= TM;
+    this.#reservedTableLo = options.strict ? SNP : 0;
     this.#reservedLeafLo = options.snoop ? 0 : SNP;
   }
 
@@ -123,6 +130,7 @@ export class SecondStageWalker {
       if ((need & ~allowed) !== 0 || allowed === 0) return denial(need, allowed);
       if ((e1 & this.#reservedHi) !== 0) return WALK_RESERVED;
       if (level === 1 || (e0 & PS) !== 0) return this.#leaf(level, e0, e1, lo);
+      if ((e0 & this.#reservedTableLo) !== 0) return WALK_RESERVED;
       level--;
       table = e0 & -4096;
       upper = e1 & this.#addressMaskHi;
