@@ -154,6 +154,8 @@ static void start_dma(void)
 	mmio_write64(base + EDU_DMA_DST, below(2) ? EDU_BUFFER_BASE : address);
 	mmio_write64(base + EDU_DMA_COUNT, length);
 	mmio_write32(base + EDU_DMA_CMD, below(8));
+	mmio_write32(base + EDU_IRQ_RAISE, below(4));
+	mmio_write32(base + EDU_IRQ_ACK, 3);
 	mmio_write32(base + TESTDEV_GVA_LO, (u32)address);
 	mmio_write32(base + TESTDEV_GVA_HI, (u32)(address >> 32));
 	mmio_write32(base + TESTDEV_LEN, (u32)length);
@@ -220,6 +222,15 @@ static void poke_config(phys_addr_t ecam)
 		restore_all();
 }
 
+/// Software-enabled, all priorities, nothing in service: else no interrupt would arrive after the first random values.
+static void revive_lapic(void)
+{
+	mmio_write32(0xfee000f0, 0x1ff);
+	mmio_write32(0xfee00080, 0);
+	for (u32 i = 0; i < 16; i++)
+		eoi();
+}
+
 /// Called for every vector.
 __attribute__((export_name("tsvmm_irq"))) void dispatch(u32 vector)
 {
@@ -243,6 +254,7 @@ int main(int argc, char **argv)
 		report_bail_out("a machine with PCI and memory is needed");
 	phys_addr_t vtd = unit ? unit->base : regions[0].base;
 
+	local_irq_enable();
 	add_region(vtd, 0x1000);
 	add_region(0xfec00000, 0x1000);
 	add_region(0xfee00000, 0x1000);
@@ -257,7 +269,11 @@ int main(int argc, char **argv)
 		case 5: case 6: scribble(); break;
 		case 7: below(4) ? poke_config(mcfg->ranges[0].base) : poke_port(); break;
 		case 8: start_dma(); break;
-		default: ndelay(below(1000)); break;
+		default:
+			if (!below(8))
+				revive_lapic();
+			ndelay(below(1000));
+			break;
 		}
 	}
 	report(true, "the machine is still there");
