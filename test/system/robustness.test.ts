@@ -294,7 +294,7 @@ describe('random values all over the register space', () => {
       '--device',
       'iommu-testdev',
     ],
-    ...['--device', 'edu,dma_mask=0xffffffffffffffff,dma_delay_ns=10', '--quiet'],
+    ...['--device', 'edu,dma_mask=0xffffffffffffffff,dma_delay_ns=10', '--quiet', '--fuel', '100G'],
   ];
   const fuzz = (seed: string, operations: string) =>
     cli.run(['run', 'test/guests/fuzz.c', ...options, '--', seed, operations], { cwd: root });
