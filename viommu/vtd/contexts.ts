@@ -8,7 +8,7 @@ import {
   LRT_RESERVED,
 } from '../spec/vtd/faults.ts';
 import { TT_DEVICE_TLB, TT_PASS_THROUGH } from '../spec/vtd/structures.ts';
-import { readable, type WalkMemory } from '../walk/memory.ts';
+import type { WalkMemory } from '../walk/memory.ts';
 import { type AccessRecord, FROM_MEMORY } from './access-record.ts';
 import type { VtdConfig } from './config.ts';
 
@@ -56,8 +56,9 @@ export function fetchContext(
   const address = ((record.root[0]! & 0xfffff000) | ((sid & 0xff) << 4)) >>> 0;
   record.contextAddress = address;
   record.contextUpper = record.root[1]!;
-  if (!readable(memory, address, record.contextUpper, 16)) return LCT_READ_ERROR;
-  copyEntry(memory, address, record.context);
+  const at = memory.locate(address, record.contextUpper, 16);
+  if (at < 0) return LCT_READ_ERROR;
+  copyEntry(memory, at, record.context);
   record.contextSource = FROM_MEMORY;
   return checkContext(record.context, options, record);
 }
@@ -73,9 +74,10 @@ function fetchRoot(
   const address = ((rootLo & 0xfffff000) | (bus << 4)) >>> 0;
   record.rootAddress = address;
   record.rootUpper = rootHi;
-  if (!readable(memory, address, rootHi, 16)) return LRT_READ_ERROR;
+  const at = memory.locate(address, rootHi, 16);
+  if (at < 0) return LRT_READ_ERROR;
   const root = record.root;
-  copyEntry(memory, address, root);
+  copyEntry(memory, at, root);
   record.rootSource = FROM_MEMORY;
   if ((root[0]! & 1) === 0) return LRT_NOT_PRESENT;
   if (((root[0]! & 0xffe) | (root[1]! & options.reservedHi) | root[2]! | root[3]!) !== 0) return LRT_RESERVED;

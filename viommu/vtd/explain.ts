@@ -106,7 +106,7 @@ function tableStep(dma: DmaRemapper, level: number, provenance: Provenance): Wal
   const words = [walker.rawLo[level]!, walker.rawHi[level]!];
   return {
     what: SS_LEVEL_NAMES[level]!,
-    address: hex(address),
+    address: hex(u64(address, walker.addressHi[level]!)),
     raw: [hex64(words[0]!, words[1]!)],
     fields: SS_ENTRY.show(words, 0, true),
     source: 'memory',

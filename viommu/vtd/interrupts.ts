@@ -12,7 +12,6 @@ import {
   LGN_INTERRUPT,
 } from '../spec/vtd/faults.ts';
 import { GSTS } from '../spec/vtd/registers.ts';
-import { readable } from '../walk/memory.ts';
 import { FROM_CACHE, FROM_MEMORY, NOT_READ } from './access-record.ts';
 import { ALL_ENTRIES, type RemappingCaches } from './caches.ts';
 import type { VtdState } from './state.ts';
@@ -126,11 +125,12 @@ export class InterruptRemapper {
     const at = (this.#s.irtaLo & 0xfffff000) + index * 16;
     record.address = at;
     record.upper = this.#s.irtaHi;
-    if (at > 0xffffffff || !readable(memory, at, this.#s.irtaHi, 16)) return IR_READ_ERROR;
-    for (let i = 0; i < 4; i++) record.entry[i] = memory.u32[(at >>> 2) + i]!;
+    const place = at > 0xffffffff ? -1 : memory.locate(at, this.#s.irtaHi, 16);
+    if (place < 0) return IR_READ_ERROR;
+    for (let i = 0; i < 4; i++) record.entry[i] = memory.u32[(place >>> 2) + i]!;
     record.source = FROM_MEMORY;
     if (live) {
-      this.#sawEntry(at);
+      if (this.#s.irtaHi === 0) this.#sawEntry(at);
       this.#keep(index);
     }
     return 0;

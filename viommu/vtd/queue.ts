@@ -116,10 +116,9 @@ export class InvalidationQueue {
     const ram = this.#w.services.memory.ram;
     const head = regs[IQH_WORD]!;
     const address = ((regs[IQA_WORD]! & 0xfffff000) >>> 0) + head;
-    if (regs[IQA_WORD + 1] !== 0 || address < ram.base || address + 16 > ram.end)
-      return this.#error(IQEI_FETCH);
-    const i = address >>> 2;
-    // Signed: words with bit 31 set would be boxed at every call that is not inlined.
+    const place = ram.locate(address, regs[IQA_WORD + 1]!, 16);
+    if (place < 0) return this.#error(IQEI_FETCH);
+    const i = place >>> 2;
     const w0 = ram.u32[i]! | 0;
     const w1 = ram.u32[i + 1]! | 0;
     const w2 = ram.u32[i + 2]! | 0;

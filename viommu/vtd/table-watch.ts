@@ -57,14 +57,17 @@ export class TableWatch implements ReadSink, PageWatcher {
   }
 
   sawContext(record: AccessRecord): void {
-    if (record.rootSource === FROM_MEMORY) this.#saw(record.rootAddress, ROOT_TABLE, 0);
-    if (record.contextSource === FROM_MEMORY) this.#saw(record.contextAddress, CONTEXT_TABLE, 0);
+    // LIMIT vtd-watched-tables: tables from 4 GiB on are not watched.
+    if (record.rootSource === FROM_MEMORY && record.rootUpper === 0)
+      this.#saw(record.rootAddress, ROOT_TABLE, 0);
+    if (record.contextSource === FROM_MEMORY && record.contextUpper === 0)
+      this.#saw(record.contextAddress, CONTEXT_TABLE, 0);
   }
 
   sawTables(walker: SecondStageWalker): void {
     const last = walker.unreadable ? walker.level + 1 : walker.level;
     for (let level = walker.first; level >= last; level--)
-      this.#saw(walker.address[level]!, PAGE_TABLE, level);
+      if (walker.addressHi[level] === 0) this.#saw(walker.address[level]!, PAGE_TABLE, level);
   }
 
   sawInterruptEntry(address: number): void {

@@ -48,9 +48,11 @@ export class SecondStageWalker {
   /** False: the walk adds nothing to the paging-structure cache. */
   fills = true;
   /** By level: address and value of the entry read. */
+  readonly addressHi = new Uint32Array(MAX_LEVEL + 1);
   readonly address = new Uint32Array(MAX_LEVEL + 1);
   readonly rawLo = new Uint32Array(MAX_LEVEL + 1);
   readonly rawHi = new Uint32Array(MAX_LEVEL + 1);
+  readonly #memory: WalkMemory;
   readonly #u32: Uint32Array;
   /** Pages of memory: first, and after the last. */
   readonly #first: number;
@@ -63,6 +65,7 @@ export class SecondStageWalker {
   readonly #reservedLeafLo: number;
 
   constructor(memory: WalkMemory, cache: PagingCache | undefined, options: SecondStageOptions) {
+    this.#memory = memory;
     this.#u32 = memory.u32;
     this.#first = memory.base >>> 12;
     this.#end = memory.end / 4096;
@@ -113,11 +116,15 @@ export class SecondStageWalker {
       this.level = level;
       const index = indexOf(level, lo, hi);
       this.address[level] = table | (index << 3);
-      const page = table >>> 12;
+      let page = table >>> 12;
+      this.addressHi[level] = upper;
       if (upper !== 0 || page < this.#first || page >= this.#end) {
-        this.outHi = upper;
-        this.unreadable = true;
-        return WALK_READ_ERROR;
+        page = this.#memory.locate(table, upper, 4096) / 4096;
+        if (page < 0) {
+          this.outHi = upper;
+          this.unreadable = true;
+          return WALK_READ_ERROR;
+        }
       }
       const word = (page << 10) | (index << 1);
       const e0 = this.#u32[word]! | 0;
@@ -161,6 +168,7 @@ export class SecondStageWalker {
     this.level = 1;
     this.unreadable = false;
     this.address[1] = table | (index << 3);
+    this.addressHi[1] = 0;
     this.permissions = allowed;
     this.outLo = (e0 & -4096) | (lo & 0xfff);
     this.outHi = e1 & this.#addressMaskHi;
@@ -172,6 +180,7 @@ export class SecondStageWalker {
     this.first = level;
     this.level = level + 1;
     this.address[level] = table;
+    this.addressHi[level] = 0;
     this.rawLo[level + 1] = allowed;
     this.cachedPermissions = allowed;
     this.permissions = allowed;

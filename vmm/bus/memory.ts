@@ -1,4 +1,4 @@
-import { numberOf } from '../core/u64.ts';
+import { hiOf, loOf, numberOf } from '../core/u64.ts';
 import type { GuestRam } from '../mem/ram.ts';
 import type { MmioBus } from './mmio.ts';
 
@@ -29,8 +29,8 @@ export class SystemMemory {
   /** Reads `length` bytes into dst[at...]. False: some of it is neither RAM nor a register (dst is all ones there). */
   read(lo: number, hi: number, dst: Uint8Array, at: number, length: number): boolean {
     const ram = this.ram;
-    if (!ram.holds(lo, hi, length)) return this.#readSlow(numberOf(lo >>> 0, hi >>> 0), dst, at, length);
-    const a = lo >>> 0;
+    const a = ram.locate(lo, hi, length);
+    if (a < 0) return this.#readSlow(numberOf(lo >>> 0, hi >>> 0), dst, at, length);
     if (length <= SMALL_COPY) for (let i = 0; i < length; i++) dst[at + i] = ram.u8[a + i]!;
     else dst.set(this.#view(a, length), at);
     return true;
@@ -39,8 +39,8 @@ export class SystemMemory {
   /** Writes src[at, at + length). False: some of it is neither RAM nor a register, and was dropped. */
   write(lo: number, hi: number, src: Uint8Array, at: number, length: number): boolean {
     const ram = this.ram;
-    if (!ram.holds(lo, hi, length)) return this.#writeSlow(numberOf(lo >>> 0, hi >>> 0), src, at, length);
-    const a = lo >>> 0;
+    const a = ram.locate(lo, hi, length);
+    if (a < 0) return this.#writeSlow(numberOf(lo >>> 0, hi >>> 0), src, at, length);
     if (length === src.length && at === 0) ram.u8.set(src, a);
     else if (length <= SMALL_COPY) for (let i = 0; i < length; i++) ram.u8[a + i] = src[at + i]!;
     else ram.u8.set(this.#slice(src, at, length), a);
@@ -50,9 +50,10 @@ export class SystemMemory {
 
   /** One aligned dword; undefined outside RAM. Structures of an IOMMU lie in RAM. */
   write32(lo: number, hi: number, value: number): boolean {
-    if (!this.ram.holds(lo, hi, 4) || (lo & 3) !== 0) return false;
-    this.ram.u32[lo >>> 2] = value;
-    this.ram.wrote(lo >>> 0, 4);
+    const a = this.ram.locate(lo, hi, 4);
+    if (a < 0 || (a & 3) !== 0) return false;
+    this.ram.u32[a >>> 2] = value;
+    this.ram.wrote(a, 4);
     return true;
   }
 
@@ -90,9 +91,10 @@ export class SystemMemory {
     return whole;
   }
 
-  #readPiece(a: number, size: number): number {
+  #readPiece(address: number, size: number): number {
     const ram = this.ram;
-    if (a < ram.base || a + size > ram.end) return this.mmio.read(a, size);
+    const a = ram.locate(loOf(address), hiOf(address), size);
+    if (a < 0) return this.mmio.read(address, size);
     this.mmio.claimed = true;
     let lo = 0;
     let hi = 0;
@@ -109,9 +111,10 @@ export class SystemMemory {
     for (let done = 0; done < length; ) {
       const a = address + done;
       const size = pieceSize(a, length - done);
-      if (a >= this.ram.base && a + size <= this.ram.end) {
-        for (let i = 0; i < size; i++) this.ram.u8[a + i] = src[at + done + i]!;
-        this.ram.wrote(a, size);
+      const place = this.ram.locate(loOf(a), hiOf(a), size);
+      if (place >= 0) {
+        for (let i = 0; i < size; i++) this.ram.u8[place + i] = src[at + done + i]!;
+        this.ram.wrote(place, size);
       } else {
         this.mmio.write(
           a,

@@ -21,7 +21,7 @@ import { Rng } from '../core/rng.ts';
 import { GuestRam } from '../mem/ram.ts';
 import { Tracer } from '../trace/tracer.ts';
 import { q35Tables, type ReservedRegion } from './acpi.ts';
-import type { DeviceConfig, MachineConfig } from './config.ts';
+import { type DeviceConfig, MAX_MEMORY, type MachineConfig } from './config.ts';
 import { KEPT_FAULTS } from './explain.ts';
 import type { RamPlan } from './platform.ts';
 import { MachineProvenance } from './provenance.ts';
@@ -69,7 +69,8 @@ export class Machine {
   constructor(config: MachineConfig, registry: Registry) {
     this.config = config;
     this.#registry = registry;
-    this.ram = new GuestRam(Q35.ramBase, config.memory);
+    const low = config.memory > MAX_MEMORY ? Q35.lowRamOfMore : config.memory;
+    this.ram = new GuestRam(Q35.ramBase, low, config.memory - low);
     this.memory = new SystemMemory(this.ram, this.mmio);
     this.tracer = new Tracer(() => this.clock.now);
     this.rng = new Rng(config.seed);

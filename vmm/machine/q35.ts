@@ -1,6 +1,8 @@
 /** Address map of the q35 machine, as QEMU lays it out. */
 export const Q35 = {
   ramBase: 0,
+  /** Of RAM that does not fit below the PCIe window, so much lies below 4 GiB. */
+  lowRamOfMore: 0x80000000,
   ecam: { base: 0xb0000000, size: 0x10000000 },
   /** Window that firmware assigns 32-bit BARs from. */
   mmio32: { base: 0xe0000000, size: 0x1ec00000 },

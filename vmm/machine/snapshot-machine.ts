@@ -20,6 +20,14 @@ export interface MachineSaveOptions {
 /** @throws TsvmmError when the place cannot be written */
 export function saveMachineSnapshot(machine: Machine, dir: string, options: MachineSaveOptions): void {
   const { ram } = machine;
+  if (ram.highSize > 0) {
+    throw new TsvmmError({
+      code: 'high-ram',
+      object: 'snapshot',
+      why: 'RAM above 4 GiB cannot be saved',
+      mend: 'give the machine 2 GiB or less',
+    });
+  }
   const units = new Map(machineUnits(machine).map((unit) => [unit.id, unit.save()]));
   const files = new Map([[RAM_FILE, encodePages(ram.u8, ram.base, ram.end)]]);
   const config = configToJson(machine.config) as Json;

@@ -4,6 +4,7 @@
  *     0 .. ramBase          unbacked for the guest (devices of machines whose RAM is not at 0)
  *     ramBase .. ramEnd     guest RAM: GPA = WASM address
  *     ramEnd ..             hidden region: page flags, scratch words, asyncify stack
+ *     highAt ..             RAM at 4 GiB and above, for bus masters and monitors; no guest instruction reaches it
  *
  * The hidden region is out of the guest's reach: every load is range-checked against RAM and every store looks at the page
  * flag of its address. It lives in the same memory because a WASM module of the baseline has one memory only.
@@ -38,18 +39,21 @@ export interface HiddenLayout {
   readonly asyncifyData: number;
   readonly asyncifyStack: number;
   readonly asyncifyEnd: number;
+  /** Where the RAM lies that has its addresses from 4 GiB on. */
+  readonly highAt: number;
   /** WASM pages of the whole memory; initial = maximum so that views never detach. */
   readonly wasmPages: number;
 }
 
 /** @throws RangeError when RAM and the hidden region do not fit below 4 GiB. */
-export function hiddenLayout(ramBase: number, ramSize: number): HiddenLayout {
+export function hiddenLayout(ramBase: number, ramSize: number, highSize = 0): HiddenLayout {
   const ramEnd = ramBase + ramSize;
   const scratch = ramEnd + FLAG_BYTES;
   const asyncifyStack = scratch + SCRATCH_BYTES;
   const asyncifyEnd = asyncifyStack + ASYNCIFY_BYTES;
-  const wasmPages = Math.ceil(asyncifyEnd / WASM_PAGE_SIZE);
-  if (ramSize <= 0 || ramSize % WASM_PAGE_SIZE !== 0)
+  const highAt = Math.ceil(asyncifyEnd / WASM_PAGE_SIZE) * WASM_PAGE_SIZE;
+  const wasmPages = (highAt + highSize) / WASM_PAGE_SIZE;
+  if (ramSize <= 0 || ramSize % WASM_PAGE_SIZE !== 0 || highSize % WASM_PAGE_SIZE !== 0)
     throw new RangeError('RAM must be a multiple of 64 KiB');
   if (wasmPages > 65536) throw new RangeError('RAM and its hidden region must fit below 4 GiB');
   return {
@@ -61,6 +65,7 @@ export function hiddenLayout(ramBase: number, ramSize: number): HiddenLayout {
     asyncifyData: scratch + 16,
     asyncifyStack,
     asyncifyEnd,
+    highAt,
     wasmPages,
   };
 }

@@ -21,6 +21,9 @@ export class GuestRam {
   readonly base: number;
   readonly size: number;
   readonly end: number;
+  /** Bytes of RAM from 4 GiB on, and where they lie in the linear memory. */
+  readonly highSize: number;
+  readonly highAt: number;
   /** Whole linear memory. Index = GPA. Callers of these views stay below `end`. */
   readonly u8: Uint8Array;
   readonly u32: Uint32Array;
@@ -33,8 +36,10 @@ export class GuestRam {
   readonly dirty: Uint32Array;
   #dirtyLogging = false;
 
-  constructor(base: number, size: number) {
-    this.layout = hiddenLayout(base, size);
+  constructor(base: number, size: number, highSize = 0) {
+    this.layout = hiddenLayout(base, size, highSize);
+    this.highSize = highSize;
+    this.highAt = this.layout.highAt;
     this.base = base;
     this.size = size;
     this.end = this.layout.ramEnd;
@@ -56,12 +61,18 @@ export class GuestRam {
 
   /** Where in the linear memory the RAM at (lo, hi) lies, or -1 when some of the bytes are not RAM. */
   locate(lo: number, hi: number, bytes: number): number {
+    return this.holds(lo, hi, bytes) ? lo >>> 0 : this.above(lo, hi, bytes);
+  }
+
+  /** The same of RAM from 4 GiB on. LIMIT: it has no watches, no dirty log, and no instruction of a guest reaches it. */
+  above(lo: number, hi: number, bytes: number): number {
     const a = lo >>> 0;
-    return hi === 0 && a >= this.base && a + bytes <= this.end ? a : -1;
+    return hi >>> 0 === 1 && a + bytes <= this.highSize ? this.highAt + a : -1;
   }
 
   /** Called for every write that does not come from guest code: DMA, firmware, WASI, monitor. `bytes` > 0, inside RAM. */
   wrote(address: number, bytes: number): void {
+    if (address >= this.end) return;
     const first = (address - this.base) >>> PAGE_SHIFT;
     const last = (address - this.base + bytes - 1) >>> PAGE_SHIFT;
     if (this.#flags[address >>> PAGE_SHIFT] === FLAG_FAST && first === last) return;
@@ -137,6 +148,7 @@ export class GuestRam {
   /** Zeroes RAM (power-on); flags, watches and the dirty log are brought up to date. */
   clear(): void {
     this.u8.fill(0, this.base, this.end);
+    this.u8.fill(0, this.highAt, this.highAt + this.highSize);
     if (this.#dirtyLogging) {
       this.dirty.fill(0xffffffff);
       this.#refreshAll();

@@ -74,7 +74,7 @@ export const LIMITS: readonly Limit[] = [
   },
   {
     id: 'vtd-watched-tables',
-    what: 'at most 4096 pages of tables are watched for stores; further ones work unwatched',
+    what: 'at most 4096 pages of tables below 4 GiB are watched for stores; further ones, and those above, work unwatched',
     cite: 'VT-d: Translation Structure Formats',
   },
 ];
