@@ -96,6 +96,8 @@ export type FaultSink = (port: DmaPort, code: number, lo: number, hi: number, ac
 export interface ReadSink {
   sawContext(record: AccessRecord): void;
   sawTables(walker: SecondStageWalker): void;
+  /** Only the entry of a last table at this address below 4 GiB was read. */
+  sawLastTable(address: number): void;
 }
 
 /** DMA remapping in legacy mode (VT-d: DMA Remapping; Legacy Mode Address Translation). */
@@ -192,8 +194,32 @@ export class DmaRemapper {
       if ((rows[r]! & 3) === q.size) q.hints[(lo >>> q.shift) & (HINTS - 1)] = r;
       return this.#hit(port, r, lo);
     }
-    if (r < 0 && this.#miss(q, lo, hi, access)) return this.#answer(port, access);
+    if (r < 0) {
+      if (this.#missLast(port, q, lo, hi, access)) return DMA_OK;
+      if (this.#miss(q, lo, hi, access)) return this.#answer(port, access);
+    }
     return this.#translateSlow(port, lo, hi, access);
+  }
+
+  /**
+   * The usual miss, in few steps: the last table is known and its entry is good. False: nothing has been changed and #miss
+   * does it all.
+   */
+  #missLast(port: DmaPort, q: Requester, lo: number, hi: number, access: number): boolean {
+    const { walker } = this;
+    const { iotlb } = this.#caches;
+    if (this.#update.on || !iotlb.holdsSmallPages) return false;
+    if (!walker.walkLast(lo, hi, permissionsOf(access), q.tag)) return false;
+    const outLo = walker.outLo;
+    const outHi = walker.outHi;
+    if (inMsiWindow(outLo, outHi)) return false;
+    this.#reads.sawLastTable(walker.lastEntry);
+    iotlb.insertPage(lo, hi, q.tag, outLo, outHi, walker.permissions, q.did);
+    const offset = lo & 0xfff;
+    port.outLo = (outLo | offset) >>> 0;
+    port.outHi = outHi;
+    port.outSpan = 4096 - offset;
+    return true;
   }
 
   /**
@@ -204,9 +230,7 @@ export class DmaRemapper {
     const walker = this.walker;
     walker.fills = true;
     const need = permissionsOf(access);
-    const outcome = walker.walkLast(lo, hi, need, q.tag)
-      ? WALK_OK
-      : walker.walk(q.tableLo, q.tableHi, q.levels, lo, hi, need, q.tag);
+    const outcome = walker.walk(q.tableLo, q.tableHi, q.levels, lo, hi, need, q.tag);
     if (outcome === WALK_OK) {
       this.#reads.sawTables(walker);
       if (this.#fromWalk(lo, hi, q.tag, q.did, true) === 0) return true;

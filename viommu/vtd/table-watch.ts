@@ -70,6 +70,10 @@ export class TableWatch implements ReadSink, PageWatcher {
       if (walker.addressHi[level] === 0) this.#saw(walker.address[level]!, PAGE_TABLE, level);
   }
 
+  sawLastTable(address: number): void {
+    this.#saw(address, PAGE_TABLE, 1);
+  }
+
   sawInterruptEntry(address: number): void {
     this.#saw(address, INTERRUPT_TABLE, 0);
   }

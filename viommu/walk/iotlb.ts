@@ -94,6 +94,33 @@ export class Iotlb {
     return r;
   }
 
+  /** Whether a 4 KiB page may be present: then insertPage changes nothing about which sizes are looked for. */
+  get holdsSmallPages(): boolean {
+    return (this.sizes[0]! & 1) !== 0;
+  }
+
+  /** insert() of a 4 KiB page where such pages may be present already. */
+  insertPage(
+    lo: number,
+    hi: number,
+    tag: number,
+    outLo: number,
+    outHi: number,
+    flags: number,
+    owner: number,
+  ): void {
+    const rows = this.rows;
+    const r = this.#victim(this.#set((lo >>> 12) | (hi << 20), hi, tag));
+    rows[r] = lo & -0x1000;
+    rows[r + 1] = hi;
+    rows[r + 2] = tag;
+    rows[r + 3] = outLo;
+    rows[r + 4] = outHi;
+    rows[r + 5] = flags;
+    rows[r + 6] = 0xfff;
+    rows[r + 7] = (rows[r + 7]! & OLDER) | owner;
+  }
+
   /** An empty row of the set, or its older one: the first row's OLDER bit says which. */
   #victim(set: number): number {
     const rows = this.rows;

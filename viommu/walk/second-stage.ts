@@ -45,6 +45,8 @@ export class SecondStageWalker {
   cachedPermissions = 0;
   /** The walk ended at an entry that is not memory; its upper address half is in outHi. */
   unreadable = false;
+  /** Address of the entry that walkLast read; signed. */
+  lastEntry = 0;
   /** False: the walk adds nothing to the paging-structure cache. */
   fills = true;
   /** By level: address and value of the entry read. */
@@ -148,29 +150,25 @@ export class SecondStageWalker {
 
   /**
    * The common case of a walk, in few steps: the paging-structure cache knows the last table and its entry is good.
-   * False: nothing is decided and nothing was changed; `walk` does it all.
+   * Leaves `lastEntry`, `permissions` and the page in outLo, outHi. False: nothing is decided and nothing was changed;
+   * `walk` does it all.
    */
   walkLast(lo: number, hi: number, need: number, tag: number): boolean {
     const cache = this.#cache;
     if (cache === undefined) return false;
     const r = cache.find(1, lo, hi, tag);
     if (r < 0) return false;
-    const table = cache.rows[r + 3]! | 0;
-    const page = table >>> 12;
+    const entry = cache.rows[r + 3]! | ((lo >>> 9) & 0xff8);
+    const page = entry >>> 12;
     if (page < this.#first || page >= this.#end) return false;
-    const index = (lo >>> 12) & 511;
-    const word = (page << 10) | (index << 1);
+    const word = entry >>> 2;
     const e0 = this.#u32[word]! | 0;
     const e1 = this.#u32[word + 1]! | 0;
     const allowed = cache.rows[r + 4]! & e0;
     if (((need & ~allowed) | (e1 & this.#reservedHi) | (e0 & this.#reservedLeafLo)) !== 0) return false;
-    this.first = 1;
-    this.level = 1;
-    this.unreadable = false;
-    this.address[1] = table | (index << 3);
-    this.addressHi[1] = 0;
+    this.lastEntry = entry;
     this.permissions = allowed;
-    this.outLo = (e0 & -4096) | (lo & 0xfff);
+    this.outLo = e0 & -4096;
     this.outHi = e1 & this.#addressMaskHi;
     return true;
   }
