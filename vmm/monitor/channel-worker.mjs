@@ -1,7 +1,7 @@
 // Owns the monitor's sockets and terminal while the main thread runs a guest and cannot look after an event loop. Messages
 // go over a port; after each one the shared counter is raised, which is all the main thread looks at, or waits on.
-import { createReadStream, unlinkSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { createReadStream, fstatSync, unlinkSync } from 'node:fs';
+import { connect, createServer, Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import { isatty, ReadStream, WriteStream } from 'node:tty';
 import { workerData } from 'node:worker_threads';
@@ -54,13 +54,19 @@ function open(kind, stream, client) {
       ? (bytes) => ahead({ type: 'data', bytes: new Uint8Array(bytes) })
       : lineSplitter((line) => ahead({ type: 'line', line: line.replace(/\r$/, '') }));
   stream.on('data', onData);
+  // It says no more, but what it has said is still to be answered.
+  const over = () => {
+    if (client.over) return;
+    client.over = true;
+    tell({ type: 'close', client: id });
+  };
   const gone = () => {
-    if (clients.delete(id)) tell({ type: 'close', client: id });
+    clients.delete(id);
+    over();
   };
   stream.on('error', gone);
-  stream.on('end', gone);
-  stream.on('close', gone);
-  return id;
+  stream.on('end', over);
+  stream.on('close', client.keep ? over : gone);
 }
 
 function accept(kind, socket) {
@@ -105,9 +111,17 @@ function isDead(path) {
   });
 }
 
+/** A pipe may be one that does not block: reading it as a file would fail while it is empty. */
+function inputStream() {
+  const stat = fstatSync(0);
+  return stat.isFIFO() || stat.isSocket()
+    ? new Socket({ fd: 0, readable: true, writable: false })
+    : createReadStream('', { fd: 0 });
+}
+
 function openStdio() {
   if (!isatty(0)) {
-    open('stdio', createReadStream('', { fd: 0 }), { send() {}, finish: (done) => done() });
+    open('stdio', inputStream(), { keep: true, send() {}, finish: (done) => done() });
     return;
   }
   const input = new ReadStream(0);
@@ -183,6 +197,10 @@ port.on('message', (message) => {
       break;
     case 'completed':
       client?.completed?.(message.ask, message.words);
+      break;
+    case 'end':
+      clients.delete(message.client);
+      client?.finish(() => {});
       break;
     case 'finish':
       finish();

@@ -104,6 +104,11 @@ export class MonitorChannel {
     this.#port.postMessage({ type: 'send', client, text });
   }
 
+  /** Everything that a client asked for before it stopped talking is answered. */
+  end(client: number): void {
+    this.#port.postMessage({ type: 'end', client });
+  }
+
   /** Shows the prompt of a terminal again, with what is being typed. */
   prompt(client: number): void {
     this.#port.postMessage({ type: 'prompt', client });
@@ -151,10 +156,12 @@ function cannotListen(
     EADDRNOTAVAIL: 'is no address of this machine',
   };
   const where = endpoints.find((e) => e.path === address) ?? endpoints.find((e) => e.host !== undefined);
+  // A socket in a directory that is not there is reported as one that may not be made.
+  const noDirectory = where?.path !== undefined && !existsSync(dirname(where.path));
   return new TsvmmError({
     code: 'cannot-listen',
     object: where === undefined ? 'monitor' : endpointText(where),
-    why: whys[code] ?? `cannot be listened at (${code})`,
+    why: noDirectory ? whys['ENOENT']! : (whys[code] ?? `cannot be listened at (${code})`),
     mend: 'choose another address',
     exit: EXIT.hostRefused,
   });

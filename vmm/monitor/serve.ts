@@ -80,6 +80,11 @@ export class MonitorServer {
     }
   }
 
+  #drop(client: number): void {
+    this.#clients.delete(client);
+    this.#channel.end(client);
+  }
+
   #qmp(client: number): Client {
     const session = this.#monitor.openQmp((text) => this.#channel.send(client, text));
     return {
@@ -90,7 +95,7 @@ export class MonitorServer {
       complete() {},
       close: () => {
         session.close();
-        this.#clients.delete(client);
+        this.#drop(client);
       },
     };
   }
@@ -110,7 +115,7 @@ export class MonitorServer {
       }
       if (!closed || lines.length > 0) return;
       session.close();
-      this.#clients.delete(client);
+      this.#drop(client);
     };
     return {
       data() {},
