@@ -61,7 +61,7 @@ describe('damage', () => {
       Uint8Array.from({ length: 100 }, (_, i) => i),
     );
     const good = readFileSync(path);
-    expect(good.length).toBe(148);
+    expect(good.length).toBe(132);
     for (let at = 0; at < good.length; at++) {
       const bad = Buffer.from(good);
       bad[at]! ^= 0x10;
@@ -104,7 +104,7 @@ describe('damage', () => {
 
 describe('size bound', () => {
   test('the least recently used entry goes first', () => {
-    const cache = openCache({ dir, maxBytes: 400 });
+    const cache = openCache({ dir, maxBytes: 380 });
     cache.put('wasm', KEY_A, new Uint8Array(100));
     cache.put('wasm', KEY_B, new Uint8Array(100));
     utimesSync(join(dir, `wasm-${KEY_A}`), 1000, 1000);
@@ -125,7 +125,7 @@ describe('size bound', () => {
   });
 
   test('an entry larger than the bound is not stored', () => {
-    const cache = openCache({ dir, maxBytes: 400 });
+    const cache = openCache({ dir, maxBytes: 380 });
     expect(cache.put('wasm', KEY_A, new Uint8Array(400))).toBe(false);
     expect(readdirSync(dir)).toEqual([]);
   });
@@ -143,7 +143,7 @@ describe('keys and places', () => {
   test('moving a byte from one part to the next changes the key', () => {
     expect(cacheKey(['ab', 'c'])).not.toBe(cacheKey(['a', 'bc']));
     expect(cacheKey(['ab', 'c'])).toBe(cacheKey([Uint8Array.of(0x61, 0x62), 'c']));
-    expect(cacheKey([])).toBe('e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855');
+    expect(cacheKey([])).toBe('0'.repeat(32));
   });
 
   test('TSVMM_CACHE_DIR wins over XDG_CACHE_HOME, which wins over the home directory', () => {

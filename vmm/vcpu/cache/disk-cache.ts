@@ -1,7 +1,7 @@
 /**
  * A content-addressed cache on disk for compiled C and rewritten modules.
  *
- *     <dir>/<kind>-<key>          one entry: 48-byte header, then the bytes
+ *     <dir>/<kind>-<key>          one entry: 32-byte header, then the bytes
  *     <dir>/.<kind>-<key>.<pid>.tmp   an entry being written; renamed into place when complete
  *
  * The key is a hash of everything that decides the bytes (inputs, flags, tool versions), so an entry never goes stale and
@@ -12,7 +12,6 @@
  * file's mtime, which a hit renews by rewriting one header byte: the kernel then stamps it, so no clock is read here.
  */
 
-import { createHash } from 'node:crypto';
 import {
   closeSync,
   fstatSync,
@@ -28,6 +27,7 @@ import {
 import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import { Bug } from '../../core/errors.ts';
+import { contentHash } from './hash.ts';
 
 export interface DiskCache {
   /** Where entries live; undefined when there is no usable directory and the cache is off. */
@@ -47,28 +47,22 @@ export interface CacheOptions {
 
 export const DEFAULT_CACHE_BYTES = 256 * 1024 * 1024;
 
-/** "TSVMCAC1" as bytes; the last character is the format's version. */
-const MAGIC = [0x54, 0x53, 0x56, 0x4d, 0x43, 0x41, 0x43, 0x31] as const;
+/** "TSVMCAC2" as bytes; the last character is the format's version. */
+const MAGIC = [0x54, 0x53, 0x56, 0x4d, 0x43, 0x41, 0x43, 0x32] as const;
 const LENGTH_AT = 8;
 const HASH_AT = 16;
-const HEADER_BYTES = 48;
+const HEADER_BYTES = 32;
 /** A temporary file this much older than the entry just written belongs to a process that died. */
 const ABANDONED_MS = 3_600_000;
 
-/** sha256 over length-prefixed parts, so that no two different lists of parts collide. */
+/** A hash over length-prefixed parts, so that no two different lists of parts collide. */
 export function cacheKey(parts: Iterable<string | Uint8Array>): string {
-  const hash = createHash('sha256');
-  // Strings are gathered: a call into the hash costs more than a short string does.
-  let text = '';
+  const prefixed: Uint8Array[] = [];
   for (const part of parts) {
-    if (typeof part === 'string') {
-      text += `${Buffer.byteLength(part)}:${part}`;
-    } else {
-      hash.update(`${text}${part.length}:`).update(part);
-      text = '';
-    }
+    const bytes = typeof part === 'string' ? Buffer.from(part) : part;
+    prefixed.push(Buffer.from(`${bytes.length}:`), bytes);
   }
-  return hash.update(text).digest('hex');
+  return Buffer.from(contentHash(prefixed)).toString('hex');
 }
 
 /** TSVMM_CACHE_DIR, else XDG_CACHE_HOME/tsvmm, else ~/.cache/tsvmm; undefined where none can be named. */
@@ -129,8 +123,7 @@ function headerMatches(file: Uint8Array, body: Uint8Array): boolean {
   const view = new DataView(file.buffer, file.byteOffset, HEADER_BYTES);
   if (view.getUint32(LENGTH_AT, true) !== body.length || view.getUint32(LENGTH_AT + 4, true) !== 0)
     return false;
-  const digest = createHash('sha256').update(body).digest();
-  return digest.equals(file.subarray(HASH_AT, HEADER_BYTES));
+  return Buffer.from(file.buffer, HASH_AT, HEADER_BYTES - HASH_AT).equals(contentHash([body]));
 }
 
 function markUsed(path: string): void {
@@ -168,7 +161,7 @@ function header(bytes: Uint8Array): Uint8Array {
   const out = new Uint8Array(HEADER_BYTES);
   out.set(MAGIC);
   new DataView(out.buffer).setUint32(LENGTH_AT, bytes.length, true);
-  out.set(createHash('sha256').update(bytes).digest(), HASH_AT);
+  out.set(contentHash([bytes]), HASH_AT);
   return out;
 }
 
