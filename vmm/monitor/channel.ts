@@ -69,12 +69,13 @@ export class MonitorChannel {
       if (Atomics.wait(counter, 0, seen, START_MS) === 'timed-out')
         throw new Bug('the thread of the monitor does not start');
       seen = Atomics.load(counter, 0);
-      for (const message of drain(port1)) {
-        if (message.type === 'failed') throw cannotListen(message, endpoints);
-        if (message.type === 'ready')
-          return new MonitorChannel(port1, counter, seen, early, message.listening);
-        if (message.type !== 'finished') early.push(message);
-      }
+      const messages = drain(port1);
+      const failed = messages.find((m) => m.type === 'failed');
+      if (failed !== undefined) throw cannotListen(failed, endpoints);
+      // What clients have said by then comes before and after it.
+      early.push(...messages.filter(isOfClient));
+      const ready = messages.find((m) => m.type === 'ready');
+      if (ready !== undefined) return new MonitorChannel(port1, counter, seen, early, ready.listening);
     }
   }
 
@@ -92,9 +93,7 @@ export class MonitorChannel {
   take(): ChannelMessage[] {
     this.#seen = Atomics.load(this.#counter, 0);
     const messages = [...this.#early.splice(0), ...drain(this.#port)];
-    const own = messages.filter(
-      (m): m is ChannelMessage => !['ready', 'failed', 'finished'].includes(m.type),
-    );
+    const own = messages.filter(isOfClient);
     for (const { type, client } of own)
       if (type === 'data' || type === 'line') this.#port.postMessage({ type: 'taken', client });
     return own;
@@ -128,6 +127,10 @@ export class MonitorChannel {
       if (Atomics.wait(this.#counter, 0, seen, FINISH_MS) === 'timed-out') return;
     }
   }
+}
+
+function isOfClient(message: WorkerMessage): message is ChannelMessage {
+  return 'client' in message;
 }
 
 function drain(port: MessagePort): WorkerMessage[] {
