@@ -1,4 +1,5 @@
 import type { MmioBus, MmioHandler } from '../../vmm/bus/mmio.ts';
+import type { Emitter } from '../../vmm/trace/event.ts';
 import {
   CCMD,
   FAULT_REGISTERS,
@@ -30,6 +31,23 @@ const EPM = 0x80000000;
 const RTTM = 0xc00;
 const GSTS_WORD = GSTS.offset / 4;
 
+/** What a write does beside storing. */
+const EFFECT = {
+  none: 0,
+  absent: 1,
+  command: 2,
+  writeOnly: 3,
+  context: 4,
+  iotlb: 5,
+  faultStatus: 6,
+  faultControl: 7,
+  invalidationControl: 8,
+  completion: 9,
+  tail: 10,
+  protection: 11,
+  faultRecord: 12,
+} as const;
+
 export const CONTEXT_EVENT = 'ccmd';
 export const IOTLB_EVENT = 'iotlb';
 
@@ -52,54 +70,66 @@ export class RegisterFile implements MmioHandler {
   readonly #s: VtdState;
   readonly #w: VtdWiring;
   readonly #p: RegisterFileParts;
-  readonly #faultEnd: number;
+  readonly #readEvent: Emitter;
+  readonly #writeEvent: Emitter;
+  /** By dword: what a write does beside storing. */
+  readonly #effects: Uint8Array;
 
   constructor(s: VtdState, w: VtdWiring, parts: RegisterFileParts) {
     this.#s = s;
     this.#w = w;
     this.#p = parts;
-    this.#faultEnd = FAULT_REGISTERS + w.config['fault-records'] * FRCD_BYTES;
+    this.#readEvent = w.trace.vtd_reg_read;
+    this.#writeEvent = w.trace.vtd_reg_write;
+    this.#effects = effects(s.regs.length, w.config);
   }
 
   read(offset: number, size: number, bus: MmioBus): number {
-    const block = this.#w.block;
-    const regs = this.#s.regs;
-    bus.hi = 0;
-    let lo = block.read32(regs, offset & ~3);
-    const shift = (offset & 3) * 8;
-    if (size < 4 || shift !== 0) {
-      const upper = shift === 0 ? 0 : block.read32(regs, (offset & ~3) + 4) << (32 - shift);
-      lo = (lo >>> shift) | upper;
-      if (size < 4) lo &= size === 1 ? 0xff : 0xffff;
-    }
-    if (size === 8) {
-      const next = block.read32(regs, (offset & ~3) + 4);
-      const last = shift === 0 ? 0 : block.read32(regs, (offset & ~3) + 8) << (32 - shift);
-      bus.hi = (next >>> shift) | last;
-    }
-    const event = this.#w.trace.vtd_reg_read;
-    if (event.on) event.emit(offset, size, lo >>> 0, bus.hi);
+    const whole = size === 4 && (offset & 3) === 0;
+    const lo = whole ? this.#w.block.read32(this.#s.regs, offset) : this.#readOther(offset, size, bus);
+    const event = this.#readEvent;
+    if (event.on) event.emit(offset, size, lo >>> 0, size === 8 ? bus.hi : 0);
     return lo | 0;
   }
 
+  #readOther(offset: number, size: number, bus: MmioBus): number {
+    const block = this.#w.block;
+    const regs = this.#s.regs;
+    const first = offset & ~3;
+    let lo = block.read32(regs, first);
+    const shift = (offset & 3) * 8;
+    if (shift !== 0) lo = (lo >>> shift) | (block.read32(regs, first + 4) << (32 - shift));
+    if (size === 8) {
+      const next = block.read32(regs, first + 4);
+      const last = shift === 0 ? 0 : block.read32(regs, first + 8) << (32 - shift);
+      bus.hi = (next >>> shift) | last;
+    }
+    return size === 1 ? lo & 0xff : size === 2 ? lo & 0xffff : lo;
+  }
+
   write(offset: number, size: number, lo: number, hi: number): void {
-    const event = this.#w.trace.vtd_reg_write;
+    const event = this.#writeEvent;
     if (event.on) event.emit(offset, size, lo, hi);
     if (size < 4 || (offset & 3) !== 0) return;
-    this.#write32(offset, lo);
-    if (size === 8) this.#write32(offset + 4, hi);
+    this.#write32(offset, lo | 0);
+    if (size === 8) this.#write32(offset + 4, hi | 0);
   }
 
   #write32(offset: number, value: number): void {
-    if (offset === GCMD.offset) {
-      this.#p.commands.write(value);
+    const effect = this.#effects[offset >>> 2]!;
+    if (effect === 0) this.#w.block.write32(this.#s.regs, offset, value);
+    else this.#writeSpecial(effect, offset, value);
+  }
+
+  #writeSpecial(effect: number, offset: number, value: number): void {
+    if (effect === EFFECT.absent) return;
+    if (effect === EFFECT.command) {
+      this.#p.commands.write(value >>> 0);
       return;
     }
     this.#keepWriteOnly(offset, value);
-    // Without CAP.PLMR and CAP.PHMR these registers are not there.
-    if (offset >= PMEN.offset && offset < IQH.offset && !this.#w.config['protected-memory']) return;
     this.#w.block.write32(this.#s.regs, offset, value);
-    this.#written(offset);
+    this.#written(effect, offset);
   }
 
   /** Write-only fields: kept for the command that follows, never read back. */
@@ -110,35 +140,35 @@ export class RegisterFile implements MmioHandler {
     this.#s.regs[offset >>> 2] = (this.#s.regs[offset >>> 2]! & ~mask) | (value & mask);
   }
 
-  #written(offset: number): void {
+  #written(effect: number, offset: number): void {
     const regs = this.#s.regs;
-    switch (offset) {
-      case CCMD.offset + 4:
+    switch (effect) {
+      case EFFECT.context:
         if ((regs[offset >>> 2]! & BUSY) !== 0) this.#start(CONTEXT_EVENT);
         return;
-      case IOTLB.offset + 4:
+      case EFFECT.iotlb:
         if ((regs[offset >>> 2]! & BUSY) !== 0) this.#start(IOTLB_EVENT);
         return;
-      case FSTS.offset:
+      case EFFECT.faultStatus:
         this.#statusWritten();
         return;
-      case FECTL.offset:
+      case EFFECT.faultControl:
         this.#p.faultEvent.unmasked();
         return;
-      case IECTL.offset:
+      case EFFECT.invalidationControl:
         this.#p.invalidationEvent.unmasked();
         return;
-      case ICS.offset:
+      case EFFECT.completion:
         if ((regs[offset >>> 2]! & 1) === 0) this.#p.invalidationEvent.serviced();
         return;
-      case IQT.offset:
+      case EFFECT.tail:
         this.#p.queue.kick();
         return;
-      case PMEN.offset:
+      case EFFECT.protection:
         this.#protectionWritten();
         return;
-      default:
-        if (offset >= FAULT_REGISTERS && offset < this.#faultEnd) this.#p.faults.update();
+      case EFFECT.faultRecord:
+        this.#p.faults.update();
     }
   }
 
@@ -213,4 +243,27 @@ export class RegisterFile implements MmioHandler {
     const event = this.#w.trace.vtd_inv_register;
     if (event.on) event.emit(kind, granularity, did);
   }
+}
+
+/** What each dword's writes do; dwords beyond the block do nothing. */
+function effects(words: number, config: VtdWiring['config']): Uint8Array {
+  const table = new Uint8Array(words);
+  const set = (offset: number, effect: number) => {
+    table[offset >>> 2] = effect;
+  };
+  // Without CAP.PLMR and CAP.PHMR these registers are not there.
+  if (!config['protected-memory']) table.fill(EFFECT.absent, PMEN.offset >>> 2, IQH.offset >>> 2);
+  else set(PMEN.offset, EFFECT.protection);
+  set(GCMD.offset, EFFECT.command);
+  for (const { offset } of [CCMD, IVA]) for (const at of [offset, offset + 4]) set(at, EFFECT.writeOnly);
+  set(CCMD.offset + 4, EFFECT.context);
+  set(IOTLB.offset + 4, EFFECT.iotlb);
+  set(FSTS.offset, EFFECT.faultStatus);
+  set(FECTL.offset, EFFECT.faultControl);
+  set(IECTL.offset, EFFECT.invalidationControl);
+  set(ICS.offset, EFFECT.completion);
+  set(IQT.offset, EFFECT.tail);
+  const end = FAULT_REGISTERS + config['fault-records'] * FRCD_BYTES;
+  table.fill(EFFECT.faultRecord, FAULT_REGISTERS >>> 2, end >>> 2);
+  return table;
 }

@@ -110,7 +110,7 @@ export class MmioBus {
     const last = this.#last;
     const offset = (address - last.base32) | 0;
     if (offset < 0 || offset > last.span - size) return this.read(address >>> 0, size) | 0;
-    this.hi = 0;
+    if (size === 8) this.hi = 0;
     const value = last.handler.read(offset, size, this) | 0;
     this.claimed = true;
     return value;

@@ -20,6 +20,8 @@ export type EventHandler = (ev: string, arg: number) => void;
  * Time moves only when the owner of the clock moves it; handlers run inside `advanceTo`.
  */
 export class VirtualClock {
+  /** Time of the next event, or Infinity: read after every trap, so a plain field. Only the clock writes it. */
+  nextAt = Number.POSITIVE_INFINITY;
   #now = 0;
   #seq = 0;
   #queue: ScheduledEvent[] = [];
@@ -40,11 +42,6 @@ export class VirtualClock {
     return this.#now;
   }
 
-  /** Time of the next event, or Infinity. */
-  get nextAt(): number {
-    return this.#queue[0]?.at ?? Number.POSITIVE_INFINITY;
-  }
-
   handle(dev: string, handler: EventHandler): void {
     if (this.#handlers.has(dev)) throw new Bug(`two clock handlers for ${dev}`);
     this.#handlers.set(dev, handler);
@@ -58,7 +55,7 @@ export class VirtualClock {
   /** Removes a device's handler and its events (unplug). */
   drop(dev: string): void {
     this.#handlers.delete(dev);
-    this.#queue = this.#queue.filter((e) => e.dev !== dev);
+    this.#setQueue(this.#queue.filter((e) => e.dev !== dev));
   }
 
   /** Schedules `ev` of device `dev` in `delay` ns. */
@@ -69,8 +66,8 @@ export class VirtualClock {
 
   /** Cancels every event `ev` of `dev` (with this `arg`, if given). */
   cancel(dev: string, ev: string, arg?: number): void {
-    this.#queue = this.#queue.filter(
-      (e) => e.dev !== dev || e.ev !== ev || (arg !== undefined && e.arg !== arg),
+    this.#setQueue(
+      this.#queue.filter((e) => e.dev !== dev || e.ev !== ev || (arg !== undefined && e.arg !== arg)),
     );
   }
 
@@ -78,6 +75,7 @@ export class VirtualClock {
   advanceTo(at: number): void {
     while (this.#queue.length > 0 && this.#queue[0]!.at <= at) {
       const event = this.#queue.shift()!;
+      this.#setQueue(this.#queue);
       if (event.at > this.#now) this.#now = event.at;
       const handler = this.#handlers.get(event.dev);
       if (handler === undefined) throw new Bug(`clock event for the unknown device ${event.dev}`);
@@ -90,12 +88,12 @@ export class VirtualClock {
   reset(): void {
     this.#now = 0;
     this.#seq = 0;
-    this.#queue = [];
+    this.#setQueue([]);
   }
 
   /** System reset: time goes on, scheduled work is dropped. */
   dropAll(): void {
-    this.#queue = [];
+    this.#setQueue([]);
   }
 
   save(): { now: number; seq: number; queue: readonly ScheduledEvent[] } {
@@ -105,12 +103,18 @@ export class VirtualClock {
   load(saved: { now: number; seq: number; queue: readonly ScheduledEvent[] }): void {
     this.#now = saved.now;
     this.#seq = saved.seq;
-    this.#queue = [...saved.queue];
+    this.#setQueue([...saved.queue]);
   }
 
   #insert(event: ScheduledEvent): void {
     let at = this.#queue.length;
     while (at > 0 && this.#queue[at - 1]!.at > event.at) at--;
     this.#queue.splice(at, 0, event);
+    this.#setQueue(this.#queue);
+  }
+
+  #setQueue(queue: ScheduledEvent[]): void {
+    this.#queue = queue;
+    this.nextAt = queue[0]?.at ?? Number.POSITIVE_INFINITY;
   }
 }

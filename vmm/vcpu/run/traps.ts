@@ -38,6 +38,10 @@ class TrapOwner implements SlowPathOwner {
     const mmio = this.#mmio;
     const lo = mmio.load(address, width);
     if (!mmio.claimed) this.#unmapped(`${width}-byte load from`, address);
+    if (width !== 8) {
+      this.#host.afterAccess();
+      return lo;
+    }
     // An interrupt handler that runs now may read registers too.
     const hi = mmio.hi;
     this.#host.afterAccess();
