@@ -49,7 +49,7 @@ export class FakeInterrupts implements CpuInterrupts {
 }
 
 /** A vCPU with RAM, a clock and buses, and a guest made from WAT. */
-export function bareGuest(wat: string, fuelLimit = 100_000_000) {
+export function bareGuest(wat: string, fuelLimit = 100_000_000, timeLimit?: number) {
   const ram = new GuestRam(0, 4 << 20);
   const mmio = new MmioBus();
   const ports = new PortBus();
@@ -67,6 +67,7 @@ export function bareGuest(wat: string, fuelLimit = 100_000_000) {
     symbolize: (frames) => frames.map((f) => ({ function: f.name })),
     busMaster: () => 'dma',
     fuelLimit,
+    ...(timeLimit === undefined ? {} : { timeLimit }),
   });
   const instance = vcpu.load({
     module: new WebAssembly.Module(result.wasm),

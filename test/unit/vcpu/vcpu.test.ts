@@ -295,6 +295,48 @@ describe('virtual time', () => {
     expect(times).toEqual([1000]);
   });
 
+  test('ends a loop at the time limit, and not at the next look at the clock', () => {
+    const g = bareGuest(guest('', '(func (export "main") (loop $l (br $l)))'), undefined, 1000);
+    expect(g.vcpu.run('main')).toMatchObject({
+      kind: 'hung',
+      reason: 'out of virtual time after 1000 ns',
+    });
+    expect(g.clock.now).toBeLessThan(1010);
+  });
+
+  test('ends with the clock: nanoseconds beyond 2^53 would not be exact', () => {
+    const g = bareGuest(guest(DELAY, '(func (export "main") (call $delay (i64.const -1)))'));
+    expect(g.vcpu.run('main')).toMatchObject({
+      kind: 'hung',
+      reason: 'out of virtual time after 9007199254740991 ns',
+    });
+  });
+
+  test.each([
+    ['waits for an interrupt', WFI, '(call $wfi)'],
+    ['sleeps', DELAY, '(call $delay (i64.const -1))'],
+  ])('ends a guest that %s while a timer fires for ever and interrupts nobody', (_, imports, body) => {
+    const g = bareGuest(guest(imports, `(func (export "main") ${body})`));
+    g.clock.handle('timer', () => g.clock.after(1, 'timer', 'tick'));
+    g.clock.after(1, 'timer', 'tick');
+    expect(g.vcpu.run('main')).toMatchObject({
+      kind: 'hung',
+      reason: 'still waits after 10000000 events of the machine',
+    });
+  });
+
+  test('ends a sleep at the time limit', () => {
+    const g = bareGuest(
+      guest(DELAY, '(func (export "main") (call $delay (i64.const 5000)))'),
+      undefined,
+      1000,
+    );
+    g.clock.handle('timer', () => g.clock.after(300, 'timer', 'tick'));
+    g.clock.after(300, 'timer', 'tick');
+    expect(g.vcpu.run('main')).toMatchObject({ kind: 'hung' });
+    expect(g.clock.now).toBe(1000);
+  });
+
   test('passes by ten microseconds at most in a cpu_relax', () => {
     const g = bareGuest(
       guest(RELAX + CLOCK, '(func (export "main") (result i32) (call $relax) (i32.wrap_i64 (call $clock)))'),

@@ -21,6 +21,7 @@ const MAX_QUANTUM = 50_000_000;
 export class FuelClock {
   readonly #clock: VirtualClock;
   readonly #limit: number;
+  readonly #timeLimit: number;
   #fuel: FuelGauge | undefined;
   /** Fuel in the gauge at the last refill. */
   #given = 0;
@@ -30,10 +31,14 @@ export class FuelClock {
   #since = 0;
   #deadline = 0;
 
-  /** @param limit instructions after which the guest counts as hung */
-  constructor(clock: VirtualClock, limit: number) {
+  /**
+   * @param limit instructions after which the guest counts as hung
+   * @param timeLimit virtual time after which it does
+   */
+  constructor(clock: VirtualClock, limit: number, timeLimit: number) {
     this.#clock = clock;
     this.#limit = limit;
+    this.#timeLimit = timeLimit;
   }
 
   /** The guest is about to run with this gauge; continues from `executed` instructions. */
@@ -88,7 +93,7 @@ export class FuelClock {
 
   /** Gives fuel up to the next event. */
   refill(): void {
-    const ahead = this.#clock.nextAt - this.#since;
+    const ahead = Math.min(this.#clock.nextAt, this.#timeLimit) - this.#since;
     const quantum = Math.max(0, Math.min(MAX_QUANTUM, ahead, this.#limit - this.#executed));
     this.#given = quantum;
     this.#deadline = this.#since + quantum;

@@ -18,6 +18,10 @@ import { traps } from './traps.ts';
 
 /** Virtual time that one cpu_relax lets pass at most: short enough for a polling loop to count its retries. */
 const RELAX_NS = 10_000;
+/** Events of the machine one wait may outlast: a timer whose interrupt cannot be delivered would otherwise fire for ever. */
+const MAX_EVENTS = 10_000_000;
+/** Where the virtual clock ends: beyond, its nanoseconds are no longer exact. */
+const CLOCK_END = Number.MAX_SAFE_INTEGER;
 /** Vector an NMI arrives at the guest's handlers with (Intel SDM, Exception and Interrupt Vectors). */
 const NMI_VECTOR = 2;
 
@@ -73,6 +77,7 @@ export class Vcpu {
   readonly #w: VcpuWiring;
   readonly #time: FuelClock;
   readonly #traps: SlowPath;
+  readonly #timeLimit: number;
   #instance: WebAssembly.Instance | undefined;
   #image: GuestImage | undefined;
   #asyncify: Asyncify | undefined;
@@ -88,7 +93,8 @@ export class Vcpu {
 
   constructor(w: VcpuWiring) {
     this.#w = w;
-    this.#time = new FuelClock(w.clock, w.fuelLimit);
+    this.#timeLimit = Math.min(w.timeLimit ?? CLOCK_END, CLOCK_END);
+    this.#time = new FuelClock(w.clock, w.fuelLimit, this.#timeLimit);
     this.stores = new StoreLog(w.symbolize, w.busMaster);
     w.ram.observer = this.stores;
     this.#traps = traps(w.ram, w.mmio, {
@@ -240,9 +246,7 @@ export class Vcpu {
   /** Ends a guest that runs, or waits, for longer than it may. */
   #checkLimits(): void {
     if (this.#time.exhausted) this.#hung(`out of fuel after ${this.#time.executed} instructions`);
-    const limit = this.#w.timeLimit;
-    if (limit !== undefined && this.#w.clock.now >= limit)
-      this.#hung(`out of virtual time after ${limit} ns`);
+    if (this.#w.clock.now >= this.#timeLimit) this.#hung(`out of virtual time after ${this.#timeLimit} ns`);
   }
 
   #hung(reason: string): never {
@@ -322,15 +326,20 @@ export class Vcpu {
   #wait(): void {
     const { clock, interrupts } = this.#w;
     this.#time.advance();
-    while (interrupts.pending() < 0) {
-      const next = clock.nextAt;
-      if (next === Number.POSITIVE_INFINITY) {
+    for (let events = 1; interrupts.pending() < 0; events++) {
+      if (clock.nextAt === Number.POSITIVE_INFINITY) {
         this.#hung('waits for an interrupt, and nothing is scheduled that could raise one');
       }
-      this.#time.advanceTo(next);
-      this.#askSupervisor();
-      this.#checkLimits();
+      this.#idle(clock.nextAt, events);
     }
+  }
+
+  /** Lets time run to `next` in a wait that has seen `events` events: a guest that waits executes nothing, fuel cannot end it. */
+  #idle(next: number, events: number): void {
+    this.#time.advanceTo(Math.min(next, this.#timeLimit));
+    this.#askSupervisor();
+    this.#checkLimits();
+    if (events >= MAX_EVENTS) this.#hung(`still waits after ${MAX_EVENTS} events of the machine`);
   }
 
   #relax(): void {
@@ -345,13 +354,11 @@ export class Vcpu {
   delay(ns: number): void {
     const { clock } = this.#w;
     const end = clock.now + ns;
-    while (clock.nextAt <= end) {
-      this.#time.advanceTo(clock.nextAt);
+    for (let events = 1; clock.nextAt <= end; events++) {
+      this.#idle(clock.nextAt, events);
       if (this.s.interruptsEnabled) this.#deliver();
     }
-    this.#time.advanceTo(end);
-    this.#askSupervisor();
-    this.#checkLimits();
+    this.#idle(end, 0);
   }
 
   #setInterrupts(on: boolean): boolean {
