@@ -7,6 +7,7 @@ import { parseQemuArguments } from '../qtest/args.ts';
 import { type QemuHost, serveQemu } from '../qtest/server.ts';
 import type { Context } from './context.ts';
 import { cannotWrite, type Host } from './host.ts';
+import { packageVersion } from './package-files.ts';
 
 /** @param argv what stands after the word qemu */
 export async function qemu({ host }: Context, argv: readonly string[]): Promise<ExitCode> {
@@ -28,6 +29,7 @@ function processSide(host: Host): QemuHost {
       for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.once(signal, end);
     },
     parent: () => process.ppid,
+    program: packageVersion,
   };
 }
 

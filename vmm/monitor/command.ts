@@ -20,6 +20,7 @@ export interface MonitorContext {
   readonly zod: () => Zod;
   /** Version of tsvmm. */
   readonly program: string;
+  readonly machineTypes: readonly MachineType[];
   /** Every part of the state that a snapshot would hold. */
   units(): readonly SnapshotUnit[];
   /** Tells every client. */
@@ -42,6 +43,18 @@ export interface TextForm {
   readonly show: (result: unknown, args: Values, context: MonitorContext) => string;
   /** Candidates for the word that is being typed; `words` are those before it. */
   readonly complete?: (context: MonitorContext, words: readonly string[]) => readonly string[];
+}
+
+/** One row of query-machines. */
+export interface MachineType {
+  readonly name: string;
+  readonly alias?: string;
+  readonly 'is-default'?: boolean;
+  readonly 'cpu-max': number;
+  readonly 'hotpluggable-cpus': boolean;
+  readonly 'numa-mem-supported': boolean;
+  readonly deprecated: boolean;
+  readonly acpi: boolean;
 }
 
 export interface MonitorCommand {

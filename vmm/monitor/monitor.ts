@@ -5,7 +5,7 @@ import type { Machine } from '../machine/machine.ts';
 import type { Registry } from '../machine/registry.ts';
 import { machineUnits } from '../machine/snapshot-units.ts';
 import type { SnapshotUnit } from '../state/unit.ts';
-import type { EventName, MonitorContext } from './command.ts';
+import type { EventName, MachineType, MonitorContext } from './command.ts';
 import { Jobs } from './jobs.ts';
 import { QmpSession } from './qmp-session.ts';
 import type { RunControl } from './run-control.ts';
@@ -26,7 +26,21 @@ export interface MonitorOptions {
   readonly moreUnits?: () => readonly SnapshotUnit[];
   /** Where lines of trace events go that no text client prints. */
   readonly print?: (line: string) => void;
+  /** What query-machines lists; tsvmm's own machine types if absent. */
+  readonly machineTypes?: readonly MachineType[];
 }
+
+const MACHINE_TYPES: readonly MachineType[] = [
+  {
+    name: 'q35',
+    'is-default': true,
+    'cpu-max': 1,
+    'hotpluggable-cpus': false,
+    'numa-mem-supported': false,
+    deprecated: false,
+    acpi: true,
+  },
+];
 
 export interface TextClient {
   /** Carries out a line; the answer has no newline at the end. */
@@ -42,6 +56,7 @@ export class Monitor implements MonitorContext {
   readonly jobs: Jobs;
   readonly zod: () => Zod;
   readonly program: string;
+  readonly machineTypes: readonly MachineType[];
   machine: Machine;
   readonly #options: MonitorOptions;
   readonly #qmp = new Set<QmpSession>();
@@ -53,6 +68,7 @@ export class Monitor implements MonitorContext {
     this.registry = options.registry;
     this.zod = options.zod;
     this.program = options.program;
+    this.machineTypes = options.machineTypes ?? MACHINE_TYPES;
     this.trace = new TraceControl(options.machine.tracer, (line) => this.print(line));
     this.jobs = new Jobs(({ id, status }) => this.emit('JOB_STATUS_CHANGE', { id, status }));
     this.control = options.control(this);

@@ -20,6 +20,8 @@ export interface QemuHost {
   /** Called once when the process is asked to end. */
   onTerminate(end: () => void): void;
   parent(): number;
+  /** Version of tsvmm. */
+  program(): string;
 }
 
 const PARENT_CHECK_MS = 200;
@@ -62,12 +64,10 @@ async function start(
     for (const wire of wires) wire.send(`${text}\n`);
   };
   const target: QtestTarget = machine === undefined ? new EmptyTarget() : new MachineTarget(machine, irq);
-  const qmp = new QmpBasics({
-    machines: listings(request),
-    reset: () => machine?.resetDevices(),
-    quit: over.end,
-    now: () => target.now,
-  });
+  const qmp =
+    machine === undefined
+      ? new QmpBasics({ machines: listings(request), reset() {}, quit: over.end, now: () => target.now })
+      : await monitorOf(machine, registry, request, host, over);
   if (request.qtest !== undefined) {
     endpoints.push(await openEndpoint(request.qtest, qtestHandler(target, wires, log, over)));
   }
@@ -75,6 +75,30 @@ async function start(
   const ended = request.qtest === undefined ? over.end : () => {};
   for (const address of request.qmp)
     endpoints.push(await openEndpoint(address, qmpHandler(qmp, ended, over)));
+}
+
+/** Loaded only where there is a machine to ask about. */
+async function monitorOf(
+  machine: Machine,
+  registry: Registry,
+  request: QemuRequest,
+  host: QemuHost,
+  over: Over,
+): Promise<QmpHandler> {
+  const [{ Monitor }, { idleControl }, { loadZodNow }] = await Promise.all([
+    import('../monitor/monitor.ts'),
+    import('../monitor/idle.ts'),
+    import('../monitor/load-zod.ts'),
+  ]);
+  return new Monitor({
+    machine,
+    registry,
+    zod: loadZodNow,
+    program: host.program(),
+    machineTypes: listings(request),
+    control: idleControl('running', over.end),
+    print: (line) => host.err(`${line}\n`),
+  });
 }
 
 type Log = (direction: 'R' | 'S' | 'I', text: string) => void;

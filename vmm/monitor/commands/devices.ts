@@ -23,7 +23,7 @@ export const DEVICE_COMMANDS: readonly MonitorCommand[] = [
         acpi: BOOL,
       }),
     ),
-    run: () => [machineType('none', false), machineType('q35', true)],
+    run: ({ machineTypes }) => machineTypes,
   }),
   command({
     name: 'query-cpus-fast',
@@ -128,18 +128,6 @@ export const DEVICE_COMMANDS: readonly MonitorCommand[] = [
     },
   }),
 ];
-
-function machineType(name: string, isDefault: boolean) {
-  return {
-    name,
-    ...(isDefault ? { 'is-default': true } : {}),
-    'cpu-max': 1,
-    'hotpluggable-cpus': false,
-    'numa-mem-supported': false,
-    deprecated: false,
-    acpi: isDefault,
-  };
-}
 
 /** QEMU takes a path in the object tree too. */
 function bareId(text: string): string {
