@@ -1,8 +1,9 @@
-import { ByteWriter, badDescription } from './bytes.ts';
+import { badDescription } from './bytes.ts';
 
 /** The few AML encodings that the DSDT needs. ACPI 6.3: ACPI Machine Language (AML) Specification. */
 
-export type Aml = Uint8Array;
+/** Plain arrays: the DSDT is some thousand pieces, and typed arrays of a few bytes are slow to make. */
+export type Aml = readonly number[];
 
 const NAME_OP = 0x08;
 const BYTE_PREFIX = 0x0a;
@@ -19,34 +20,42 @@ const DEVICE_OP = 0x82;
 function nameString(name: string): Aml {
   if (!/^[A-Z_][A-Z0-9_]{0,3}$/.test(name))
     throw badDescription('DSDT', `"${name}" is not an ACPI name segment`);
-  return aml().ascii(name.padEnd(4, '_')).done();
+  return characters(name.padEnd(4, '_'));
+}
+
+function characters(text: string): number[] {
+  const bytes: number[] = [];
+  for (let i = 0; i < text.length; i++) bytes.push(text.charCodeAt(i));
+  return bytes;
 }
 
 /** The shortest form of a constant: ZeroOp, OneOp, then a prefix and 1, 2 or 4 bytes. */
 export function integer(value: number): Aml {
-  if (value === 0 || value === 1) return aml().u8(value).done();
-  if (value <= 0xff) return aml().u8(BYTE_PREFIX).u8(value).done();
-  if (value <= 0xffff) return aml().u8(WORD_PREFIX).u16(value).done();
-  return aml().u8(DWORD_PREFIX).u32(value).done();
+  if (!Number.isInteger(value) || value < 0 || value > 0xffffffff)
+    throw badDescription('DSDT', `${value} does not fit in 32 bits`);
+  if (value <= 1) return [value];
+  if (value <= 0xff) return [BYTE_PREFIX, value];
+  if (value <= 0xffff) return [WORD_PREFIX, value & 0xff, value >>> 8];
+  return [DWORD_PREFIX, value & 0xff, (value >>> 8) & 0xff, (value >>> 16) & 0xff, value >>> 24];
 }
 
 /** A hardware id: three letters and four hex digits are compressed to an EISA id, anything else is a string. */
 export function hardwareId(id: string): Aml {
-  if (!/^[A-Z]{3}[0-9A-F]{4}$/.test(id)) return aml().u8(STRING_PREFIX).ascii(id).u8(0).done();
+  if (!/^[A-Z]{3}[0-9A-F]{4}$/.test(id)) return [STRING_PREFIX, ...printable(id), 0];
   const letter = (i: number) => id.charCodeAt(i) - 0x40;
   const vendor = (letter(0) << 10) | (letter(1) << 5) | letter(2);
   const product = Number.parseInt(id.slice(3), 16);
-  return aml()
-    .u8(DWORD_PREFIX)
-    .u8(vendor >> 8)
-    .u8(vendor & 0xff)
-    .u8(product >> 8)
-    .u8(product & 0xff)
-    .done();
+  return [DWORD_PREFIX, vendor >> 8, vendor & 0xff, product >> 8, product & 0xff];
+}
+
+function printable(text: string): number[] {
+  if (!/^[ -~]*$/.test(text))
+    throw badDescription('DSDT', `"${text}" holds a character that is not printable ASCII`);
+  return characters(text);
 }
 
 export function name(segment: string, value: Aml): Aml {
-  return aml().u8(NAME_OP).bytes(nameString(segment)).bytes(value).done();
+  return [NAME_OP, ...nameString(segment), ...value];
 }
 
 export function scope(path: string, ...terms: readonly Aml[]): Aml {
@@ -58,19 +67,21 @@ export function device(segment: string, ...terms: readonly Aml[]): Aml {
 }
 
 export function buffer(content: Uint8Array): Aml {
-  return packaged([BUFFER_OP], integer(content.length), content);
+  return packaged([BUFFER_OP], integer(content.length), [...content]);
 }
 
 export function packageOf(...elements: readonly Aml[]): Aml {
-  return packaged([PACKAGE_OP], aml().u8(elements.length).done(), ...elements);
+  if (elements.length > 0xff) throw badDescription('DSDT', `${elements.length} does not fit in 8 bits`);
+  return packaged([PACKAGE_OP], [elements.length], ...elements);
 }
 
 /** Opcode, PkgLength, content. */
-function packaged(opcode: readonly number[], ...content: readonly Aml[]): Aml {
-  const length = content.reduce((sum, part) => sum + part.length, 0);
-  const w = aml().bytes(opcode).bytes(packageLength(length));
-  for (const part of content) w.bytes(part);
-  return w.done();
+function packaged(opcode: Aml, ...content: readonly Aml[]): Aml {
+  let length = 0;
+  for (const part of content) length += part.length;
+  const bytes = [...opcode, ...packageLength(length)];
+  for (const part of content) bytes.push(...part);
+  return bytes;
 }
 
 /**
@@ -78,19 +89,12 @@ function packaged(opcode: readonly number[], ...content: readonly Aml[]): Aml {
  * lead byte, whose bits 7:6 count the following bytes.
  */
 export function packageLength(contentLength: number): Aml {
-  if (contentLength + 1 <= 0x3f)
-    return aml()
-      .u8(contentLength + 1)
-      .done();
+  if (contentLength + 1 <= 0x3f) return [contentLength + 1];
   let following = 1;
   while (contentLength + 1 + following >= 1 << (4 + 8 * following)) following++;
   if (following > 3) throw badDescription('DSDT', `a package of ${contentLength} bytes is too long for AML`);
   const total = contentLength + 1 + following;
-  const w = aml().u8((following << 6) | (total & 0xf));
-  for (let i = 0; i < following; i++) w.u8((total >> (4 + 8 * i)) & 0xff);
-  return w.done();
-}
-
-function aml(): ByteWriter {
-  return new ByteWriter('DSDT');
+  const bytes = [(following << 6) | (total & 0xf)];
+  for (let i = 0; i < following; i++) bytes.push((total >> (4 + 8 * i)) & 0xff);
+  return bytes;
 }

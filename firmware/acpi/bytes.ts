@@ -8,8 +8,7 @@ export function badDescription(object: string, why: string): TsvmmError {
 
 /** Little-endian bytes in the order they are written; a value out of its field's range is refused, never cut. */
 export class ByteWriter {
-  #bytes = new Uint8Array(64);
-  #length = 0;
+  readonly #bytes: number[] = [];
   readonly #object: string;
 
   /** @param object what is being written, for messages. */
@@ -18,7 +17,7 @@ export class ByteWriter {
   }
 
   get length(): number {
-    return this.#length;
+    return this.#bytes.length;
   }
 
   u8(value: number): this {
@@ -40,7 +39,7 @@ export class ByteWriter {
   }
 
   zeros(count: number): this {
-    this.#grow(count);
+    for (let i = 0; i < count; i++) this.#bytes.push(0);
     return this;
   }
 
@@ -56,33 +55,18 @@ export class ByteWriter {
   }
 
   bytes(source: ArrayLike<number>): this {
-    // Grown first: that may replace the buffer.
-    const at = this.#grow(source.length);
-    this.#bytes.set(source, at);
+    for (let i = 0; i < source.length; i++) this.#bytes.push(source[i]!);
     return this;
   }
 
   done(): Uint8Array {
-    return this.#bytes.slice(0, this.#length);
+    return new Uint8Array(this.#bytes);
   }
 
   #put(value: number, size: number): this {
     if (!Number.isInteger(value) || value < 0 || value >= 2 ** (8 * size))
       throw badDescription(this.#object, `${value} does not fit in ${8 * size} bits`);
-    const at = this.#grow(size);
-    for (let i = 0; i < size; i++) this.#bytes[at + i] = (value >>> (8 * i)) & 0xff;
+    for (let i = 0; i < size; i++) this.#bytes.push((value >>> (8 * i)) & 0xff);
     return this;
-  }
-
-  /** Room for `count` more bytes, zero for now; where they start. */
-  #grow(count: number): number {
-    const at = this.#length;
-    this.#length += count;
-    if (this.#length > this.#bytes.length) {
-      const larger = new Uint8Array(Math.max(this.#length, 2 * this.#bytes.length));
-      larger.set(this.#bytes);
-      this.#bytes = larger;
-    }
-    return at;
   }
 }

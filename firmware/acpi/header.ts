@@ -16,7 +16,7 @@ export function checksumOf(bytes: Uint8Array, length = bytes.length): number {
 }
 
 /** Header, body, length and checksum of every table but the RSDP. The OEM table id is TSVM and the signature. */
-export function buildTable(signature: string, revision: number, body: Uint8Array): Uint8Array {
+export function buildTable(signature: string, revision: number, body: ArrayLike<number>): Uint8Array {
   const table = new ByteWriter(signature)
     .ascii(signature)
     .u32(HEADER_LENGTH + body.length)

@@ -1,4 +1,5 @@
 import { Bug } from '../core/errors.ts';
+import { type FieldDecl, maskInWord } from './field.ts';
 import type { Register } from './layout.ts';
 
 /**
@@ -33,14 +34,21 @@ export class RegisterBlock {
       if (this.#byOffset.has(r.offset + word * 4))
         throw new Bug(`two registers at offset ${r.offset + word * 4}`);
       this.#byOffset.set(r.offset + word * 4, r);
-      this.#rw[at + word] = r.mask(word, 'rw');
-      this.#w1c[at + word] = r.mask(word, 'w1c', 'w1cs');
-      this.#sticky[at + word] = r.mask(word, 'w1cs', 'ros');
-      this.#writeOnly[at + word] = r.mask(word, 'wo');
     }
-    for (const [name, field] of Object.entries(r.fields)) {
+    for (const name of Object.keys(r.fields)) {
+      const field = r.fields[name]!;
+      for (let word = field.lo >>> 5; word <= field.hi >>> 5; word++) this.#note(at + word, field, word);
       if (field.reset) r.set(this.#reset, at, name, field.reset);
     }
+  }
+
+  #note(i: number, field: FieldDecl, word: number): void {
+    const { access } = field;
+    const mask = maskInWord(field, word);
+    if (access === 'rw') this.#rw[i]! |= mask;
+    if (access === 'w1c' || access === 'w1cs') this.#w1c[i]! |= mask;
+    if (access === 'w1cs' || access === 'ros') this.#sticky[i]! |= mask;
+    if (access === 'wo') this.#writeOnly[i]! |= mask;
   }
 
   /** The register that covers the dword at `offset`, if any. */

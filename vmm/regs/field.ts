@@ -88,7 +88,6 @@ export function fieldReader(field: FieldDecl): FieldReader {
     const mask = ((1 << width) - 1) >>> 0;
     return (words, at) => (words[at + first]! >>> shift) & mask;
   }
-  if (last !== first + 1 || width > 53) throw new Bug('a field spans at most two words and 53 bits');
   const lowBits = 32 - shift;
   const highMask = maskInWord(field, last);
   const scale = 2 ** lowBits;
@@ -111,16 +110,22 @@ export function writeField(field: FieldDecl, words: Uint32Array, at: number, val
   }
 }
 
-/** Refuses overlapping, reversed and overflowing fields. @throws Bug */
+/** Refuses overlapping, reversed and overflowing fields, and those that no reader can return. @throws Bug */
 export function checkFields(owner: string, fields: Fields, bits: number): void {
-  const names = Object.keys(fields);
-  for (const [i, name] of names.entries()) {
+  const taken: number[] = [];
+  for (const name of Object.keys(fields)) {
     const field = fields[name]!;
     if (field.hi < field.lo || field.hi >= bits)
       throw new Bug(`${owner}.${name}: bits ${field.hi}:${field.lo}`);
-    for (const other of names.slice(0, i)) {
-      const o = fields[other]!;
-      if (field.lo <= o.hi && o.lo <= field.hi) throw new Bug(`${owner}: ${name} overlaps ${other}`);
+    const first = field.lo >>> 5;
+    const last = field.hi >>> 5;
+    if (last > first + 1 || widthOf(field) > 53)
+      throw new Bug(`${owner}.${name}: a field spans at most two words and 53 bits`);
+    for (let word = first; word <= last; word++) {
+      const mask = maskInWord(field, word);
+      const before = taken[word] ?? 0;
+      if (before & mask) throw new Bug(`${owner}: ${name} overlaps another field`);
+      taken[word] = before | mask;
     }
   }
 }

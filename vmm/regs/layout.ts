@@ -22,10 +22,6 @@ export class Layout<F extends Fields = Fields> {
   readonly cite: string;
   readonly bytes: number;
   readonly fields: F;
-  /** One reader a field: `ENTRY.get.DID(words, at)`. */
-  readonly get: { readonly [K in keyof F]: FieldReader };
-  /** Undeclared and reserved bits of each 32-bit word. */
-  readonly reserved: Uint32Array;
 
   constructor(name: string, cite: string, bytes: number, fields: F) {
     checkFields(name, fields, bytes * 8);
@@ -33,8 +29,26 @@ export class Layout<F extends Fields = Fields> {
     this.cite = cite;
     this.bytes = bytes;
     this.fields = fields;
-    this.get = Object.fromEntries(Object.entries(fields).map(([key, f]) => [key, fieldReader(f)])) as never;
-    this.reserved = Uint32Array.from({ length: bytes / 4 }, (_, word) => reservedMask(fields, word));
+  }
+
+  /** One reader a field: `ENTRY.get.DID(words, at)`. Made when first asked for: a start needs few of them. */
+  get get(): { readonly [K in keyof F]: FieldReader } {
+    const readers: Record<string, FieldReader> = {};
+    for (const key of Object.keys(this.fields)) readers[key] = fieldReader(this.fields[key]!);
+    return this.#keep('get', readers as { readonly [K in keyof F]: FieldReader });
+  }
+
+  /** Undeclared and reserved bits of each 32-bit word. */
+  get reserved(): Uint32Array {
+    const masks = new Uint32Array(this.bytes / 4);
+    for (let word = 0; word < masks.length; word++) masks[word] = reservedMask(this.fields, word);
+    return this.#keep('reserved', masks);
+  }
+
+  /** A property of its own hides the getter: later reads find it without a call. */
+  #keep<T>(name: 'get' | 'reserved', value: T): T {
+    Object.defineProperty(this, name, { value });
+    return value;
   }
 
   /** A fresh array of words with these field values; everything else 0. For tests and table builders. */

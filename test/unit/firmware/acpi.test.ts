@@ -10,8 +10,8 @@ import { rsdp } from '../../../firmware/acpi/rsdp.ts';
 import { xsdt } from '../../../firmware/acpi/xsdt.ts';
 import type { DmarStructure, HostBridgeDescription } from '../../../firmware/description.ts';
 
-const hex = (bytes: Uint8Array, from = 0, to = bytes.length) =>
-  Array.from(bytes.subarray(from, to), (byte) => byte.toString(16).padStart(2, '0')).join(' ');
+const hex = (bytes: Uint8Array | readonly number[], from = 0, to = bytes.length) =>
+  Array.from(bytes.slice(from, to), (byte) => byte.toString(16).padStart(2, '0')).join(' ');
 const sum = (bytes: Uint8Array) => bytes.reduce((total, byte) => (total + byte) & 0xff, 0);
 
 describe('the common header', () => {
