@@ -96,13 +96,18 @@ describe('the port bus', () => {
   test('routes to the owner and reads all ones elsewhere', () => {
     const ports = new PortBus();
     const log: number[] = [];
-    const handler = { read: (p: number) => p + 1, write: (p: number, s: number, v: number) => log.push(p, s, v) };
+    const handler = {
+      read: (p: number) => p + 1,
+      write: (p: number, s: number, v: number) => log.push(p, s, v),
+    };
     ports.add({ name: 'cf8', base: 0xcf8, size: 8, handler });
     ports.write(0xcfc, 2, 0xabcd);
     expect(ports.read(0xcf9, 1)).toBe(2);
     expect(ports.read(0x80, 2)).toBe(0xffff);
     expect(log).toEqual([4, 2, 0xabcd]);
-    expect(() => ports.add({ name: 'cf9', base: 0xcf9, size: 1, handler })).toThrow('cf9: claims ports 0xcf9+1');
+    expect(() => ports.add({ name: 'cf9', base: 0xcf9, size: 1, handler })).toThrow(
+      'cf9: claims ports 0xcf9+1',
+    );
   });
 });
 

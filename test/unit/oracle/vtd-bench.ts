@@ -99,7 +99,7 @@ export class VtdBench {
       provenance: { lastWriter: () => undefined, here: () => undefined },
     });
     for (const range of this.iommu.mmio) this.mmio.add(range);
-    this.unit = { cap: this.read64(REG.CAP), ecap: this.read64(REG.ECAP), haw: this.iommu.firmware.haw };
+    this.unit = { cap: this.read64(REG.CAP), ecap: this.read64(REG.ECAP), haw: this.iommu.firmware!.haw };
   }
 
   read32(offset: number): number {
