@@ -316,3 +316,23 @@ describe('tsvmm inspect', () => {
     });
   });
 });
+
+test('QMP of tsvmm qemu has the whole monitor', async () => {
+  const child = spawn(
+    process.execPath,
+    [BIN, 'qemu', '-M', 'q35', '-device', 'edu', '-qmp', `unix:${join(dir, 'm.sock')},server=on,wait=off`],
+    { cwd: dir, stdio: 'ignore' },
+  );
+  started.push(child);
+  const ended = new Promise((resolve) => child.once('exit', resolve));
+  while (!existsSync(join(dir, 'm.sock'))) await new Promise((resolve) => setTimeout(resolve, 10));
+  const client = await qmp('m.sock');
+
+  expect(await client.ask('query-status')).toEqual([{ return: { running: true, status: 'running' } }]);
+  expect(await client.ask('human-monitor-command', { 'command-line': 'x 0x1000' })).toEqual([
+    { return: '0000000000001000: 0x00000000' },
+  ]);
+  expect(JSON.stringify(await client.ask('query-pci'))).toContain('"class":255');
+  expect(await client.ask('quit')).toMatchObject([{ event: 'SHUTDOWN' }, { return: {} }]);
+  await ended;
+});
