@@ -13,6 +13,7 @@ import { build } from 'esbuild';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const BENCHES = [
   'rewrite',
+  'trap',
   'mmio',
   'dma-hits',
   'dma-misses',

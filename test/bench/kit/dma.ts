@@ -52,7 +52,8 @@ export function sweep(name: string, { port, addresses }: Mapped, operations = OP
       let sum = 0;
       const n = addresses.length;
       for (let i = 0; i < operations; i++) {
-        if (port.translate(addresses[at]!, 0, READ) !== DMA_OK) throw new Error('the request was refused');
+        if (port.translate(addresses[at]! | 0, 0, READ) !== DMA_OK)
+          throw new Error('the request was refused');
         sum = (sum + port.outLo) | 0;
         if (++at === n) at = 0;
       }
