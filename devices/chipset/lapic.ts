@@ -141,6 +141,10 @@ export class LocalApic
     if (this.#hasBit(TMR, vector)) this.w.broadcastEoi(vector);
   }
 
+  nmiPending(): boolean {
+    return this.s.nmi;
+  }
+
   /** Any NMI is latched; taking it clears the latch. */
   takeNmi(): boolean {
     const latched = this.s.nmi;

@@ -41,6 +41,10 @@ export class FakeInterrupts implements CpuInterrupts {
     this.log.push('eoi');
   }
 
+  nmiPending(): boolean {
+    return this.nmi;
+  }
+
   takeNmi(): boolean {
     const was = this.nmi;
     this.nmi = false;

@@ -262,6 +262,21 @@ describe('interrupts', () => {
     expect(g.vcpu.run('main')).toEqual({ kind: 'exit', status: 2 });
   });
 
+  test('that cannot be masked end a wait too', () => {
+    const g = bareGuest(
+      guest(
+        WFI + IRQ,
+        `${HANDLER} (func (export "main") (result i32)
+          (call $handler (i32.const 2) (i32.const 1)) (call $irq (i32.const 1)) (call $wfi) (global.get $seen))`,
+      ),
+    );
+    g.clock.handle('dev', () => {
+      g.interrupts.nmi = true;
+    });
+    g.clock.after(1000, 'dev', 'nmi');
+    expect(g.vcpu.run('main')).toEqual({ kind: 'exit', status: 2 });
+  });
+
   test('cannot be given a handler that is no function', () => {
     const g = bareGuest(
       guest(IRQ, `${HANDLER} (func (export "main") (call $handler (i32.const 3) (i32.const 77)))`),

@@ -6,6 +6,8 @@ export interface CpuInterrupts {
   accept(vector: number): void;
   /** End of interrupt, as a write to the EOI register. */
   eoi(): void;
+  /** Whether a non-maskable interrupt is latched. */
+  nmiPending(): boolean;
   /** Any non-maskable interrupt is latched; taking it clears the latch. */
   takeNmi(): boolean;
 }

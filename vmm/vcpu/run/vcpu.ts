@@ -322,11 +322,11 @@ export class Vcpu {
     if (this.s.interruptsEnabled) this.#deliver();
   }
 
-  /** Lets time run to the next event until an interrupt is pending. */
+  /** Lets time run to the next event until an interrupt is pending, non-maskable ones included. */
   #wait(): void {
     const { clock, interrupts } = this.#w;
     this.#time.advance();
-    for (let events = 1; interrupts.pending() < 0; events++) {
+    for (let events = 1; interrupts.pending() < 0 && !interrupts.nmiPending(); events++) {
       if (clock.nextAt === Number.POSITIVE_INFINITY) {
         this.#hung('waits for an interrupt, and nothing is scheduled that could raise one');
       }
