@@ -148,7 +148,7 @@ export function explainedFault(
     why: `${reason.why} (${reason.cite})`,
     steps,
     recorded: recording === RECORDED,
-    ...(recording === RECORDED ? {} : { note: `not recorded: ${recording}` }),
+    ...(recording === RECORDED ? {} : { note: recording }),
   };
 }
 

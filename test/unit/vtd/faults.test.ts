@@ -50,8 +50,8 @@ describe('primary fault logging', () => {
     expect(m.faults.map((f) => f.note)).toEqual([
       undefined,
       undefined,
-      'not recorded: overflow',
-      'not recorded: overflow pending',
+      'overflow',
+      'overflow pending',
       undefined,
     ]);
   });
