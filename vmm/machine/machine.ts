@@ -282,11 +282,34 @@ export class Machine {
   }
 
   #reservedRegions(): ReservedRegion[] {
+    this.#checkReserved();
     return this.config.reserved.map(({ base, size, device }) => ({
       base,
       limit: base + size - 1,
       scopes: [this.#scopeOf(device)],
     }));
+  }
+
+  /** Reserved regions are memory, and the table that tells of them is the IOMMU's. */
+  #checkReserved(): void {
+    const { reserved, memory } = this.config;
+    if (reserved.length > 0 && this.iommu === undefined) {
+      throw new TsvmmError({
+        code: 'reserved-without-iommu',
+        object: 'reserved',
+        why: 'regions are reserved for the IOMMU to keep mapped, and the machine has none',
+        mend: 'give it one (viommu), or leave them out',
+      });
+    }
+    const outside = reserved.find(({ base, size }) => base + size > memory);
+    if (outside !== undefined) {
+      throw new TsvmmError({
+        code: 'reserved-outside-ram',
+        object: 'reserved',
+        why: `the region at 0x${outside.base.toString(16)} ends beyond RAM`,
+        mend: 'move it, or give the machine more memory',
+      });
+    }
   }
 
   #scopeOf(id: string): DeviceScope {

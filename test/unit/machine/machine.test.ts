@@ -117,9 +117,13 @@ describe('a machine is refused when', () => {
     expect(build({ viommu: { kind: 'intel', options } })).toThrow('overlaps');
   });
 
-  test('a reserved region names a device that is not there', () => {
+  test.each([
+    ['names a device that is not there', {}, 0x700000, "there is no device 'nic0'"],
+    ['is in a machine without an IOMMU', { viommu: null }, 0x700000, 'the machine has none'],
+    ['ends beyond RAM', { memory: 0x800000 }, 0x7ff000, 'the region at 0x7ff000 ends beyond RAM'],
+  ])('a reserved region %s', (_, config, base, message) => {
     const machine = new Machine(
-      fullConfig({ reserved: [{ base: 0x700000, size: 0x1000, device: 'nic0' }] }),
+      fullConfig({ ...config, reserved: [{ base, size: 0x2000, device: 'nic0' }] }),
       builtinRegistry(),
     );
     expect(() =>
@@ -131,6 +135,6 @@ describe('a machine is refused when', () => {
         firmwareEnd: 0x800000,
         rsdp: 0xe0000,
       }),
-    ).toThrow("there is no device 'nic0'");
+    ).toThrow(message);
   });
 });
