@@ -1,5 +1,5 @@
 import { Bug } from '../core/errors.ts';
-import { FLAG_FAST, type HiddenLayout, hiddenLayout, PAGE_SHIFT } from './layout.ts';
+import { FLAG_FAST, type HiddenLayout, hiddenLayout, PAGE_SHIFT, WASM_PAGE_SIZE } from './layout.ts';
 
 /** Who wants to know of stores to a page. Called after the bytes are in memory. */
 export interface PageWatcher {
@@ -8,6 +8,20 @@ export interface PageWatcher {
 }
 
 const WATCHED = 1;
+
+let offered: WebAssembly.Memory | undefined;
+
+/** The next machine whose size it has takes this fresh memory instead of making its own. */
+export function offerMemory(memory: WebAssembly.Memory): void {
+  offered = memory;
+}
+
+function linearMemory(pages: number): WebAssembly.Memory {
+  const memory = offered;
+  offered = undefined;
+  if (memory !== undefined && memory.buffer.byteLength === pages * WASM_PAGE_SIZE) return memory;
+  return new WebAssembly.Memory({ initial: pages, maximum: pages });
+}
 
 /**
  * Guest RAM: the linear memory with its views, page flags, dirty log and page watches.
@@ -43,8 +57,7 @@ export class GuestRam {
     this.base = base;
     this.size = size;
     this.end = this.layout.ramEnd;
-    const pages = this.layout.wasmPages;
-    this.memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
+    this.memory = linearMemory(this.layout.wasmPages);
     this.u8 = new Uint8Array(this.memory.buffer);
     this.u32 = new Uint32Array(this.memory.buffer);
     this.#flags = this.u8.subarray(this.layout.flags, this.layout.flags + (1 << 20));

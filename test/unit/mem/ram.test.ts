@@ -1,7 +1,8 @@
+import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { Bug } from '../../../vmm/core/errors.ts';
 import { FLAG_FAST, hiddenLayout } from '../../../vmm/mem/layout.ts';
-import { GuestRam } from '../../../vmm/mem/ram.ts';
+import { GuestRam, offerMemory } from '../../../vmm/mem/ram.ts';
 
 const SIZE = 0x100000;
 
@@ -70,4 +71,21 @@ test('holds is true only for ranges wholly inside RAM', () => {
 
 test('watching an address outside RAM is a bug', () => {
   expect(() => new GuestRam(0, SIZE).watch(SIZE, { stored() {} })).toThrow(Bug);
+});
+
+test('a memory made beforehand is taken once, by RAM of its size', () => {
+  const { wasmPages } = hiddenLayout(0, SIZE);
+  const memory = new WebAssembly.Memory({ initial: wasmPages, maximum: wasmPages });
+  offerMemory(memory);
+  expect(new GuestRam(0, SIZE).memory).toBe(memory);
+  expect(new GuestRam(0, SIZE).memory).not.toBe(memory);
+
+  offerMemory(memory);
+  expect(new GuestRam(0, 2 * SIZE).memory).not.toBe(memory);
+});
+
+test('the launcher makes the memory of a machine of the default size', () => {
+  const launcher = readFileSync(new URL('../../../bin/tsvmm.js', import.meta.url), 'utf8');
+  const pages = Number(/DEFAULT_RAM_PAGES = (\d+);/.exec(launcher)?.[1]);
+  expect(pages).toBe(hiddenLayout(0, 128 * 1024 * 1024).wasmPages);
 });
