@@ -18,8 +18,13 @@ export class SystemMemory {
   writer = 'host';
   /** Views of pieces of RAM: `set` with a ready view is the fastest copy there is. */
   readonly #views: (Uint8Array | undefined)[] = new Array(VIEWS).fill(undefined);
+  /** Where they begin and how long they are: asking a view takes longer than a small copy. */
+  readonly #viewAt = new Int32Array(VIEWS);
+  readonly #viewLength = new Int32Array(VIEWS);
   #source: Uint8Array | undefined;
   readonly #slices: (Uint8Array | undefined)[] = [];
+  readonly #sliceAt = new Int32Array(VIEWS);
+  readonly #sliceLength = new Int32Array(VIEWS);
 
   constructor(ram: GuestRam, mmio: MmioBus) {
     this.ram = ram;
@@ -61,7 +66,10 @@ export class SystemMemory {
   #view(address: number, length: number): Uint8Array {
     const i = ((address >>> 12) ^ (address >>> 6) ^ (length >>> 7)) & (VIEWS - 1);
     const view = this.#views[i];
-    if (view !== undefined && view.byteOffset === address && view.length === length) return view;
+    if (view !== undefined && this.#viewAt[i] === (address | 0) && this.#viewLength[i] === length)
+      return view;
+    this.#viewAt[i] = address;
+    this.#viewLength[i] = length;
     return (this.#views[i] = this.ram.u8.subarray(address, address + length));
   }
 
@@ -73,8 +81,9 @@ export class SystemMemory {
     }
     const i = (at >>> 12) & (VIEWS - 1);
     const slice = this.#slices[i];
-    if (slice !== undefined && slice.byteOffset === src.byteOffset + at && slice.length === length)
-      return slice;
+    if (slice !== undefined && this.#sliceAt[i] === at && this.#sliceLength[i] === length) return slice;
+    this.#sliceAt[i] = at;
+    this.#sliceLength[i] = length;
     return (this.#slices[i] = src.subarray(at, at + length));
   }
 
