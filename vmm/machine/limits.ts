@@ -4,6 +4,7 @@ import { FIRMWARE_LIMITS } from '../../firmware/limits.ts';
 import type { Limit } from '../core/limit.ts';
 import { VCPU_LIMITS } from '../vcpu/limits.ts';
 import { KEPT_FAULTS } from './explain.ts';
+import { MACHINE_LIMITS } from './machine-limits.ts';
 import type { Registry } from './registry.ts';
 
 /** What this build does not do: of the platform, and of every kind in the registry. */
@@ -15,6 +16,7 @@ export function allLimits(registry: Registry): readonly Limit[] {
     ...CHIPSET_LIMITS,
     ...FIRMWARE_LIMITS,
     ...VCPU_LIMITS,
+    ...MACHINE_LIMITS,
     {
       id: 'kept-faults',
       what: `reports and the verdict list the first ${KEPT_FAULTS} DMA faults of a run; the trace has every one`,

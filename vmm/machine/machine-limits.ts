@@ -1,0 +1,25 @@
+import type { Limit } from '../core/limit.ts';
+
+/** Limits of the machine as a whole and of what looks into it. */
+export const MACHINE_LIMITS: readonly Limit[] = [
+  {
+    id: 'machine-ram-above-4g',
+    what: 'RAM from 4 GiB on exists for bus masters only (tsvmm qemu -m): guests do not reach it, it is neither watched nor logged, and such a machine is not saved',
+    cite: 'QEMU: Q35 machine',
+  },
+  {
+    id: 'provenance-from-first-read',
+    what: 'who stored an entry before the IOMMU first read its page is known after a run (by running again), not in a monitor session, after a snapshot, or beyond 500 million instructions',
+    cite: 'docs/guide/tracing.md',
+  },
+  {
+    id: 'monitor-hot-plug',
+    what: 'devices are plugged and unplugged by surprise, behind root ports only; DEVICE_DELETED comes at once',
+    cite: 'PCI Express Base: Hot-Plug',
+  },
+  {
+    id: 'monitor-save-running-guest',
+    what: 'a monitor saves machines without a guest; a guest is saved where it waits, by tsvmm snapshot save',
+    cite: 'docs/guide/snapshots.md',
+  },
+];
