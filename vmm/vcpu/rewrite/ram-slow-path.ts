@@ -42,7 +42,7 @@ export class RamSlowPath implements SlowPath {
   private readonly owner: SlowPathOwner;
   private readonly ramBase: number;
   private readonly ramEnd: number;
-  /** The last byte of RAM as `inOrder` of it. */
+  /** The last byte of RAM, bit 31 flipped. */
   private readonly lastInOrder: number;
   private readonly bytes: Uint8Array;
   private readonly view: DataView;
@@ -53,7 +53,7 @@ export class RamSlowPath implements SlowPath {
     this.owner = owner;
     this.ramBase = layout.ramBase;
     this.ramEnd = layout.ramEnd;
-    this.lastInOrder = inOrder(layout.ramEnd - 1);
+    this.lastInOrder = (layout.ramEnd - 1) ^ -0x8000_0000;
     this.bytes = new Uint8Array(memory.buffer);
     this.view = new DataView(memory.buffer);
     this.hiWord = layout.hiWord;
@@ -73,8 +73,9 @@ export class RamSlowPath implements SlowPath {
    * modulo 2^32. Signed arithmetic only: it is a fifth of what a trap costs otherwise.
    */
   private isAboveRam(a: number, addr: number): boolean {
-    const place = inOrder(a);
-    return place > this.lastInOrder && place >= inOrder(addr) && place <= 0x7fff_fff8;
+    // Flipping bit 31 makes unsigned numbers signed ones of the same order.
+    const place = a ^ -0x8000_0000;
+    return place > this.lastInOrder && place >= (addr ^ -0x8000_0000) && place <= 0x7fff_fff8;
   }
 
   /** Marks the pages of a RAM range; true when one is watched. */
@@ -260,9 +261,4 @@ export class RamSlowPath implements SlowPath {
   safepoint(): void {
     this.owner.safepoint();
   }
-}
-
-/** Unsigned numbers as signed ones of the same order. */
-function inOrder(a: number): number {
-  return (a ^ -0x8000_0000) | 0;
 }

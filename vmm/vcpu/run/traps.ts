@@ -27,11 +27,13 @@ class TrapOwner implements SlowPathOwner {
   readonly #ram: GuestRam;
   readonly #mmio: MmioBus;
   readonly #host: TrapHost;
+  readonly #afterAccess: () => void;
 
   constructor(ram: GuestRam, mmio: MmioBus, host: TrapHost) {
     this.#ram = ram;
     this.#mmio = mmio;
     this.#host = host;
+    this.#afterAccess = host.afterAccess;
   }
 
   mmioRead(address: number, width: number): number {
@@ -39,12 +41,12 @@ class TrapOwner implements SlowPathOwner {
     const lo = mmio.load(address, width);
     if (!mmio.claimed) this.#unmapped(`${width}-byte load from`, address);
     if (width !== 8) {
-      this.#host.afterAccess();
+      this.#afterAccess();
       return lo;
     }
     // An interrupt handler that runs now may read registers too.
     const hi = mmio.hi;
-    this.#host.afterAccess();
+    this.#afterAccess();
     this.readHi = hi;
     return lo;
   }
@@ -53,7 +55,7 @@ class TrapOwner implements SlowPathOwner {
     const mmio = this.#mmio;
     mmio.store(address, width, lo, hi);
     if (!mmio.claimed) this.#unmapped(`${width}-byte store to`, address);
-    this.#host.afterAccess();
+    this.#afterAccess();
   }
 
   #unmapped(what: string, address: number): never {
