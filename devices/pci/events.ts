@@ -23,6 +23,7 @@ export const PCI_EVENTS = events({
   pci_update_mappings_del: {
     doc: 'A BAR stops to answer.',
     args: { bdf: 'bdf', bar: 'u8', address: 'u64' },
+    ring: true,
   },
   pci_function_reset: {
     doc: 'A function is reset: flr, bus, power.',
