@@ -1,4 +1,5 @@
 import type { Iommu, IommuKind, IommuServices } from '../../vmm/bus/iommu.ts';
+import { TsvmmError } from '../../vmm/core/errors.ts';
 import { LIMITS } from '../spec/vtd/limits.ts';
 import { REGISTER_BYTES } from '../spec/vtd/registers.ts';
 import { VTD_DEFAULTS, type VtdConfig, vtdSchema } from './config.ts';
@@ -8,6 +9,14 @@ import { VTD_EVENTS } from './trace.ts';
 import { vtdViews } from './views.ts';
 
 function create(config: VtdConfig, services: IommuServices): Iommu {
+  if (config.eim && !config.intremap) {
+    throw new TsvmmError({
+      code: 'bad-iommu-options',
+      object: services.id,
+      why: 'eim is an extension of interrupt remapping, which is off',
+      mend: 'switch intremap on, or eim off',
+    });
+  }
   const block = vtdBlock(config);
   const device = new VtdIommu({
     config,

@@ -30,7 +30,10 @@ export function commandHelp(command: CommandDecl): string {
   if (operands.length > 0) lines.push('', 'Operands:', ...definitions(operands));
   lines.push('', 'Options:', ...definitions(optionRows(command)));
   if (command.json !== undefined) {
-    lines.push('', `The --json output follows 'tsvmm schema ${command.json}'.`);
+    lines.push(
+      '',
+      `The --json output follows 'tsvmm schema ${command.json}'; what is refused, 'tsvmm schema error'.`,
+    );
   }
   if (command.examples !== undefined) lines.push('', 'Examples:', ...command.examples.map((e) => `  ${e}`));
   lines.push('');

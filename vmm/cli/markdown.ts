@@ -32,7 +32,10 @@ export function cliMarkdown(): string {
       ...rows('option', optionRows(command)),
       ...(command.json === undefined
         ? []
-        : [`The \`--json\` output follows \`tsvmm schema ${command.json}\`.`, '']),
+        : [
+            `The \`--json\` output follows \`tsvmm schema ${command.json}\`; what is refused, \`tsvmm schema error\`.`,
+            '',
+          ]),
       ...(command.examples === undefined ? [] : ['```sh', ...command.examples, '```', '']),
     ]),
     '## Exit codes',

@@ -41,6 +41,14 @@ export function planRam(ramSize: number, image: RewriteResult | undefined, reser
       mend: 'give the machine more memory (--memory)',
     });
   }
+  if (image !== undefined && reservedBase < heapStart) {
+    throw new TsvmmError({
+      code: 'reserved-in-image',
+      object: 'reserved',
+      why: `a region at ${hex(reservedBase)} lies in the guest's image or C heap, which end at ${hex(heapStart)}`,
+      mend: 'place it higher: RAM from the lowest reserved region on is not given to the guest',
+    });
+  }
   const rsdp = leavesBiosArea(image) ? Q35.biosArea.base : firmwareBase;
   return {
     growLimit,

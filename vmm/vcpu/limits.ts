@@ -12,6 +12,16 @@ export const VCPU_LIMITS: readonly Limit[] = [
     cite: 'WebAssembly Core: Memories',
   },
   {
+    id: 'guest-nmi-waits-for-if',
+    what: 'a non-maskable interrupt is kept while interrupts are disabled and comes, as vector 2, when they are enabled',
+    cite: 'Intel SDM: Nonmaskable Interrupt (NMI)',
+  },
+  {
+    id: 'guest-c-heap',
+    what: "the C library's heap (malloc) has a quarter of RAM, the page allocator the rest; --memory makes both larger",
+    cite: 'docs/guide/write-a-driver.md',
+  },
+  {
     id: 'guest-wide-registers',
     what: '128-bit accesses and memory.init reach RAM only; on a register they end the guest with a report',
     cite: 'WebAssembly SIMD: Load and Store',

@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { builtinRegistry } from '../../../vmm/machine/builtin.ts';
 import { Machine } from '../../../vmm/machine/machine.ts';
+import { planRam } from '../../../vmm/machine/platform.ts';
+import type { RewriteResult } from '../../../vmm/vcpu/rewrite/index.ts';
 import { bootedMachine, fullConfig } from '../../kit/machine.ts';
 
 const ECAM = 0xb0000000;
@@ -137,4 +139,26 @@ describe('a machine is refused when', () => {
       }),
     ).toThrow(message);
   });
+});
+
+describe('RAM is refused when', () => {
+  test('a reserved region lies where the guest image or its C heap does', () => {
+    const image = {
+      initialPages: 32,
+      dataEnd: 0x180000,
+      segments: [],
+      constants: {},
+    } as unknown as RewriteResult;
+    expect(() => planRam(8 << 20, image, 0x100000)).toThrow(
+      "reserved: a region at 0x100000 lies in the guest's image",
+    );
+    expect(planRam(8 << 20, image, 0x700000).heapEnd).toBe(0x700000);
+  });
+});
+
+test('extended interrupt mode without interrupt remapping is refused', () => {
+  const options = { ...builtinRegistry().iommu('intel').defaults, eim: true, intremap: false };
+  expect(() => bootedMachine({ viommu: { kind: 'intel', options } })).toThrow(
+    'eim is an extension of interrupt remapping',
+  );
 });

@@ -77,4 +77,9 @@ export const LIMITS: readonly Limit[] = [
     what: 'at most 4096 pages of tables below 4 GiB are watched for stores; further ones, and those above, work unwatched',
     cite: 'VT-d: Translation Structure Formats',
   },
+  {
+    id: 'vtd-misaligned-page-invalidation',
+    what: 'a page-selective invalidation whose address is not aligned to its mask is done for the aligned range that holds it; it is no queue error',
+    cite: 'VT-d: IOTLB Invalidate',
+  },
 ];
