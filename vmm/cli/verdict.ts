@@ -63,7 +63,10 @@ export function verdictOf({ guest, seed, outcome, tap, console }: Judged): Verdi
     exitCode: EXIT_OF[word],
     guest,
     exitStatus: outcome.end === 'exited' ? (outcome.exitStatus ?? 0) : null,
-    reason: word === 'passed' ? null : (outcome.reason ?? failureReason(outcome.exitStatus ?? 0, tap)),
+    reason:
+      word === 'passed' || word === 'saved'
+        ? null
+        : (outcome.reason ?? failureReason(outcome.exitStatus ?? 0, tap)),
     tap: tap === undefined ? null : tapJson(tap),
     virtualNs: outcome.virtualNs,
     instructions: outcome.instructions,
