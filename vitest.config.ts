@@ -19,6 +19,7 @@ export default defineConfig({
       provider: 'v8',
       include: ['viommu/**/*.ts', 'vmm/vcpu/**/*.ts'],
       reporter: ['text', 'json-summary'],
+      reportOnFailure: true,
       thresholds: { lines: 95 },
     },
   },
