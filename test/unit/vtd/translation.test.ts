@@ -45,6 +45,20 @@ describe('second-stage translation', () => {
     expect([status, ...out(port)]).toEqual([DMA_OK, 0x45678123, 0x123, 0xedd]);
   });
 
+  test('tables in the last page of memory are read, and one page further on nothing is', () => {
+    const m = new VtdMachine();
+    const last = m.ram.end - 4096;
+    m.context(DEV, { P: 1, AW: 2, DID: 5, SSPTPTR: last });
+    m.map(last, 4, 0x5000, 0x9003n);
+    m.start();
+
+    expect(m.port(DEV).translate(0x5000, 0, READ)).toBe(DMA_OK);
+    m.context(DEV, { P: 1, AW: 2, DID: 6, SSPTPTR: m.ram.end });
+    m.submit(0x11n);
+    expect(m.port(DEV).translate(0x5000, 0, READ)).toBe(DMA_UR);
+    expect(m.faults.map((f) => f.code)).toEqual(['07h']);
+  });
+
   test.each([
     [2, 0x8060_0083n, [0x80712345, 0, 0x200000 - 0x112345]],
     [3, 0x1_4000_0083n, [0x7fd12345, 1, 0x40000000 - 0x3fd12345]],
