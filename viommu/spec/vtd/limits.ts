@@ -82,4 +82,9 @@ export const LIMITS: readonly Limit[] = [
     what: 'a page-selective invalidation whose address is not aligned to its mask is done for the aligned range that holds it; it is no queue error',
     cite: 'VT-d: IOTLB Invalidate',
   },
+  {
+    id: 'vtd-device-tlb-endpoints',
+    what: 'device-iotlb=on is off by default and for test endpoints: no shipped function has a device-TLB, so an invalidation sent to one times out (ITE)',
+    cite: 'VT-d: Device-TLB Invalidate Descriptor',
+  },
 ];

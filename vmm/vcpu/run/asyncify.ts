@@ -9,7 +9,6 @@ interface AsyncifyExports {
   readonly asyncify_get_state: () => number;
 }
 
-const NORMAL = 0;
 const UNWINDING = 1;
 
 /**
@@ -61,9 +60,5 @@ export class Asyncify {
   stopRewind(): void {
     this.#exports.asyncify_stop_rewind();
     this.#toRewind = false;
-  }
-
-  get idle(): boolean {
-    return this.#exports.asyncify_get_state() === NORMAL;
   }
 }
