@@ -4,7 +4,12 @@ import { VTD_DEFAULTS, type VtdConfig } from '../../viommu/vtd/config.ts';
 import type { VtdIommu } from '../../viommu/vtd/device.ts';
 import { INTEL_IOMMU } from '../../viommu/vtd/kind.ts';
 import { DmaPort } from '../../vmm/bus/dma.ts';
-import type { DeviceTlbs, ExplainedFault, Iommu } from '../../vmm/bus/iommu.ts';
+import {
+  DEVICE_TLB_TIMEOUT,
+  type DmaEndpoints,
+  type ExplainedFault,
+  type Iommu,
+} from '../../vmm/bus/iommu.ts';
 import { SystemMemory } from '../../vmm/bus/memory.ts';
 import { MmioBus } from '../../vmm/bus/mmio.ts';
 import { VirtualClock } from '../../vmm/core/clock.ts';
@@ -41,10 +46,17 @@ export interface Delivered {
   readonly level: boolean;
 }
 
+/** Nobody answers an invalidation; responses go nowhere. */
+export const SILENT_ENDPOINTS: DmaEndpoints = {
+  invalidate: () => DEVICE_TLB_TIMEOUT,
+  pageResponse: () => {},
+  resume: () => {},
+};
+
 export interface MachineOptions {
   readonly config?: Partial<VtdConfig>;
   readonly ramBytes?: number;
-  readonly deviceTlbs?: DeviceTlbs;
+  readonly endpoints?: Partial<DmaEndpoints>;
   readonly lastWriter?: (address: number) => string | undefined;
 }
 
@@ -81,7 +93,9 @@ export class VtdMachine {
           this.delivered.push({ vector, mode, logical, destination, level }),
       },
       onFault: (fault) => this.faults.push(fault),
-      ...(options.deviceTlbs === undefined ? {} : { deviceTlbs: options.deviceTlbs }),
+      ...(options.endpoints === undefined
+        ? {}
+        : { endpoints: { ...SILENT_ENDPOINTS, ...options.endpoints } }),
       provenance: { lastWriter: options.lastWriter ?? (() => undefined), here: () => undefined },
     });
     this.device = this.iommu.device as VtdIommu;

@@ -1,3 +1,4 @@
+import { NO_PASID } from '../../vmm/bus/dma.ts';
 import { DEVICE_TLB_TIMEOUT, DEVICE_TLB_UNEXPECTED } from '../../vmm/bus/iommu.ts';
 import {
   CONTEXT_DESCRIPTOR,
@@ -225,8 +226,8 @@ export class InvalidationQueue {
     const order = (w2 & 1) === 0 ? 0 : rangeOrder(w2, w3);
     const lo = order >= 20 ? 0 : (w2 & (-4096 << order)) >>> 0;
     const hi = order < 20 ? w3 >>> 0 : order >= 52 ? 0 : (w3 & (-1 << (order - 20))) >>> 0;
-    const tlbs = this.#w.services.deviceTlbs;
-    const result = tlbs === undefined ? DEVICE_TLB_TIMEOUT : tlbs.invalidate(sid, lo, hi, order);
+    const tlbs = this.#w.services.endpoints;
+    const result = tlbs === undefined ? DEVICE_TLB_TIMEOUT : tlbs.invalidate(sid, NO_PASID, lo, hi, order, 0);
     if (result === DEVICE_TLB_TIMEOUT) this.#s.timedOut ||= sid + 1;
     else if (result === DEVICE_TLB_UNEXPECTED) this.#faults.setCompletionError(sid);
     return 0;

@@ -10,6 +10,8 @@ export const DMA_CA = 2;
 export const DMA_DISABLED = 3;
 /** From DmaTranslator.translate only: the address is the platform's interrupt window. */
 export const DMA_MESSAGE = 4;
+/** The IOMMU holds the transaction until software resumes it (Arm SMMUv3: stall model); port.stallTag names it. */
+export const DMA_STALLED = 5;
 
 /** Access wanted, a bit set. */
 export const READ = 1;
@@ -22,9 +24,20 @@ export const AT_TRANSLATION = 1;
 export const AT_TRANSLATED = 2;
 
 export const NO_PASID = -1;
+/** Of a device-TLB invalidation: the entries of every PASID (VT-d: Global bit). */
+export const ALL_PASIDS = -2;
 
 /** outAccess of a translation request to the interrupt window: send such requests untranslated (ATS: U field). */
 export const UNTRANSLATED_ONLY = 8;
+/** More of outAccess: the entry serves every PASID, was granted to privileged mode, is to be used without snooping. */
+export const GRANTED_GLOBAL = 16;
+export const GRANTED_PRIVILEGED = 32;
+export const GRANTED_NO_SNOOP = 64;
+
+/** Answer to a page request group (PCIe: Page Request Group Response Message, Response Code). */
+export const PAGE_RESPONSE_SUCCESS = 0;
+export const PAGE_RESPONSE_INVALID = 1;
+export const PAGE_RESPONSE_FAILURE = 15;
 
 /**
  * What stands between a bus master and memory. Requests and results travel in fields of the port, so that the path
@@ -40,6 +53,14 @@ export interface DmaTranslator {
   translate(port: DmaPort, lo: number, hi: number, access: number): number;
   /** A message write (MSI) of `length` bytes to the interrupt window; delivers or refuses it. */
   message(port: DmaPort, lo: number, hi: number, data: number, length: number): number;
+  /**
+   * A page request for the page of (lo, hi), which comes aligned: `access` wanted (0 with `last`: a stop marker), `group`
+   * its page request group index, `last` its last-in-group bit; port.pasid and port.privileged qualify it. DMA_OK: taken,
+   * an answer comes through DmaEndpoints.pageResponse, maybe before this returns; DMA_UR: nobody takes page requests.
+   */
+  pageRequest?(port: DmaPort, lo: number, hi: number, access: number, group: number, last: boolean): number;
+  /** A device-TLB invalidation that DmaEndpoints.invalidate left pending is complete. */
+  invalidationComplete?(port: DmaPort, tag: number): void;
 }
 
 /** A bus master's way to memory. One for each requester; endpoints hold no other reference to memory. */
@@ -55,10 +76,16 @@ export class DmaPort {
   privileged = false;
   /** Address type of the next requests. */
   at = AT_UNTRANSLATED;
+  /** The next requests are AtomicOps: they need READ and WRITE, and a fault says so. */
+  atomic = false;
+  /** The bus master can wait for a held transaction; without it nothing of it is ever held. */
+  mayStall = false;
+  /** Names the held transaction after DMA_STALLED. */
+  stallTag = 0;
   outLo = 0;
   outHi = 0;
   outSpan = 0;
-  /** Answer to a translation request: what is granted, a set of READ and WRITE, or UNTRANSLATED_ONLY. */
+  /** Answer to a translation request: a set of READ, WRITE, EXEC and GRANTED_ bits, or UNTRANSLATED_ONLY. */
   outAccess = 0;
   /** Answer to a translation request: bytes of the naturally aligned page that holds the address. */
   outSize = 0;
@@ -89,6 +116,17 @@ export class DmaPort {
   translate(lo: number, hi: number, access: number): number {
     // Signed halves: a value above 2^31 - 1 would be boxed at a call.
     return this.enabled ? this.#translator.translate(this, lo | 0, hi | 0, access) : DMA_DISABLED;
+  }
+
+  /** Sends a page request; results as DmaTranslator.pageRequest. Needs Bus Master Enable, as every request does. */
+  pageRequest(lo: number, hi: number, access: number, group: number, last: boolean): number {
+    if (!this.enabled) return DMA_DISABLED;
+    return this.#translator.pageRequest?.(this, lo & -4096, hi | 0, access, group, last) ?? DMA_UR;
+  }
+
+  /** Tells the IOMMU that the pending device-TLB invalidation `tag` is done. */
+  invalidationComplete(tag: number): void {
+    this.#translator.invalidationComplete?.(this, tag);
   }
 
   /** Reads `length` bytes into dst[at...]. On refusal the bytes not read are all ones, as an aborted read returns. */

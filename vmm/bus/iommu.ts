@@ -17,8 +17,8 @@ export interface IommuServices {
   readonly interrupts: InterruptTarget;
   /** Told of every recorded DMA fault, with its explanation; for reports, never for behaviour. */
   readonly onFault: (fault: ExplainedFault) => void;
-  /** Where device-TLB invalidations go; without it no function answers them. */
-  readonly deviceTlbs?: DeviceTlbs;
+  /** The functions behind the unit, for what the unit sends to them; without it nobody answers. */
+  readonly endpoints?: DmaEndpoints;
   /** Where the CPU is now and who wrote an address last; undefined when no guest runs or nobody recorded it. */
   readonly provenance: Provenance;
 }
@@ -29,10 +29,22 @@ export const DEVICE_TLB_TIMEOUT = 1;
 /** A completion came that fits no request. */
 export const DEVICE_TLB_UNEXPECTED = 2;
 
-/** The address translation caches of functions, reached by requester id. */
-export interface DeviceTlbs {
-  /** Invalidates 2^order pages at the aligned (lo, hi); order 52 is everything. One of the DEVICE_TLB codes. */
-  invalidate(requester: number, lo: number, hi: number, order: number): number;
+/** Not complete yet: the function says DmaTranslator.invalidationComplete with the same tag. */
+export const DEVICE_TLB_PENDING = 3;
+
+/** What an IOMMU sends to functions, by requester id. A requester id that nobody has does not answer. */
+export interface DmaEndpoints {
+  /**
+   * Invalidates 2^order pages at the aligned (lo, hi) in the function's address translation cache; order 52 is everything.
+   * @param pasid of the entries; NO_PASID: those without a PASID; ALL_PASIDS: both kinds
+   * @param tag the ITag, given back by a completion that comes later
+   * @returns one of the DEVICE_TLB codes
+   */
+  invalidate(requester: number, pasid: number, lo: number, hi: number, order: number, tag: number): number;
+  /** Page request group response: `code` is one of PAGE_RESPONSE_; pasid NO_PASID where the request had none. */
+  pageResponse(requester: number, pasid: number, group: number, code: number): void;
+  /** The held transaction `tag` goes on: `retry` it, or end it as DMA_UR (abort). */
+  resume(requester: number, tag: number, retry: boolean): void;
 }
 
 /** Who stored what: kept by the vCPU for watched pages. */

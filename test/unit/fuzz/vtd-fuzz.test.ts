@@ -57,7 +57,7 @@ class Torment {
       interrupts: { deliver: () => this.delivered++ },
       onFault: () => this.faults++,
       provenance: { lastWriter: () => undefined, here: () => undefined },
-      deviceTlbs: { invalidate: () => this.#rng.below(8) >>> 1 },
+      endpoints: { ...SILENT_ENDPOINTS, invalidate: () => this.#rng.below(6) >>> 1 },
     });
     this.#iommu = iommu;
     this.device = iommu.device as VtdIommu;

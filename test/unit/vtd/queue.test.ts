@@ -223,7 +223,7 @@ describe('device-TLB invalidation', () => {
     const calls: number[][] = [];
     const m = new VtdMachine({
       config: { 'device-iotlb': true },
-      deviceTlbs: {
+      endpoints: {
         invalidate: (...call) => {
           calls.push(call);
           return answers[calls.length - 1] ?? DEVICE_TLB_DONE;
@@ -236,11 +236,11 @@ describe('device-TLB invalidation', () => {
   }
 
   test.each([
-    ['one page', 0x1234_5000n, [0x18, 0x12345000, 0, 0]],
-    ['two pages', 0x1234_4001n, [0x18, 0x12344000, 0, 1]],
-    ['8 pages', 0x5_1234_3001n, [0x18, 0x12340000, 5, 3]],
-    ['2^21 pages', 0x5_ffff_f001n, [0x18, 0, 4, 22]],
-    ['everything', 0x7fff_ffff_ffff_f001n, [0x18, 0, 0, 52]],
+    ['one page', 0x1234_5000n, [0x18, -1, 0x12345000, 0, 0, 0]],
+    ['two pages', 0x1234_4001n, [0x18, -1, 0x12344000, 0, 1, 0]],
+    ['8 pages', 0x5_1234_3001n, [0x18, -1, 0x12340000, 5, 3, 0]],
+    ['2^21 pages', 0x5_ffff_f001n, [0x18, -1, 0, 4, 22, 0]],
+    ['everything', 0x7fff_ffff_ffff_f001n, [0x18, -1, 0, 0, 52, 0]],
   ])('reaches the function with its range: %s', (_what, q1, call) => {
     const { m, calls } = withTlbs([]);
 
