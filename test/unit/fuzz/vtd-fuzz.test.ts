@@ -11,6 +11,7 @@ import { Rng } from '../../../vmm/core/rng.ts';
 import { GuestRam } from '../../../vmm/mem/ram.ts';
 import type { SavedUnit } from '../../../vmm/state/define.ts';
 import { Tracer } from '../../../vmm/trace/tracer.ts';
+import { SILENT_ENDPOINTS } from '../../kit/vtd-machine.ts';
 
 // TSVMM_FUZZ: how many operations in all; TSVMM_SEED: where to start.
 const OPERATIONS = Number(process.env['TSVMM_FUZZ'] ?? 300_000);
