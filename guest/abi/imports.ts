@@ -41,6 +41,15 @@ export const ABI_IMPORTS = {
     params: [i64('addr'), i32('size'), i64('value')],
     doc: 'Writes size (1, 2, 4 or 8) bytes at physical address addr as one bus access; reaches above 4 GiB.',
   },
+  movdir64b: {
+    params: [i64('addr'), i32('src', 'const void *')],
+    doc: 'Stores the 64 bytes at src to physical address addr, which is a multiple of 64, as one write that nobody answers.',
+  },
+  enqcmds: {
+    params: [i64('addr'), i32('src', 'const void *')],
+    result: u32Result,
+    doc: 'Offers the 64 bytes at src, a command with its PASID in bits 19:0, to the enqueue register at addr: 0 taken, 1 not taken.',
+  },
   port_in: {
     params: [i32('port'), i32('size')],
     result: u32Result,

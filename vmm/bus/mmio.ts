@@ -8,7 +8,19 @@ import { TsvmmError } from '../core/errors.ts';
 export interface MmioHandler {
   read(offset: number, size: number, bus: MmioBus): number;
   write(offset: number, size: number, lo: number, hi: number, bus: MmioBus): void;
+  /**
+   * One write of 64 bytes at an aligned offset: 16 words, good for the time of the call. `deferrable`: a Deferrable Memory
+   * Write (ENQCMD), which the device may answer; else a posted one (MOVDIR64B), whose result nobody sees. One of LINE_.
+   * Without it a posted line arrives as eight 8-byte writes, and a deferrable one is refused.
+   */
+  line?(offset: number, words: Uint32Array, deferrable: boolean): number;
 }
+
+/** Completion of a 64-byte write: taken; to be tried again (Configuration Request Retry Status); Unsupported Request. */
+export const LINE_ACCEPTED = 0;
+export const LINE_RETRY = 1;
+export const LINE_REFUSED = 2;
+const LINE_BYTES = 64;
 
 export interface MmioRange {
   readonly name: string;
@@ -100,6 +112,22 @@ export class MmioBus {
     const c = this.#find(address, size);
     c?.handler.write(address - c.base, size, lo, hi, this);
     this.claimed = c !== undefined;
+  }
+
+  /** A 64-byte write to an aligned address; one of LINE_, as MmioHandler.line. */
+  line(address: number, words: Uint32Array, deferrable: boolean): number {
+    const c = this.#find(address, LINE_BYTES);
+    const result = c === undefined ? LINE_REFUSED : this.#lineTo(c, address - c.base, words, deferrable);
+    this.claimed = c !== undefined;
+    return result;
+  }
+
+  #lineTo(c: Claim, offset: number, words: Uint32Array, deferrable: boolean): number {
+    if (c.handler.line !== undefined) return c.handler.line(offset, words, deferrable);
+    if (deferrable) return LINE_REFUSED;
+    for (let i = 0; i < words.length; i += 2)
+      c.handler.write(offset + i * 4, 8, words[i]!, words[i + 1]!, this);
+    return LINE_ACCEPTED;
   }
 
   /**

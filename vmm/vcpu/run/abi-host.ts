@@ -1,5 +1,5 @@
 import type { AbiImportName } from '../../../guest/abi/imports.ts';
-import type { MmioBus } from '../../bus/mmio.ts';
+import { LINE_ACCEPTED, type MmioBus } from '../../bus/mmio.ts';
 import type { PortBus } from '../../bus/ports.ts';
 import { hiOf, loOf, numberOf } from '../../core/u64.ts';
 import type { GuestRam } from '../../mem/ram.ts';
@@ -47,7 +47,33 @@ export function abiHost(
   const checkSize = (what: string, size: number, sizes: readonly number[], address: number) => {
     if (!sizes.includes(size)) cpu.crash(`${what} of ${size} bytes; it takes ${sizes.join(', ')}`, address);
   };
+  const line = new Uint32Array(16);
+  const lineBytes = new Uint8Array(line.buffer);
+  const store64 = (what: string, lo: number, hi: number, src: number, deferrable: boolean): number => {
+    const address = numberOf(lo, hi);
+    if ((lo & 63) !== 0) cpu.crash(`${what} to an address that is no multiple of 64`, address);
+    if (!ram.holds(src, 0, 64)) cpu.crash(`${what} of bytes that are not all RAM`, src >>> 0);
+    const from = src >>> 0;
+    for (let i = 0; i < 64; i++) lineBytes[i] = ram.u8[from + i]!;
+    // Reserved bits of the source are a general-protection fault (Intel SDM: ENQCMDS).
+    if (deferrable && (line[0]! & 0x7ff00000) !== 0)
+      cpu.crash(`${what} of a command with bits 30:20 set`, from);
+    if (inRam(lo, hi, 64)) {
+      // Memory takes stores, but is no enqueue register.
+      if (deferrable) return 1;
+      ram.u8.set(lineBytes, lo >>> 0);
+      ram.storedByCpu(lo >>> 0, 64);
+      return 0;
+    }
+    if (address > Number.MAX_SAFE_INTEGER) cpu.crash(`${what} beyond 52 address bits`, address);
+    const result = mmio.line(address, line, deferrable);
+    if (!mmio.claimed) cpu.crash(`${what} to an address nothing is mapped at`, address);
+    cpu.afterAccess();
+    return result === LINE_ACCEPTED ? 0 : 1;
+  };
   return {
+    movdir64b: (lo = 0, hi = 0, src = 0) => void store64('movdir64b', lo, hi, src, false),
+    enqcmds: (lo = 0, hi = 0, src = 0) => store64('enqcmds', lo, hi, src, true),
     mmio_read(lo = 0, hi = 0, size = 0) {
       const address = numberOf(lo, hi);
       checkSize('mmio_read', size, [1, 2, 4, 8], address);

@@ -28,6 +28,20 @@ uint64_t tsvmm_mmio_read(uint64_t addr, uint32_t size);
 TSVMM_IMPORT(mmio_write)
 void tsvmm_mmio_write(uint64_t addr, uint32_t size, uint64_t value);
 
+/**
+ * Stores the 64 bytes at src to physical address addr, which is a multiple of 64, as one write that
+ * nobody answers.
+ */
+TSVMM_IMPORT(movdir64b)
+void tsvmm_movdir64b(uint64_t addr, const void *src);
+
+/**
+ * Offers the 64 bytes at src, a command with its PASID in bits 19:0, to the enqueue register at
+ * addr: 0 taken, 1 not taken.
+ */
+TSVMM_IMPORT(enqcmds)
+uint32_t tsvmm_enqcmds(uint64_t addr, const void *src);
+
 /** Reads size (1, 2 or 4) bytes from an I/O port; a port nobody claims reads all ones. */
 TSVMM_IMPORT(port_in)
 uint32_t tsvmm_port_in(uint32_t port, uint32_t size);
