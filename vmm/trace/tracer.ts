@@ -36,6 +36,8 @@ export class Tracer {
   readonly #patterns: RegExp[] = [];
   readonly #sinks: TraceSink[] = [];
   #watches: readonly Watch[] = [];
+  /** Asked before a selected event goes to the sinks: a run that is repeated keeps to itself what was told before. */
+  gate: (() => boolean) | undefined;
   readonly #ring: TraceRecord[] = [];
   #ringAt = 0;
 
@@ -67,7 +69,7 @@ export class Tracer {
         if (!emitter.on) return;
         const record = { time: this.#now(), name, decl, args };
         if (ring) this.#keep(record);
-        if (emitter.selected) for (const sink of this.#sinks) sink(record);
+        if (emitter.selected && this.gate?.() !== false) for (const sink of this.#sinks) sink(record);
         for (const sink of emitter.watchers) sink(record);
       },
     };
@@ -179,6 +181,8 @@ function argText(type: ArgType, args: readonly (number | string)[], at: number):
       return `0x${((v as number) >>> 0).toString(16)}`;
     case 'bdf':
       return bdfText(v as number);
+    case 'pasid':
+      return (v as number) < 0 ? 'none' : v;
     default:
       return v;
   }

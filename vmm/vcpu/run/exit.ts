@@ -15,8 +15,8 @@ export type GuestEnd =
   | { readonly kind: 'hung'; readonly reason: string; readonly frames: readonly GuestFrame[] }
   /** Unwound at a yield point so that it can be saved. */
   | { readonly kind: 'suspended' }
-  /** Ended by whoever supervises it. */
-  | { readonly kind: 'stopped'; readonly reason: 'quit' | 'reset' };
+  /** Ended by whoever supervises it; `leave`: to be run again up to some point of what it did. */
+  | { readonly kind: 'stopped'; readonly reason: 'quit' | 'reset' | 'leave' };
 
 /**
  * Thrown through guest frames to end the guest. A guest may catch it (`catch_all`); the vCPU remembers the end and throws

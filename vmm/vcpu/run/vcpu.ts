@@ -90,6 +90,8 @@ export class Vcpu {
 
   /** Polled while the guest runs. */
   supervisor: Supervisor | undefined;
+  /** Polls so far, those that `attend` brought about left out: the same in every execution of a run. */
+  polls = 0;
 
   constructor(w: VcpuWiring) {
     this.#w = w;
@@ -199,10 +201,15 @@ export class Vcpu {
   #attend(): void {
     if (this.#stop !== undefined) throw this.#stop;
     this.#attention = false;
-    this.#askSupervisor();
+    this.#ask();
   }
 
   #askSupervisor(): void {
+    this.polls++;
+    this.#ask();
+  }
+
+  #ask(): void {
     const end = this.supervisor?.poll();
     if (end !== undefined) this.#end(end);
   }
