@@ -147,7 +147,20 @@ export class Edu extends Device<EduState, EduWiring, undefined> implements MmioH
     if (start && (lo & RUN) === 0) return;
     regs[offset >>> 2] = lo;
     regs[(offset >>> 2) + 1] = hi;
-    if (start) this.w.clock.after(this.w.delay, this.w.id, 'dma');
+    if (!start) return;
+    this.#tellStart(lo);
+    this.w.clock.after(this.w.delay, this.w.id, 'dma');
+  }
+
+  #tellStart(command: number): void {
+    const event = this.w.trace.edu_dma_start;
+    if (!event.on) return;
+    const { regs } = this.s;
+    const toRam = (command & TO_RAM) !== 0;
+    const far = toRam ? DST : SRC;
+    const lo = (regs[far]! & this.w.maskLo) >>> 0;
+    const hi = (regs[far + 1]! & this.w.maskHi) >>> 0;
+    event.emit(this.w.fn.bdf, toRam ? 'write' : 'read', lo, hi, regs[COUNT]!);
   }
 
   #dmaDone(): void {

@@ -2,10 +2,16 @@ import { events } from '../../vmm/trace/event.ts';
 
 /** Trace events of the built-in endpoints. */
 export const EDU_EVENTS = events({
+  edu_dma_start: {
+    doc: 'A DMA of edu was commanded; it is carried out when its time is over.',
+    args: { bdf: 'bdf', direction: 'text', address: 'u64', bytes: 'count' },
+    role: 'dma-begin',
+  },
   edu_dma: {
     doc: 'A DMA of edu ends; status 0 done, 1 UR, 2 CA, 3 bus mastering off, 255 outside the device buffer.',
     args: { bdf: 'bdf', direction: 'text', address: 'u64', bytes: 'count', status: 'u8' },
     ring: true,
+    role: 'dma-end',
   },
   edu_irq: { doc: 'Interrupt status of edu changes.', args: { bdf: 'bdf', status: 'u32' } },
 });
@@ -15,5 +21,6 @@ export const TESTDEV_EVENTS = events({
     doc: 'The test device ran its DMA; result as its RESULT register.',
     args: { bdf: 'bdf', gva: 'u64', gpa: 'u64', bytes: 'count', result: 'u32' },
     ring: true,
+    role: 'dma-end',
   },
 });

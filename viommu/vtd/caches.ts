@@ -1,3 +1,4 @@
+import type { Emitter } from '../../vmm/trace/event.ts';
 import { EntryCache } from '../walk/entry-cache.ts';
 import { Iotlb } from '../walk/iotlb.ts';
 import { PagingCache } from '../walk/paging-cache.ts';
@@ -23,9 +24,12 @@ export class RemappingCaches {
   readonly domains: GenerationTags;
   epoch: number;
   readonly #contextTags: GenerationTags;
+  readonly #dropped: Emitter;
 
-  constructor(s: VtdState, epoch: number) {
+  /** @param dropped the event that tells of dropped context entries */
+  constructor(s: VtdState, epoch: number, dropped: Emitter) {
     this.epoch = epoch;
+    this.#dropped = dropped;
     const forget = () => this.forgetRequesters();
     this.domains = new GenerationTags(s.domainTags, s.domainCounters, [s.iotlb, s.pagingCache], forget);
     this.#contextTags = new GenerationTags(s.contextTags, s.contextCounters, [s.contextCache], forget);
@@ -42,18 +46,22 @@ export class RemappingCaches {
 
   contextGlobal(): void {
     this.contexts.dropAll();
+    if (this.#dropped.on) this.#dropped.emit('', 0, 0);
     this.forgetRequesters();
   }
 
   contextDomain(did: number): void {
     this.contexts.dropId(did);
+    if (this.#dropped.on) this.#dropped.emit('did', 0, did);
     this.forgetRequesters();
   }
 
   contextDevice(sid: number, functionMask: number): void {
     const free = FUNCTION_MASK[functionMask]!;
     for (let fn = 0; fn < 8; fn++) {
-      if ((fn & ~free) === 0) this.contexts.drop((sid & ~free) | fn);
+      if ((fn & ~free) !== 0) continue;
+      this.contexts.drop((sid & ~free) | fn);
+      if (this.#dropped.on) this.#dropped.emit('sid', (sid & ~free) | fn, 0);
     }
     this.forgetRequesters();
   }

@@ -1,5 +1,6 @@
 import { Device, type ResetKind } from '../../vmm/bus/device.ts';
 import { AT_UNTRANSLATED, type DmaPort, type DmaTranslator, NO_PASID } from '../../vmm/bus/dma.ts';
+import type { WalkStep } from '../../vmm/bus/iommu.ts';
 import type { MmioBus, MmioHandler } from '../../vmm/bus/mmio.ts';
 import { Bug } from '../../vmm/core/errors.ts';
 import { hex, u64 } from '../../vmm/core/u64.ts';
@@ -45,7 +46,7 @@ export class VtdIommu extends Device<VtdState, VtdWiring, VtdParts> implements D
     const { s, w } = this;
     const old = this.c as VtdParts | undefined;
     // Requesters remember the epoch of the caches they were resolved with: never the same one twice.
-    const caches = new RemappingCaches(s, ((old?.caches.epoch ?? 0) + 1) | 0);
+    const caches = new RemappingCaches(s, ((old?.caches.epoch ?? 0) + 1) | 0, w.trace.vtd_context_dropped);
     old?.watch.stop();
     const watch = new TableWatch(s, w);
     const faultEvent = new EventInterrupt(s, w, FECTL.offset);
@@ -145,9 +146,9 @@ export class VtdIommu extends Device<VtdState, VtdWiring, VtdParts> implements D
   #dmaFault(port: DmaPort, code: number, lo: number, hi: number, access: number): void {
     const { dma } = this.c;
     const recording = this.#record(port, code, lo, hi, access, dma.record.faultDisabled);
-    this.#trace(port, code, lo, hi, access, recording);
     const { services } = this.w;
     const steps = translationSteps(dma, this.s, services.provenance);
+    this.#trace(port, code, lo, hi, access, recording, steps);
     const address = hex(u64(lo, hi));
     services.onFault(explainedFault(services.id, port, code, address, access, steps, recording));
   }
@@ -159,9 +160,9 @@ export class VtdIommu extends Device<VtdState, VtdWiring, VtdParts> implements D
     const infoLo = window ? address : 0;
     const infoHi = window ? 0 : (index & 0xffff) << 16;
     const recording = this.#record(port, code, infoLo, infoHi >>> 0, 2, interrupts.faultDisabled);
-    this.#trace(port, code, address, 0, 2, recording);
     const { services } = this.w;
     const steps = interruptSteps(interrupts.record, services.provenance);
+    this.#trace(port, code, address, 0, 2, recording, steps);
     services.onFault(
       explainedFault(services.id, port, code, hex(address >>> 0), 'interrupt', steps, recording),
     );
@@ -194,8 +195,18 @@ export class VtdIommu extends Device<VtdState, VtdWiring, VtdParts> implements D
     return FAULT_BY_CODE[code]!.qualified;
   }
 
-  #trace(port: DmaPort, code: number, lo: number, hi: number, access: number, recording: Recording): void {
+  #trace(
+    port: DmaPort,
+    code: number,
+    lo: number,
+    hi: number,
+    access: number,
+    recording: Recording,
+    steps: readonly WalkStep[],
+  ): void {
     const event = this.w.trace.vtd_dmar_fault;
-    if (event.on) event.emit(port.requester, code, lo, hi, access, recording);
+    if (!event.on) return;
+    const entries = steps.map((step) => step.address).filter((address) => address !== undefined);
+    event.emit(port.requester, code, lo, hi, access, recording, port.pasid, entries.join(' '));
   }
 }

@@ -128,6 +128,7 @@ export class DmaRemapper {
   readonly #onFault: FaultSink;
   readonly #reads: ReadSink;
   readonly #update: Emitter;
+  readonly #bound: Emitter;
 
   constructor(s: VtdState, w: VtdWiring, caches: RemappingCaches, onFault: FaultSink, reads: ReadSink) {
     this.#s = s;
@@ -136,6 +137,7 @@ export class DmaRemapper {
     this.#onFault = onFault;
     this.#reads = reads;
     this.#update = w.trace.vtd_iotlb_page_update;
+    this.#bound = w.trace.vtd_iotlb_cc_update;
     const config = w.config;
     this.#options = contextOptions(config);
     this.#caching = config.cache !== 'none';
@@ -349,8 +351,14 @@ export class DmaRemapper {
     if (live) {
       this.#reads.sawContext(record);
       this.#keepContext(sid, fault);
+      if (fault === 0 && this.#bound.on) this.#tellBound(sid);
     }
     return fault;
+  }
+
+  #tellBound(sid: number): void {
+    const e = this.record.context;
+    this.#bound.emit(sid, NO_PASID, (e[2]! >>> 8) & 0xffff, e[0]!, e[1]!, e[2]!, e[3]!);
   }
 
   /** Entries that fault are kept in caching mode only, under domain 0. */

@@ -1,7 +1,7 @@
-import { events } from '../../vmm/trace/event.ts';
+import { iommuEvents } from '../../vmm/trace/event.ts';
 
 /** Trace events of the VT-d model; names are QEMU's where it has the event. */
-export const VTD_EVENTS = events({
+export const VTD_EVENTS = iommuEvents({
   vtd_reg_write: {
     doc: 'A register write by software.',
     args: { offset: 'u16', size: 'count', value: 'u64' },
@@ -21,12 +21,22 @@ export const VTD_EVENTS = events({
   },
   vtd_dmar_fault: {
     doc: 'A DMA or interrupt request faulted.',
-    args: { sid: 'bdf', reason: 'u8', address: 'u64', access: 'count', recorded: 'text' },
+    args: {
+      sid: 'bdf',
+      reason: 'u8',
+      address: 'u64',
+      access: 'count',
+      recorded: 'text',
+      pasid: 'pasid',
+      entries: 'text',
+    },
     ring: true,
+    role: 'fault',
   },
   vtd_inv_desc: {
     doc: 'An invalidation descriptor was consumed.',
     args: { kind: 'text', lo: 'u64', hi: 'u64' },
+    role: 'invalidation',
   },
   vtd_inv_error: {
     doc: 'The invalidation queue stopped with an error.',
@@ -36,6 +46,7 @@ export const VTD_EVENTS = events({
   vtd_inv_register: {
     doc: 'Register-based invalidation.',
     args: { kind: 'text', granularity: 'count', did: 'u16' },
+    role: 'invalidation',
   },
   vtd_irq_generate: { doc: 'The unit sent an event message.', args: { address: 'u64', data: 'u32' } },
   vtd_ir_remap: {
@@ -45,9 +56,21 @@ export const VTD_EVENTS = events({
   vtd_table_write: {
     doc: 'Software stored into a remapping structure the unit has read: written, not yet announced.',
     args: { structure: 'text', address: 'u32', old: 'text', new: 'text', by: 'text' },
+    role: 'store',
   },
   vtd_table_announced: {
     doc: 'An invalidation told the unit of table changes: how many stores it covers since the last one.',
     args: { invalidation: 'text', stores: 'count' },
+    role: 'announcement',
+  },
+  vtd_iotlb_cc_update: {
+    doc: 'A requester was resolved to a domain by a context entry in memory.',
+    args: { sid: 'bdf', pasid: 'pasid', did: 'u16', low: 'u64', high: 'u64' },
+    role: 'bind',
+  },
+  vtd_context_dropped: {
+    doc: 'Context-cache entries were dropped: of a requester (by=sid), of a domain (by=did), or all.',
+    args: { by: 'text', sid: 'bdf', did: 'u16' },
+    role: 'unbind',
   },
 });

@@ -9,12 +9,35 @@
  */
 export type ArgType = 'u8' | 'u16' | 'u32' | 'u64' | 'count' | 'bdf' | 'pasid' | 'text';
 
+/**
+ * What an event is on a timeline. An argument of type bdf names the requester it belongs to, one of type pasid the PASID.
+ *
+ * - dma-begin, dma-end: an end closes the oldest begin that agrees in every argument both have; without one it has no length
+ * - bind, unbind: what a requester is bound to, and since when not; `by` of an unbind lists the arguments that have to agree
+ * - store: software changed the table entry at `address`
+ * - invalidation: a command was consumed
+ * - announcement: an invalidation told the IOMMU of every store so far
+ * - fault: `entries` lists the addresses of the table entries that were read, the deciding one last
+ */
+export type EventRole =
+  | 'dma-begin'
+  | 'dma-end'
+  | 'bind'
+  | 'unbind'
+  | 'store'
+  | 'invalidation'
+  | 'announcement'
+  | 'fault';
+
 export interface EventDecl {
   /** One sentence for docs and `tsvmm info trace`. */
   readonly doc: string;
   readonly args: Readonly<Record<string, ArgType>>;
   /** Also kept in the ring that crash reports print; for events of low rate. */
   readonly ring?: true;
+  readonly role?: EventRole;
+  /** The IOMMU is what it happens to, whatever requester it tells of. */
+  readonly iommu?: true;
 }
 
 export type EventTable = Readonly<Record<string, EventDecl>>;
@@ -33,4 +56,11 @@ export type Emitters<T extends EventTable> = { readonly [K in keyof T]: Emitter 
 /** Gives a table its type without widening. */
 export function events<const T extends EventTable>(table: T): T {
   return table;
+}
+
+/** The same for the events of an IOMMU. */
+export function iommuEvents<const T extends EventTable>(table: T): T {
+  return Object.fromEntries(
+    Object.entries(table).map(([name, decl]) => [name, { ...decl, iommu: true }]),
+  ) as unknown as T;
 }

@@ -295,11 +295,13 @@ describe('trace events', () => {
 
     const names = new Set(lines.map((l) => l.split(' ')[1]));
     expect([...names].sort()).toEqual([
+      'vtd_context_dropped',
       'vtd_dmar_enable',
       'vtd_dmar_fault',
       'vtd_inv_desc',
       'vtd_inv_error',
       'vtd_inv_register',
+      'vtd_iotlb_cc_update',
       'vtd_iotlb_page_update',
       'vtd_ir_enable',
       'vtd_ir_remap',
@@ -310,7 +312,7 @@ describe('trace events', () => {
       'vtd_root_table',
     ]);
     expect(lines).toContain(
-      '0 vtd_dmar_fault sid=00:03.0 reason=0x5 address=0x5000 access=2 recorded=recorded',
+      '0 vtd_dmar_fault sid=00:03.0 reason=0x5 address=0x5000 access=2 recorded=recorded pasid=none entries=0x1000 0x2180 0x100000 0x101000 0x102000 0x103028',
     );
     expect(lines).toContain(
       '0 vtd_inv_error head=0x10 iqei=3 why=the descriptor type is unknown or not supported',
@@ -397,5 +399,35 @@ describe('the kind', () => {
     expect(new Set(LIMITS.map((l) => l.id)).size).toBe(LIMITS.length);
     expect(QUEUE).toBe(0x10000);
     expect(DMA_UR).toBe(1);
+  });
+});
+
+describe('bindings', () => {
+  test('a requester is told to be bound once its context entry was read, with domain and entry', () => {
+    const { lines, port } = traced('vtd_iotlb_cc_update');
+
+    port.translate(0x5000, 0, READ);
+    port.translate(0x5008, 0, READ);
+
+    expect(lines).toEqual(['0 vtd_iotlb_cc_update sid=00:03.0 pasid=none did=0x5 low=0x100001 high=0x502']);
+  });
+
+  test.each([
+    ['global', 0x11n, ['by= sid=00:00.0 did=0x0']],
+    ['domain-selective', 0x5_0021n, ['by=did sid=00:00.0 did=0x5']],
+    ['device-selective', 0x0018_0005_0031n, ['by=sid sid=00:03.0 did=0x0']],
+    [
+      'device-selective with function mask 1',
+      0x1_0018_0005_0031n,
+      ['by=sid sid=00:03.0 did=0x0', 'by=sid sid=00:03.4 did=0x0'],
+    ],
+  ])('a %s context invalidation tells whose entries are dropped', (_, descriptor, dropped) => {
+    const { m, lines, port } = traced('vtd_context_dropped');
+    port.translate(0x5000, 0, READ);
+    lines.length = 0;
+
+    m.submit(descriptor);
+
+    expect(lines).toEqual(dropped.map((args) => `0 vtd_context_dropped ${args}`));
   });
 });
