@@ -1,4 +1,6 @@
 import { ABI_EXPORTS, ABI_IMPORTS, ABI_MODULE, type ImportDecl } from './imports.ts';
+import { PROCESS_TYPES } from './process-imports.ts';
+import { USER_IMPORTS, USER_MODULE } from './user-imports.ts';
 
 const WIDTH = 100;
 
@@ -27,17 +29,38 @@ ${Object.entries(ABI_EXPORTS)
 /** What the VMM calls for an interrupt: on the guest's own stack, with interrupts disabled. */
 typedef void (*tsvmm_irq_handler_t)(uint32_t vector);
 
+${PROCESS_TYPES}
 ${prototypes.join('\n')}
 #endif
 `;
 }
 
-function prototype(name: string, decl: ImportDecl): string {
+/** The text of `user/include/tsvmm_user.h`: what a program of a user process imports. */
+export function userAbiHeader(): string {
+  const prototypes = Object.entries(USER_IMPORTS).map(([name, decl]) => prototype(name, decl, USER_MODULE));
+  return `/* SPDX-License-Identifier: MIT */
+/*
+ * What a user process imports, generated from guest/abi/user-imports.ts by \`npm run gen\`. Do not edit.
+ * Programs rarely need to: <user.h> wraps these in the names a C library uses.
+ */
+#ifndef TSVMM_USER_H
+#define TSVMM_USER_H
+
+#include <stdint.h>
+
+#define TSVMM_USER_IMPORT(name) __attribute__((import_module("${USER_MODULE}"), import_name(#name)))
+
+${prototypes.join('\n')}
+#endif
+`;
+}
+
+function prototype(name: string, decl: ImportDecl, module: string = ABI_MODULE): string {
   const params = decl.params.map((p) => (p.c.endsWith('*') ? p.c + p.name : `${p.c} ${p.name}`)).join(', ');
   const noreturn = name === 'exit' ? '_Noreturn ' : '';
   return `${comment(decl)}
-TSVMM_IMPORT(${name})
-${noreturn}${decl.result?.c ?? 'void'} ${ABI_MODULE}_${name}(${params === '' ? 'void' : params});
+${module.toUpperCase()}_IMPORT(${name})
+${noreturn}${decl.result?.c ?? 'void'} ${module}_${name}(${params === '' ? 'void' : params});
 `;
 }
 

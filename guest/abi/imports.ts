@@ -5,6 +5,8 @@
  * rewriter's lowering of 64-bit arguments and the TypeScript type of the host functions derive from it.
  */
 
+import { PROCESS_IMPORTS } from './process-imports.ts';
+
 export type WasmType = 'i32' | 'i64';
 
 export interface ImportParam {
@@ -127,6 +129,7 @@ export const ABI_IMPORTS = {
     params: [i32('status')],
     doc: 'Powers the machine off with an exit status; 0 is success. Does not return.',
   },
+  ...PROCESS_IMPORTS,
 } as const satisfies Record<string, ImportDecl>;
 
 export type AbiImportName = keyof typeof ABI_IMPORTS;

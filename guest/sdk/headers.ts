@@ -10,7 +10,7 @@ import * as registers from '../../viommu/spec/vtd/registers.ts';
 import * as structures from '../../viommu/spec/vtd/structures.ts';
 import { Layout, Register } from '../../vmm/regs/layout.ts';
 import { cMacros } from '../../vmm/regs/views.ts';
-import { abiHeader } from '../abi/c-header.ts';
+import { abiHeader, userAbiHeader } from '../abi/c-header.ts';
 
 /** The SDK's headers that are not written by hand: one for the ABI, one for each table of registers. */
 
@@ -27,6 +27,7 @@ export function generatedHeaders(): readonly GeneratedHeader[] {
     { path: 'tsvmm/iommu_testdev.h', text: testdevHeader() },
     { path: 'tsvmm/pci.h', text: pciHeader() },
     { path: 'tsvmm/vtd.h', text: vtdHeader() },
+    { path: '../user/include/tsvmm_user.h', text: userAbiHeader() },
   ];
 }
 

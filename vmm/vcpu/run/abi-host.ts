@@ -3,6 +3,7 @@ import { LINE_ACCEPTED, type MmioBus } from '../../bus/mmio.ts';
 import type { PortBus } from '../../bus/ports.ts';
 import { hiOf, loOf, numberOf } from '../../core/u64.ts';
 import type { GuestRam } from '../../mem/ram.ts';
+import type { ProcessHost } from '../process/no-processes.ts';
 
 /** What the ABI's functions need of the vCPU. */
 export interface AbiCpu {
@@ -37,6 +38,7 @@ export function abiHost(
   cpu: AbiCpu,
   platform: GuestPlatform,
   console: (bytes: Uint8Array) => void,
+  processes: ProcessHost,
 ): Record<AbiImportName, (...args: number[]) => number | undefined> {
   const hiWord = ram.layout.hiWord >>> 2;
   const result64 = (lo: number, hi: number): number => {
@@ -72,6 +74,7 @@ export function abiHost(
     return result === LINE_ACCEPTED ? 0 : 1;
   };
   return {
+    ...processes,
     movdir64b: (lo = 0, hi = 0, src = 0) => void store64('movdir64b', lo, hi, src, false),
     enqcmds: (lo = 0, hi = 0, src = 0) => store64('enqcmds', lo, hi, src, true),
     mmio_read(lo = 0, hi = 0, size = 0) {

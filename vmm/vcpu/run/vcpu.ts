@@ -4,6 +4,7 @@ import type { VirtualClock } from '../../core/clock.ts';
 import { Bug } from '../../core/errors.ts';
 import { hex } from '../../core/u64.ts';
 import type { GuestRam } from '../../mem/ram.ts';
+import { noProcesses } from '../process/no-processes.ts';
 import { EXPORTS } from '../rewrite/result.ts';
 import { type SlowPath, slowPathImports, VM_MODULE } from '../rewrite/slow-path.ts';
 import { abiHost, type GuestPlatform } from './abi-host.ts';
@@ -113,7 +114,8 @@ export class Vcpu {
   /** Instantiates the guest: its data lands in RAM. @throws WebAssembly.LinkError when imports do not fit */
   load(image: GuestImage): WebAssembly.Instance {
     const w = this.#w;
-    const abi = abiHost(w.ram, w.mmio, w.ports, this.#abiCpu(), image.platform, w.console);
+    const processes = noProcesses((reason) => this.#crash(reason));
+    const abi = abiHost(w.ram, w.mmio, w.ports, this.#abiCpu(), image.platform, w.console, processes);
     const instance = new WebAssembly.Instance(image.module, {
       ...image.imports,
       [VM_MODULE]: slowPathImports(this.#traps, w.ram.memory),

@@ -20,6 +20,31 @@
 /** What the VMM calls for an interrupt: on the guest's own stack, with interrupts disabled. */
 typedef void (*tsvmm_irq_handler_t)(uint32_t vector);
 
+/** Addresses of a program in its own address space. */
+struct tsvmm_image_layout {
+	uint32_t stack_top; /* the stack grows down from here */
+	uint32_t data_start; /* initialised data and zeroed data */
+	uint32_t data_end;
+	uint32_t heap_base; /* where brk begins */
+};
+
+/** What process_run returns. */
+#define TSVMM_PROCESS_SUSPENDED 0
+#define TSVMM_PROCESS_EXITED 1
+#define TSVMM_PROCESS_KILLED 2
+
+/** Page fault error code (Intel SDM, Interrupt 14: Page-Fault Exception). */
+#define TSVMM_PF_PRESENT 0x1
+#define TSVMM_PF_WRITE 0x2
+#define TSVMM_PF_USER 0x4
+#define TSVMM_PF_RSVD 0x8
+
+/** What runs at a system call; the result goes to the process. */
+typedef int32_t (*tsvmm_syscall_entry_t)(uint32_t number, uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3, uint32_t a4,
+					 uint32_t a5);
+/** What runs at a page fault: address as CR2, error code as the CPU pushes it. */
+typedef int32_t (*tsvmm_page_fault_entry_t)(uint32_t address, uint32_t error_code);
+
 /** Reads size (1, 2, 4 or 8) bytes at physical address addr as one bus access; reaches above 4 GiB. */
 TSVMM_IMPORT(mmio_read)
 uint64_t tsvmm_mmio_read(uint64_t addr, uint32_t size);
@@ -121,5 +146,97 @@ void tsvmm_console_write(const char *text, uint32_t length);
 /** Powers the machine off with an exit status; 0 is success. Does not return. */
 TSVMM_IMPORT(exit)
 _Noreturn void tsvmm_exit(uint32_t status);
+
+/** Index of the program of this name that came with the kernel, or -1. */
+TSVMM_IMPORT(process_image)
+int32_t tsvmm_process_image(const char *name);
+
+/** Where in its address space the program expects its data, stack and heap. */
+TSVMM_IMPORT(process_image_layout)
+void tsvmm_process_image_layout(uint32_t image, struct tsvmm_image_layout *layout);
+
+/**
+ * Copies the program's initial memory at virtual address into RAM at to: initialised data, zeros
+ * elsewhere.
+ */
+TSVMM_IMPORT(process_image_read)
+void tsvmm_process_image_read(uint32_t image, uint32_t address, void *to, uint32_t length);
+
+/**
+ * A new process of the program with the page tables at root (as CR3; levels 4 or 5, as CR4.LA57);
+ * returns its pid, from 1, or 0 where there is no room for another.
+ */
+TSVMM_IMPORT(process_create)
+uint32_t tsvmm_process_create(uint32_t image, uint64_t root, uint32_t levels);
+
+/** Forgets a process that does not run: its pid may be given again, its TLB entries are gone. */
+TSVMM_IMPORT(process_destroy)
+void tsvmm_process_destroy(uint32_t pid);
+
+/** Gives the process other page tables, as a write to CR3: its TLB entries are gone. */
+TSVMM_IMPORT(process_set_root)
+void tsvmm_process_set_root(uint32_t pid, uint64_t root);
+
+/**
+ * Runs the process in user mode, with interrupts enabled, until it is suspended, exits or is
+ * killed; returns which of the three (TSVMM_PROCESS_...).
+ */
+TSVMM_IMPORT(process_run)
+uint32_t tsvmm_process_run(uint32_t pid);
+
+/**
+ * For system call handlers: the running process leaves process_run when the handler returns, and
+ * makes the call again when it is next run.
+ */
+TSVMM_IMPORT(process_suspend)
+void tsvmm_process_suspend(void);
+
+/**
+ * The running process leaves process_run at its next preemption point: a system call, or any loop
+ * and fault of a program built preemptible.
+ */
+TSVMM_IMPORT(process_preempt)
+void tsvmm_process_preempt(void);
+
+/** Ends the process with a status: the running one when the handler returns, another at once. */
+TSVMM_IMPORT(process_exit)
+void tsvmm_process_exit(uint32_t pid, uint32_t status);
+
+/**
+ * For system call handlers: copies the running process, registers and call stack, to a new one with
+ * the page tables at root; the call returns 0 there. Returns its pid or 0.
+ */
+TSVMM_IMPORT(process_fork)
+uint32_t tsvmm_process_fork(uint64_t root);
+
+/** Exit status of a process that has ended; 128 + a signal number where it was killed. */
+TSVMM_IMPORT(process_status)
+uint32_t tsvmm_process_status(uint32_t pid);
+
+/** The process that was interrupted by the code that asks, or 0. */
+TSVMM_IMPORT(process_current)
+uint32_t tsvmm_process_current(void);
+
+/** IA32_PASID of the process: bit 31 valid, bits 19:0 the PASID that its ENQCMD sends. */
+TSVMM_IMPORT(process_set_pasid)
+void tsvmm_process_set_pasid(uint32_t pid, uint32_t pasid);
+
+/** Installs what runs, with interrupts disabled, when a process makes a system call, as IA32_LSTAR. */
+TSVMM_IMPORT(syscall_entry)
+void tsvmm_syscall_entry(tsvmm_syscall_entry_t handler);
+
+/**
+ * Installs what runs, with interrupts disabled, when an access of a process faults, as vector 14: 0
+ * repeats the access, anything else kills the process with a report.
+ */
+TSVMM_IMPORT(page_fault_entry)
+void tsvmm_page_fault_entry(tsvmm_page_fault_entry_t handler);
+
+/**
+ * Drops the TLB entries of the pages from start up to end, exclusive (0: the end of the address
+ * space), as INVLPG for each; until then a process may use what its page tables said before.
+ */
+TSVMM_IMPORT(tlb_flush)
+void tsvmm_tlb_flush(uint32_t pid, uint32_t start, uint32_t end);
 
 #endif
