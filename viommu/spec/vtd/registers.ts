@@ -1,5 +1,5 @@
 import { ro, ros, rsvd, rw, unimpl, w1cs, wo } from '../../../vmm/regs/field.ts';
-import { type Register, reg32, reg64 } from '../../../vmm/regs/layout.ts';
+import { Register, reg32, reg64 } from '../../../vmm/regs/layout.ts';
 import { CAP, ECAP } from './capabilities.ts';
 
 /**
@@ -175,27 +175,26 @@ export const FRCD_HI = reg64(FAULT_REGISTERS + 8, 'FRCD_HI', 'VT-d: Fault Record
 /** Words of one fault record and the bits of its last word that code needs by name. */
 export const FRCD_BYTES = 16;
 
-const PAGE_REQUESTS = [
-  reg64(0x0c0, 'PQH', 'VT-d: Page Request Queue Head Register', { QH: unimpl(18, 5, 'Head / 32') }),
-  reg64(0x0c8, 'PQT', 'VT-d: Page Request Queue Tail Register', { QT: unimpl(18, 5, 'Tail / 32') }),
-  reg64(0x0d0, 'PQA', 'VT-d: Page Request Queue Address Register', {
-    PQS: unimpl(2, 0, 'Queue size'),
-    PQA: unimpl(63, 12, 'Queue base'),
-  }),
-  reg32(0x0dc, 'PRS', 'VT-d: Page Request Status Register', {
-    PPR: unimpl(0, 0, 'Pending page request'),
-    PRO: unimpl(1, 1, 'Page request overflow'),
-  }),
-  reg32(0x0e0, 'PECTL', 'VT-d: Page Request Event Control Register', {
-    IP: unimpl(30, 30, 'Interrupt pending'),
-    IM: unimpl(31, 31, 'Interrupt mask'),
-  }),
-  reg32(0x0e4, 'PEDATA', 'VT-d: Page Request Event Data Register', { IMD: unimpl(15, 0, 'Message data') }),
-  reg32(0x0e8, 'PEADDR', 'VT-d: Page Request Event Address Register', { MA: unimpl(31, 2, 'Address') }),
-  reg32(0x0ec, 'PEUADDR', 'VT-d: Page Request Event Upper Address Register', {
-    MUA: unimpl(31, 0, 'Upper address'),
-  }),
-];
+export const PQH = reg64(0x0c0, 'PQH', 'VT-d: Page Request Queue Head Register', {
+  QH: rw(18, 5, 'Queue head / 32'),
+});
+export const PQT = reg64(0x0c8, 'PQT', 'VT-d: Page Request Queue Tail Register', {
+  QT: rw(18, 5, 'Queue tail / 32'),
+});
+export const PQA = reg64(0x0d0, 'PQA', 'VT-d: Page Request Queue Address Register', {
+  PQS: rw(2, 0, 'Queue size: 2^(PQS+7) descriptors of 32 bytes'),
+  PQA: rw(63, 12, 'Queue base'),
+});
+export const PRS = reg32(0x0dc, 'PRS', 'VT-d: Page Request Status Register', {
+  PPR: w1cs(0, 0, 'Pending page request'),
+  PRO: w1cs(1, 1, 'Page request overflow'),
+});
+export const PECTL = control(0x0e0, 'PECTL', 'VT-d: Page Request Event Control Register');
+export const PEDATA = data(0x0e4, 'PEDATA', 'VT-d: Page Request Event Data Register');
+export const PEADDR = address(0x0e8, 'PEADDR', 'VT-d: Page Request Event Address Register');
+export const PEUADDR = upper(0x0ec, 'PEUADDR', 'VT-d: Page Request Event Upper Address Register');
+
+const PAGE_REQUESTS = [PQH, PQT, PQA, PRS, PECTL, PEDATA, PEADDR, PEUADDR] as unknown as Register[];
 
 const MEMORY_TYPES = [
   reg64(0x100, 'MTRRCAP', 'VT-d: MTRR Capability Register', {
@@ -216,8 +215,11 @@ const PERFORMANCE = [
   }),
 ];
 
-/** Every register of a unit with `faultRecords` fault-recording registers, in address order of their groups. */
-export function vtdRegisters(faultRecords: number): Register[] {
+/**
+ * Every register of a unit with `faultRecords` fault-recording registers, in address order of their groups; without
+ * ECAP.PRS the page-request registers are not there: they read 0.
+ */
+export function vtdRegisters(faultRecords: number, pageRequests = false): Register[] {
   return [
     VER,
     CAP,
@@ -247,13 +249,18 @@ export function vtdRegisters(faultRecords: number): Register[] {
     IEUADDR,
     IQERCD,
     IRTA,
-    ...PAGE_REQUESTS,
+    ...(pageRequests ? PAGE_REQUESTS : PAGE_REQUESTS.map(absent)),
     IVA,
     IOTLB,
     ...MEMORY_TYPES,
     ...faultRegisters(faultRecords),
     ...(faultRecords <= 14 ? PERFORMANCE : []),
   ] as Register[];
+}
+
+function absent(r: Register): Register {
+  const fields = Object.entries(r.fields).map(([name, f]) => [name, unimpl(f.hi, f.lo, f.doc)]);
+  return new Register(r.offset, r.name, r.cite, r.bytes as 4 | 8, Object.fromEntries(fields));
 }
 
 function faultRegisters(n: number): Register[] {
