@@ -5,6 +5,7 @@ import { REGISTER_BYTES } from '../spec/vtd/registers.ts';
 import { VTD_DEFAULTS, type VtdConfig, vtdSchema } from './config.ts';
 import { VtdIommu } from './device.ts';
 import { vtdBlock, vtdState } from './state.ts';
+import { tableTree } from './table-tree.ts';
 import { VTD_EVENTS } from './trace.ts';
 import { vtdViews } from './views.ts';
 
@@ -40,6 +41,7 @@ function create(config: VtdConfig, services: IommuServices): Iommu {
     },
     views: vtdViews(device),
     explain: (port, lo, hi, access) => device.explain(port, lo, hi, access),
+    tables: (most) => tableTree(device, most),
   };
 }
 

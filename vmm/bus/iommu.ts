@@ -98,6 +98,42 @@ export interface IommuFirmware {
   readonly deviceTlb: boolean;
 }
 
+/** One field of an entry, decoded. */
+export interface DecodedField {
+  readonly name: string;
+  /** `63:12` */
+  readonly bits: string;
+  readonly value: string;
+  /** The name of the value, where the specification gives it one. */
+  readonly meaning?: string;
+  readonly doc: string;
+}
+
+/** A remapping structure as it lies in memory, with what it points to: for people. */
+export interface TableNode {
+  /** `context entry` */
+  readonly what: string;
+  /** Whom or what it is for: `00:02.0`, `0x100000 - 0x100fff`. */
+  readonly of: string;
+  readonly address: string;
+  /** Raw value(s) in hex, least significant quadword first. */
+  readonly raw: readonly string[];
+  readonly fields: readonly DecodedField[];
+  readonly lastWriter?: string;
+  /** Why nothing follows where something should: `not memory`. */
+  readonly note?: string;
+  readonly children: readonly TableNode[];
+}
+
+/** The tables of an IOMMU that are in use: entries that are present, no more than were asked for. */
+export interface TableTree {
+  readonly roots: readonly TableNode[];
+  /** Pages that were read: those whose writers one wants to know. */
+  readonly pages: readonly number[];
+  /** There are more entries. */
+  readonly cut: boolean;
+}
+
 export interface Iommu {
   readonly device: AnyDevice;
   readonly translator: DmaTranslator;
@@ -112,6 +148,8 @@ export interface Iommu {
     hi: number,
     access: number,
   ): { readonly steps: readonly WalkStep[]; readonly outcome: string };
+  /** The tables as they are in memory now, `most` entries at most; changes nothing. */
+  tables?(most: number): TableTree;
 }
 
 /** A kind of IOMMU: the plugin record. */

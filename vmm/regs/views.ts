@@ -1,4 +1,4 @@
-import type { FieldDecl } from './field.ts';
+import type { FieldDecl, Words } from './field.ts';
 import { type Layout, Register } from './layout.ts';
 
 /** Views that derive from the declarations: C header text, Markdown tables, plain JSON. */
@@ -40,6 +40,20 @@ function fieldMacros(name: string, field: FieldDecl, wide: boolean, multiWord: b
   if (width === 1) out.push(`#define ${name} (1${suffix} << ${shift})${doc}`);
   else out[out.length - 1] += doc;
   return out;
+}
+
+/** Every field of an entry with its value, as people read it. */
+export function decodedFields(
+  layout: Layout,
+  words: Words,
+): { name: string; bits: string; value: string; meaning?: string; doc: string }[] {
+  return Object.entries(layout.fields).map(([name, field]) => {
+    const value = layout.get[name]!(words, 0);
+    const meaning = field.values?.[value];
+    const bits = field.hi === field.lo ? `${field.hi}` : `${field.hi}:${field.lo}`;
+    const text = value < 10 ? String(value) : `0x${value.toString(16)}`;
+    return { name, bits, value: text, ...(meaning === undefined ? {} : { meaning }), doc: field.doc };
+  });
 }
 
 /** A Markdown table of the fields of a layout. */
