@@ -90,6 +90,43 @@ export class RemappingCaches {
     if (!leafOnly) this.paging.dropPages(base, hi, tag, order);
   }
 
+  /** PASID-cache invalidation, global. */
+  pasidGlobal(): void {
+    this.forgetRequesters();
+  }
+
+  /** PASID-cache invalidation, domain-selective. */
+  pasidDomain(_did: number): void {
+    this.forgetRequesters();
+  }
+
+  /** PASID-cache invalidation, PASID-selective within the domain. */
+  pasidInDomain(_did: number, _pasid: number): void {
+    this.forgetRequesters();
+  }
+
+  /** PASID-based IOTLB invalidation, PASID-selective: every first-stage and nested translation of (did, pasid). */
+  pasidIotlb(did: number, _pasid: number): void {
+    this.iotlbDomain(did);
+  }
+
+  /** PASID-based IOTLB invalidation, page-selective within the PASID. */
+  pasidIotlbPages(
+    did: number,
+    pasid: number,
+    _lo: number,
+    _hi: number,
+    _order: number,
+    _leafOnly: boolean,
+  ): void {
+    this.pasidIotlb(did, pasid);
+  }
+
+  /** What a page request drops by itself: its page of (did, pasid), so that the answer is seen. */
+  implicitPage(did: number, pasid: number, lo: number, hi: number): void {
+    this.pasidIotlbPages(did, pasid, lo, hi, 0, true);
+  }
+
   interruptGlobal(): void {
     this.interrupts.dropAll();
   }
