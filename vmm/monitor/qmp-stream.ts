@@ -33,6 +33,9 @@ const CLOSE_ARRAY = 0x5d;
 const OPEN_OBJECT = 0x7b;
 const CLOSE_OBJECT = 0x7d;
 const NEWLINE = 0x0a;
+const APOSTROPHE = 0x27;
+/** From here on no byte is part of UTF-8: clients send one to be sure where a message begins (QEMU's QMP specification). */
+const RESET = 0xfe;
 
 export class QmpStream {
   readonly #limits: StreamLimits;
@@ -42,14 +45,17 @@ export class QmpStream {
   #held = 0;
   #stack: number[] = [];
   #expect = VALUE;
-  #inString = false;
+  /** The quote that ends the string; 0 outside of strings. */
+  #quote = 0;
   #escaped = false;
   /** In a number or keyword. */
   #inWord = false;
   /** The value has begun. */
   #begun = false;
-  /** Something was wrong: the rest of the line goes. */
+  /** Something was wrong: what belongs to the message goes, to its last bracket or to the end of the line. */
   #skipping = false;
+  /** Open brackets of a message that is skipped. */
+  #depth = 0;
   /** Nothing but spaces so far on this line. */
   #lineStart = true;
 
@@ -63,9 +69,15 @@ export class QmpStream {
     let i = 0;
     while (i < bytes.length) {
       const byte = bytes[i]!;
-      if (this.#skipping) {
-        if (byte === NEWLINE) this.#restart(true);
+      if (byte >= RESET) {
+        if (!this.#skipping) items.push(parseError(stray(byte)));
+        this.#restart(false);
         start = ++i;
+        continue;
+      }
+      if (this.#skipping) {
+        if (this.#skip(byte)) i++;
+        start = i;
         continue;
       }
       if (!this.#begun) {
@@ -82,10 +94,7 @@ export class QmpStream {
       this.#noteLine(byte);
       if (typeof step === 'string') {
         items.push(parseError(step));
-        const resume = atLineStart && this.#stack.length > 0 && (byte === OPEN_OBJECT || byte === OPEN_ARRAY);
-        this.#restart(byte === NEWLINE || resume);
-        this.#skipping = byte !== NEWLINE && !resume;
-        if (!resume) i++;
+        if (!this.#afterError(byte, atLineStart)) i++;
         start = i;
         continue;
       }
@@ -100,8 +109,7 @@ export class QmpStream {
         start = i;
       } else if (this.#held + (i - start) > this.#limits.bytes) {
         items.push(parseError('message is too long'));
-        this.#restart(byte === NEWLINE);
-        this.#skipping = byte !== NEWLINE;
+        this.#startSkipping(this.#stack.length);
         start = i;
       }
     }
@@ -110,6 +118,57 @@ export class QmpStream {
       this.#held += bytes.length - start;
     }
     return items;
+  }
+
+  /** How it goes on after a byte that fits nowhere; true if the byte is to be looked at again. */
+  #afterError(byte: number, atLineStart: boolean): boolean {
+    const opens = byte === OPEN_OBJECT || byte === OPEN_ARRAY;
+    // A message that begins on a line of its own: the one before was never closed.
+    if (atLineStart && opens && this.#stack.length > 0) {
+      this.#restart(true);
+      return true;
+    }
+    if (byte === NEWLINE) {
+      this.#restart(true);
+      return false;
+    }
+    const closes = byte === CLOSE_OBJECT || byte === CLOSE_ARRAY;
+    const depth = this.#stack.length + (opens ? 1 : closes ? -1 : 0);
+    if (closes && depth <= 0) this.#restart(false);
+    else this.#startSkipping(depth);
+    return false;
+  }
+
+  #startSkipping(depth: number): void {
+    this.#pieces = [];
+    this.#held = 0;
+    this.#stack = [];
+    this.#inWord = false;
+    this.#skipping = true;
+    this.#depth = depth;
+  }
+
+  /** A byte of a message that is dropped; false if the next message begins with it. */
+  #skip(byte: number): boolean {
+    if (byte === NEWLINE) this.#restart(true);
+    else if (this.#quote !== 0) {
+      if (this.#escaped) this.#escaped = false;
+      else if (byte === BACKSLASH) this.#escaped = true;
+      else if (byte === this.#quote) {
+        this.#quote = 0;
+        if (this.#depth === 0) this.#restart(false);
+      }
+    } else if (byte === OPEN_OBJECT || byte === OPEN_ARRAY) {
+      if (this.#depth++ === 0) {
+        this.#restart(this.#lineStart);
+        return false;
+      }
+    } else if (byte === CLOSE_OBJECT || byte === CLOSE_ARRAY) {
+      if (--this.#depth <= 0) this.#restart(false);
+    } else if (this.#depth === 0) {
+      if (isSpace(byte)) this.#restart(false);
+    } else if (byte === QUOTE || byte === APOSTROPHE) this.#quote = byte;
+    return true;
   }
 
   #noteLine(byte: number): void {
@@ -122,11 +181,12 @@ export class QmpStream {
     this.#held = 0;
     this.#stack = [];
     this.#expect = VALUE;
-    this.#inString = false;
+    this.#quote = 0;
     this.#escaped = false;
     this.#inWord = false;
     this.#begun = false;
     this.#skipping = false;
+    this.#depth = 0;
     this.#lineStart = lineStart;
   }
 
@@ -139,16 +199,19 @@ export class QmpStream {
     } catch {
       return parseError('invalid UTF-8 sequence in string');
     }
+    const json = doubleQuoted(text);
+    let value: unknown;
     try {
-      return { kind: 'message', value: JSON.parse(text) as unknown };
+      value = JSON.parse(json) as unknown;
     } catch {
-      return parseError(`invalid value '${excerpt(text)}'`);
+      return parseError(`invalid ${/^[a-z]+$/i.test(text) ? 'keyword' : 'value'} '${excerpt(text)}'`);
     }
+    return repeatsKey(json) ? parseError('duplicate key') : { kind: 'message', value };
   }
 
   /** Takes one byte of a value; a text says what is wrong with it. */
   #step(byte: number): Step | string {
-    if (this.#inString) return this.#stringByte(byte);
+    if (this.#quote !== 0) return this.#stringByte(byte);
     if (this.#inWord) {
       if (!isDelimiter(byte)) return GOES_ON;
       this.#inWord = false;
@@ -171,10 +234,11 @@ export class QmpStream {
         this.#expect = VALUE;
         return GOES_ON;
       case QUOTE:
-        return this.#openString();
+      case APOSTROPHE:
+        return this.#openString(byte);
       default:
         if (!this.#wantsValue()) return `expecting ${WANTED[this.#expect]}`;
-        if (!/[-\w+.]/.test(String.fromCharCode(byte))) return 'stray character';
+        if (!/[-\w+.]/.test(String.fromCharCode(byte))) return stray(byte);
         this.#inWord = true;
         this.#valueSeen();
         return GOES_ON;
@@ -200,6 +264,7 @@ export class QmpStream {
   #close(byte: number): Step | string {
     const open = byte === CLOSE_OBJECT ? OPEN_OBJECT : OPEN_ARRAY;
     const empty = byte === CLOSE_OBJECT ? KEY_OR_END : VALUE_OR_END;
+    if (this.#stack.length === 0) return 'expecting value';
     if (this.#stack.at(-1) !== open) return `unexpected '${String.fromCharCode(byte)}'`;
     if (this.#expect !== COMMA_OR_END && this.#expect !== empty) return `expecting ${WANTED[this.#expect]}`;
     this.#stack.pop();
@@ -207,11 +272,11 @@ export class QmpStream {
     return this.#stack.length === 0 ? VALUE_ENDED : GOES_ON;
   }
 
-  #openString(): Step | string {
+  #openString(quote: number): Step | string {
     if (this.#expect === KEY || this.#expect === KEY_OR_END) this.#expect = COLON;
     else if (this.#wantsValue()) this.#valueSeen();
     else return `expecting ${WANTED[this.#expect]}`;
-    this.#inString = true;
+    this.#quote = quote;
     return GOES_ON;
   }
 
@@ -220,8 +285,8 @@ export class QmpStream {
     if (byte < 0x20) return 'unterminated string';
     if (this.#escaped) this.#escaped = false;
     else if (byte === BACKSLASH) this.#escaped = true;
-    else if (byte === QUOTE) {
-      this.#inString = false;
+    else if (byte === this.#quote) {
+      this.#quote = 0;
       if (this.#stack.length === 0) return VALUE_ENDED;
     }
     return GOES_ON;
@@ -251,8 +316,72 @@ function isSpace(byte: number): boolean {
 function isDelimiter(byte: number): boolean {
   return (
     isSpace(byte) ||
-    [COMMA, COLON_SIGN, QUOTE, OPEN_ARRAY, CLOSE_ARRAY, OPEN_OBJECT, CLOSE_OBJECT].includes(byte)
+    [COMMA, COLON_SIGN, QUOTE, APOSTROPHE, OPEN_ARRAY, CLOSE_ARRAY, OPEN_OBJECT, CLOSE_OBJECT].includes(byte)
   );
+}
+
+/** QEMU takes apostrophes for quotes, which spares clients in a shell some backslashes. */
+function doubleQuoted(text: string): string {
+  if (!text.includes("'")) return text;
+  const pieces: string[] = [];
+  let from = 0;
+  for (let at = 0; at < text.length; at++) {
+    if (text[at] !== '"' && text[at] !== "'") continue;
+    const end = stringEnd(text, at);
+    const inside = text.slice(at + 1, end);
+    const escapes: Readonly<Record<string, string>> = { '"': '\\"', "\\'": "'" };
+    pieces.push(text.slice(from, at), `"${inside.replace(/\\.|"/gs, (c) => escapes[c] ?? c)}"`);
+    at = end;
+    from = end + 1;
+  }
+  return pieces.join('') + text.slice(from);
+}
+
+/** Where the string that begins at `at` has its closing quote. */
+function stringEnd(text: string, at: number): number {
+  const quote = text.charCodeAt(at);
+  let end = at + 1;
+  while (end < text.length && text.charCodeAt(end) !== quote)
+    end += text.charCodeAt(end) === BACKSLASH ? 2 : 1;
+  return end;
+}
+
+/** An object has a key twice: which of the values is meant? @param json valid JSON */
+function repeatsKey(json: string): boolean {
+  const keys: (Set<string> | undefined)[] = [];
+  let last = '';
+  for (let at = 0; at < json.length; at++) {
+    switch (json.charCodeAt(at)) {
+      case QUOTE: {
+        const end = stringEnd(json, at);
+        last = json.slice(at, end + 1);
+        at = end;
+        break;
+      }
+      case OPEN_OBJECT:
+        keys.push(new Set());
+        break;
+      case OPEN_ARRAY:
+        keys.push(undefined);
+        break;
+      case CLOSE_OBJECT:
+      case CLOSE_ARRAY:
+        keys.pop();
+        break;
+      case COLON_SIGN: {
+        const own = keys.at(-1)!;
+        const key = last.includes('\\') ? (JSON.parse(last) as string) : last.slice(1, -1);
+        if (own.has(key)) return true;
+        own.add(key);
+      }
+    }
+  }
+  return false;
+}
+
+function stray(byte: number): string {
+  const printable = byte > 0x20 && byte < 0x7f;
+  return `stray '${printable ? String.fromCharCode(byte) : `\\x${byte.toString(16).padStart(2, '0')}`}'`;
 }
 
 function excerpt(text: string): string {

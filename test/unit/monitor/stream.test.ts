@@ -18,6 +18,8 @@ describe('what is a value', () => {
     ['12 true "x"\n', [message(12), message(true), message('x')]],
     ['{"a":-1.5e3,"b":null}', [message({ a: -1500, b: null })]],
     ['"\\u00e4ä"', [message('ää')]],
+    [`{'a':'b"\\'\\\\','c':"d'\\""}`, [message({ a: `b"'\\`, c: `d'"` })]],
+    ['{"a":{"b":1},"b":[{"a":1},{"a":2}]}', [message({ a: { b: 1 }, b: [{ a: 1 }, { a: 2 }] })]],
   ])('%j', (text, items) => {
     expect(pushed(text)).toEqual(items);
   });
@@ -25,16 +27,23 @@ describe('what is a value', () => {
 
 describe('what is none is one error, and the next line counts again', () => {
   test.each([
-    ['foo\n{"a":1}\n', [error("invalid value 'foo'"), message({ a: 1 })]],
-    ['}\n{"a":1}', [error("unexpected '}'"), message({ a: 1 })]],
+    ['foo\n{"a":1}\n', [error("invalid keyword 'foo'"), message({ a: 1 })]],
+    ['}\n{"a":1}', [error('expecting value'), message({ a: 1 })]],
     ['{"a":1]\n{"a":1}', [error("unexpected ']'"), message({ a: 1 })]],
     ['{"a" 1}\n{"a":1}', [error("expecting ':'"), message({ a: 1 })]],
-    ['{a:1} {"b":2}\n{"a":1}', [error("expecting string or '}'"), message({ a: 1 })]],
+    ['{a:{"b":[1]}, "}":2} {"b":2}', [error("expecting string or '}'"), message({ b: 2 })]],
+    ['{"execute": @} {"execute":"stop"}', [error("stray '@'"), message({ execute: 'stop' })]],
+    ['@@ {"a":1}', [error("stray '@'"), message({ a: 1 })]],
+    ['@@{"a":1}', [error("stray '@'"), message({ a: 1 })]],
+    ['{"a":"b\x00c\\"}"}{"a":1}', [error('unterminated string'), message({ a: 1 })]],
+    ['{"a":1,"b":{"a":1,"\\u0061":2}}{"a":1}', [error('duplicate key'), message({ a: 1 })]],
     ['{"a":1,}\n{"a":1}', [error('expecting string'), message({ a: 1 })]],
     ['[1,]\n{"a":1}', [error('expecting value'), message({ a: 1 })]],
     ['{"a":"x\n{"a":1}', [error('unterminated string'), message({ a: 1 })]],
     ['{"a":1\n{"a":1}\n', [error("expecting ',' or end of value"), message({ a: 1 })]],
-    ['\xff\n{"a":1}', [error('stray character'), message({ a: 1 })]],
+    ['\xff\n{"a":1}', [error("stray '\\xff'"), message({ a: 1 })]],
+    ['{"a":["\xff{"a":1}', [error("stray '\\xff'"), message({ a: 1 })]],
+    ['{a:["\xfe{"a":1}', [error("expecting string or '}'"), message({ a: 1 })]],
     ['{"a":tru}\n{"a":1}', [error('invalid value \'{"a":tru}\''), message({ a: 1 })]],
   ])('%j', (text, items) => {
     expect(pushed(Buffer.from(text, 'latin1'))).toEqual(items);
@@ -47,12 +56,16 @@ describe('what is none is one error, and the next line counts again', () => {
     ]);
   });
 
-  test('a message that is too long is dropped up to its line end', () => {
+  test('a message that is too long is dropped up to its end, or that of its line', () => {
     const stream = new QmpStream({ bytes: 20, depth: 9 });
 
     expect(pushed('{"a":"0123456789', stream)).toEqual([]);
     expect(pushed('0123456789', stream)).toEqual([error('message is too long')]);
     expect(pushed('0123456789"}', stream)).toEqual([]);
+    expect(pushed('{"a":1}{"a":"01234567890123456789"', stream)).toEqual([
+      message({ a: 1 }),
+      error('message is too long'),
+    ]);
     expect(pushed('\n{"a":1}', stream)).toEqual([message({ a: 1 })]);
   });
 
