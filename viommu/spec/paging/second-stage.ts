@@ -5,12 +5,12 @@ import { struct } from '../../../vmm/regs/layout.ts';
 export const SS_ENTRY = struct('second-stage entry', 8, 'VT-d: Second-Stage Paging Entries', {
   R: rw(0, 0, 'Read'),
   W: rw(1, 1, 'Write'),
-  X: rw(2, 2, 'Execute; ignored in legacy mode'),
+  X: rw(2, 2, 'Execute; ignored in legacy mode and without SSEE'),
   EMT: rw(5, 3, 'Memory type; ignored without ECAP.MTS'),
   IPAT: rw(6, 6, 'Ignore PAT; ignored without ECAP.MTS'),
   PS: rw(7, 7, 'Page size: a leaf above the last level'),
-  A: rw(8, 8, 'Accessed; ignored in legacy mode'),
-  D: rw(9, 9, 'Dirty; ignored in legacy mode'),
+  A: rw(8, 8, 'Accessed; ignored in legacy mode and without SSADE'),
+  D: rw(9, 9, 'Dirty; ignored in legacy mode and without SSADE'),
   SNP: rw(11, 11, 'Snoop; reserved in a leaf without ECAP.SC'),
   ADDR: rw(51, 12, 'Table or page address'),
 });
