@@ -330,7 +330,7 @@ test('QMP of tsvmm qemu has the whole monitor', async () => {
 
   expect(await client.ask('query-status')).toEqual([{ return: { running: true, status: 'running' } }]);
   expect(await client.ask('human-monitor-command', { 'command-line': 'x 0x1000' })).toEqual([
-    { return: '0000000000001000: 0x00000000' },
+    { return: '0000000000001000: 0x00000000\r\n' },
   ]);
   expect(JSON.stringify(await client.ask('query-pci'))).toContain('"class":255');
   expect(await client.ask('quit')).toMatchObject([{ event: 'SHUTDOWN' }, { return: {} }]);

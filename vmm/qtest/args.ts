@@ -36,6 +36,8 @@ export interface QemuRequest {
   readonly qtestLog: string | undefined;
   readonly qmp: readonly StreamAddress[];
   readonly exitWithParent: boolean;
+  /** Whether the machine waits for QMP's `cont`. */
+  readonly held: boolean;
   readonly trace: readonly TracePattern[];
   /** Text to print instead of running. */
   readonly print?: string;
@@ -53,6 +55,7 @@ interface Draft {
   readonly monitors: string[];
   readonly qmp: StreamAddress[];
   exitWithParent: boolean;
+  held: boolean;
   readonly trace: TracePattern[];
   readonly devices: Pairs[];
   readonly globals: (readonly [driver: string, property: string, value: string])[];
@@ -134,7 +137,13 @@ export const QEMU_OPTIONS: readonly QemuOption[] = [
   { name: 'nodefaults', doc: 'accepted: there are no default devices', apply: () => {} },
   { name: 'no-user-config', doc: 'accepted: there are no configuration files', apply: () => {} },
   { name: 'nographic', doc: 'accepted: there is no display', apply: () => {} },
-  { name: 'S', doc: 'accepted: under qtest nothing runs by itself', apply: () => {} },
+  {
+    name: 'S',
+    doc: "QMP's status is prelaunch until cont; under qtest nothing runs by itself anyway",
+    apply: (draft) => {
+      draft.held = true;
+    },
+  },
   {
     name: 'profile',
     value: 'spec|qemu',
@@ -183,6 +192,7 @@ export function parseQemuArguments(argv: readonly string[], registry: Registry):
     monitors: [],
     qmp: [],
     exitWithParent: false,
+    held: false,
     trace: [],
     devices: [],
     globals: [],
@@ -381,8 +391,8 @@ function showHelp(draft: Draft): void {
 // From the draft to the request
 
 function finish(draft: Draft, registry: Registry): QemuRequest {
-  const { architecture, qtest: wire, qtestLog, exitWithParent, trace: patterns, print } = draft;
-  const common = { architecture, qtest: wire, qtestLog, exitWithParent, trace: patterns };
+  const { architecture, qtest: wire, qtestLog, exitWithParent, held, trace: patterns, print } = draft;
+  const common = { architecture, qtest: wire, qtestLog, exitWithParent, held, trace: patterns };
   if (print !== undefined) return { ...common, machine: null, qmp: [], print };
   const monitors = draft.monitors.map((id) => {
     const address = draft.chardevs.get(id);

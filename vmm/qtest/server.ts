@@ -96,7 +96,7 @@ async function monitorOf(
     zod: loadZodNow,
     program: host.program(),
     machineTypes: listings(request),
-    control: idleControl('running', over.end),
+    control: idleControl(request.held ? 'prelaunch' : 'running', over.end),
     print: (line) => host.err(`${line}\n`),
   });
 }

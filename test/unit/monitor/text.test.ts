@@ -243,8 +243,9 @@ describe('lines', () => {
     const { client } = idleMonitor();
 
     expect(client.value('human-monitor-command', { 'command-line': 'info status' })).toBe(
-      'VM status: prelaunch',
+      'VM status: prelaunch\r\n',
     );
+    expect(client.value('human-monitor-command', { 'command-line': 'cont' })).toBe('');
   });
 
   test('properties of a device as people write them, commas doubled', () => {

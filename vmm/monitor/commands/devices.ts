@@ -78,7 +78,7 @@ export const DEVICE_COMMANDS: readonly MonitorCommand[] = [
       if (pci !== undefined) return propertiesOf(pci, true);
       const iommu = registry.iommuKinds.find((kind) => `${kind.name}-iommu` === name);
       if (iommu !== undefined) return propertiesOf(iommu, false);
-      throw new MonitorError(`Class '${name}' not found`, 'DeviceNotFound');
+      throw new MonitorError(`Device '${name}' not found`, 'DeviceNotFound');
     },
   }),
   command({
@@ -93,9 +93,12 @@ export const DEVICE_COMMANDS: readonly MonitorCommand[] = [
     },
     open: true,
     result: EMPTY,
+    changes: true,
     run({ machine, registry, zod }, args) {
       const device = deviceConfigOf(args, machine, registry, zod());
       checkHotPlug(device.bus);
+      if (machine.pciDevice(device.bus!) === undefined)
+        throw new MonitorError(`Bus '${device.bus}' not found`);
       machine.plug(device);
       return DONE;
     },
@@ -114,6 +117,7 @@ export const DEVICE_COMMANDS: readonly MonitorCommand[] = [
       'The device is gone at once, as when somebody pulls it out: its scheduled work is dropped and DEVICE_DELETED follows.',
     args: { id: need(STR, 'id of the device') },
     result: EMPTY,
+    changes: true,
     run(context, args) {
       const id = bareId(args['id'] as string);
       unplug(context, id);

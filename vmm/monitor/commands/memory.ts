@@ -1,6 +1,7 @@
 /** Commands that read memory. Registers are not read: reading some of them does things. */
 
 import { writeFileSync } from 'node:fs';
+import { getSystemErrorMap } from 'node:util';
 import { hex, u64 } from '../../core/u64.ts';
 import type { Machine } from '../../machine/machine.ts';
 import { command, DONE, type MonitorCommand, type Values } from '../command.ts';
@@ -168,8 +169,9 @@ function save(machine: Machine, args: Values): typeof DONE {
   try {
     writeFileSync(filename, machine.ram.u8.subarray(address, address + size));
   } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
-    throw new MonitorError(`Could not open '${filename}': ${code ?? String(cause)}`);
+    const { errno = 0 } = cause as NodeJS.ErrnoException;
+    const [, why = String(cause)] = getSystemErrorMap().get(errno) ?? [];
+    throw new MonitorError(`Could not open '${filename}': ${why[0]!.toUpperCase()}${why.slice(1)}`);
   }
   return DONE;
 }

@@ -58,7 +58,9 @@ export function protocolCommands(all: () => readonly MonitorCommand[]): readonly
       run(context, args) {
         if ((args['cpu-index'] ?? 0) !== 0)
           throw new MonitorError("Invalid parameter 'cpu-index', expected: a CPU number");
-        return context.execute(args['command-line'] as string);
+        // As QEMU has it: lines end as on a terminal.
+        const text = context.execute(args['command-line'] as string);
+        return text === '' ? '' : `${text.replaceAll('\n', '\r\n')}\r\n`;
       },
     }),
   ];
