@@ -4,12 +4,13 @@ import type { MmioHandler } from '../../vmm/bus/mmio.ts';
 import type { PortHandler } from '../../vmm/bus/ports.ts';
 import { numberOf } from '../../vmm/core/u64.ts';
 import { defineState, type StateDef } from '../../vmm/state/define.ts';
-import { bool, registers, words, wordsFrom } from '../../vmm/state/schema.ts';
+import { bool, registers, u32, words, wordsFrom } from '../../vmm/state/schema.ts';
 import type { Emitters } from '../../vmm/trace/event.ts';
 import { DEVCTL, MSI_CONTROL, MSIX_CONTROL, msiDataOffset, PM_CSR, SLTSTA } from './capabilities.ts';
 import { PCI_EVENTS } from './events.ts';
+import { ATS, PASID, PRI, PRI_ALLOCATION } from './extended-capabilities.ts';
 import { BAR0, BRIDGE_CONTROL, BUSES, COMMAND, HEADER, INTERRUPT } from './header.ts';
-import type { BarSpec, MsixSpec, PciBackend, PciFunctionSpec, PciServices } from './kind.ts';
+import type { AtsLink, BarSpec, MsixSpec, PciBackend, PciFunctionSpec, PciServices } from './kind.ts';
 import { type ConfigLayout, configLayout } from './layout.ts';
 import { MsixBar, UNCONNECTED } from './msix-bar.ts';
 import { type PciPlace, unplugged } from './place.ts';
@@ -22,6 +23,8 @@ interface FunctionState {
   /** Four words a vector: address, upper address, data, control. */
   msixTable: Uint32Array;
   msixPending: Uint32Array;
+  /** Page requests outstanding, of the function and its virtual functions. */
+  pageRequests: number;
 }
 
 interface FunctionWiring {
@@ -32,6 +35,8 @@ interface FunctionWiring {
   readonly dma: DmaPort;
   readonly msix: MsixSpec | undefined;
   readonly place: PciPlace;
+  /** Its virtual functions, the first one first. */
+  readonly virtual: PciFunction[];
   /** Set once, by connect. */
   readonly behind: { backend: PciBackend };
   readonly trace: Emitters<typeof PCI_EVENTS>;
@@ -49,14 +54,25 @@ const ENTRY_MASKED = 1;
 const ENTRY_WRITABLE = Uint32Array.of(~3, ~0, ~0, ENTRY_MASKED);
 const SLOT_STATUS = SLTSTA.offset;
 const DEVICE_CONTROL = DEVCTL.offset;
+const FIRST_EXTENDED = 0x100;
+const ATS_ENABLE = 1 << ATS.fields.ENABLE.lo;
+const PRI_ENABLE = 1 << PRI.fields.ENABLE.lo;
+const PRI_RESET = 1 << PRI.fields.RESET.lo;
+const PRI_STOPPED = 1 << PRI.fields.STOPPED.lo;
 
 function stateOf(layout: ConfigLayout, vectors: number): StateDef<FunctionState> {
-  return defineState('pci-function', 1, {
-    config: registers(layout.block),
-    intx: bool,
-    msixTable: wordsFrom(vectors * 4, () => freshTable(vectors)),
-    msixPending: words(Math.ceil(vectors / 32)),
-  });
+  return defineState(
+    'pci-function',
+    2,
+    {
+      config: registers(layout.block),
+      intx: bool,
+      msixTable: wordsFrom(vectors * 4, () => freshTable(vectors)),
+      msixPending: words(Math.ceil(vectors / 32)),
+      pageRequests: u32,
+    },
+    { 1: (old) => ({ ...(old as object), pageRequests: 0 }) },
+  );
 }
 
 function freshTable(vectors: number): Uint32Array {
@@ -76,6 +92,7 @@ export class PciFunction extends Device<FunctionState, FunctionWiring, FunctionC
       dma: services.dma,
       msix,
       place: unplugged(),
+      virtual: [],
       behind: { backend: {} },
       trace: services.tracer.bind(PCI_EVENTS),
     });
@@ -164,8 +181,16 @@ export class PciFunction extends Device<FunctionState, FunctionWiring, FunctionC
     if (offset === COMMAND.offset) return this.s.intx ? (value | (1 << COMMAND.fields.INTX.lo)) >>> 0 : value;
     if (offset === HEADER.offset)
       return this.w.place.multifunction ? (value | (1 << HEADER.fields.MULTI.lo)) >>> 0 : value;
+    const { pri } = this.w.layout;
+    if (pri !== 0 && offset === pri + PRI.offset) return this.#stopped ? (value | PRI_STOPPED) >>> 0 : value;
     const present = this.isBridge && this.w.layout.pcie !== 0 && offset === this.w.layout.pcie + SLOT_STATUS;
     return present && this.w.place.occupied ? (value | (1 << SLTSTA.fields.PDS.lo)) >>> 0 : value;
+  }
+
+  /** PCI Express Base: Page Request Status: Stopped: no response is waited for. Undefined while enabled; 0 here. */
+  get #stopped(): boolean {
+    const enabled = PRI.get.ENABLE(this.s.config, (this.w.layout.pri + PRI.offset) >>> 2) === 1;
+    return !enabled && this.s.pageRequests === 0;
   }
 
   /** Config write of 1, 2 or 4 bytes. */
@@ -183,6 +208,10 @@ export class PciFunction extends Device<FunctionState, FunctionWiring, FunctionC
   #write32(offset: number, value: number, byteMask: number): void {
     const { block, msi, msix, pcie, pm, bridge } = this.w.layout;
     const old = this.s.config[offset >>> 2]!;
+    if (offset >= FIRST_EXTENDED) {
+      this.#writeExtended(offset, value, byteMask, old);
+      return;
+    }
     block.write32(this.s.config, offset, value, byteMask);
     const now = this.s.config[offset >>> 2]!;
     if (pcie !== 0 && offset === pcie + DEVICE_CONTROL) this.#deviceControl(value);
@@ -193,6 +222,56 @@ export class PciFunction extends Device<FunctionState, FunctionWiring, FunctionC
     else if (pm !== 0 && offset === pm + PM_CSR.offset) this.#powerChanged(old);
     else if (msi !== 0 && offset >= msi && offset < msi + 0x18) this.#messagesChanged();
     else if (msix !== 0 && offset === msix) this.#messagesChanged();
+  }
+
+  /** Writes that the specification leaves undefined because of the state of the function change nothing here. */
+  #writeExtended(offset: number, value: number, byteMask: number, old: number): void {
+    const { block, ats, pri } = this.w.layout;
+    const { config } = this.s;
+    const refused = this.#refusedBits(offset);
+    block.write32(config, offset, (value & ~refused) | (old & refused), byteMask);
+    if (ats !== 0 && offset === ats + ATS.offset) {
+      if (((old ^ config[offset >>> 2]!) & ATS_ENABLE) !== 0) this.w.behind.backend.ats?.().atsChanged();
+    } else if (pri !== 0 && offset === pri + PRI.offset) this.#pageRequestControl(value & byteMask, old);
+  }
+
+  /**
+   * Bits of an extended register that cannot be written now. PCI Express Base: ATS Control: STU while enabled; PASID Control:
+   * all while ATS is enabled; Page Request: allocation while enabled.
+   */
+  #refusedBits(offset: number): number {
+    const { ats, pasid, pri } = this.w.layout;
+    const { config } = this.s;
+    const atsOn = [this, ...this.w.virtual].some((fn) => fn.atsEnabled);
+    if (ats !== 0 && offset === ats + ATS.offset) return atsOn ? 0x1f << ATS.fields.STU.lo : 0;
+    if (pasid !== 0 && offset === pasid + PASID.offset) return atsOn ? -1 : 0;
+    const priOn = pri !== 0 && PRI.get.ENABLE(config, (pri + PRI.offset) >>> 2) === 1;
+    return priOn && offset === pri + PRI_ALLOCATION.offset ? -1 : 0;
+  }
+
+  /** PCI Express Base: Page Request Control: Enable only from Stopped; Reset only while disabled. */
+  #pageRequestControl(value: number, old: number): void {
+    const at = (this.w.layout.pri + PRI.offset) >>> 2;
+    const { config } = this.s;
+    if ((old & PRI_ENABLE) === 0 && (config[at]! & PRI_ENABLE) !== 0 && this.s.pageRequests !== 0)
+      config[at]! &= ~PRI_ENABLE;
+    if ((value & PRI_RESET) !== 0 && (config[at]! & PRI_ENABLE) === 0) this.giveUpPageRequests();
+  }
+
+  get atsEnabled(): boolean {
+    const { ats } = this.w.layout;
+    return ats !== 0 && ATS.get.ENABLE(this.s.config, (ats + ATS.offset) >>> 2) === 1;
+  }
+
+  /** The function and its virtual functions forget what they asked for. */
+  giveUpPageRequests(): void {
+    this.s.pageRequests = 0;
+    for (const fn of [this, ...this.w.virtual]) fn.w.behind.backend.ats?.().dropPageRequests();
+  }
+
+  /** What speaks ATS and PRI behind the function, if anything does. */
+  get ats(): AtsLink | undefined {
+    return this.w.behind.backend.ats?.();
   }
 
   #commandChanged(): void {
@@ -248,6 +327,7 @@ export class PciFunction extends Device<FunctionState, FunctionWiring, FunctionC
     this.s.intx = false;
     this.s.msixTable.set(freshTable(this.w.msix?.vectors ?? 0));
     this.s.msixPending.fill(0);
+    this.s.pageRequests = 0;
     this.w.place.fabric?.changed();
     this.w.place.fabric?.intx();
   }

@@ -93,6 +93,22 @@ export interface PciFunctionSpec {
   readonly extended?: readonly ExtendedCapabilitySpec[];
   /** 0 none, 1..4 INTA..INTD. */
   readonly interruptPin?: 0 | 1 | 2 | 3 | 4;
+  /** The function is a virtual function of this one. */
+  readonly virtualOf?: PciFunction;
+}
+
+/** The side of a function that speaks ATS and PRI, as the PCI core and the machine know it; AtsAgent is one. */
+export interface AtsLink {
+  /** ATS Enable changed. */
+  atsChanged(): void;
+  /** Page Request was disabled by a failure or reset: nothing outstanding is answered any more. */
+  dropPageRequests(): void;
+  /** DmaEndpoints.invalidate, for this function. */
+  invalidate(pasid: number, lo: number, hi: number, order: number, tag: number): number;
+  /** DmaEndpoints.pageResponse, for this function. */
+  pageResponse(pasid: number, group: number, code: number): void;
+  /** DmaEndpoints.resume, for this function. */
+  resume(tag: number, retry: boolean): void;
 }
 
 /** What stands behind a function: answers its BARs and follows its resets. */
@@ -101,6 +117,8 @@ export interface PciBackend {
   readonly bars?: Readonly<Record<number, MmioHandler | PortHandler>>;
   /** FLR, reset of the bus it is on, D3hot to D0. Machine resets do not come through here. */
   readonly reset?: (kind: ResetKind) => void;
+  /** Asked each time: the agent of a device is part of what it rebuilds. */
+  readonly ats?: () => AtsLink;
 }
 
 /**

@@ -3,6 +3,7 @@ import { RegisterBlock } from '../../vmm/regs/block.ts';
 import { ro } from '../../vmm/regs/field.ts';
 import { type Register, reg32 } from '../../vmm/regs/layout.ts';
 import { type BuiltCapability, buildCapability, CAP_ID } from './capabilities.ts';
+import { EXT_CAP_ID } from './extended-capabilities.ts';
 import {
   BRIDGE_CONTROL,
   barRegisters,
@@ -33,6 +34,10 @@ export interface ConfigLayout {
   readonly msix: number;
   readonly pcie: number;
   readonly pm: number;
+  readonly ats: number;
+  readonly pasid: number;
+  readonly pri: number;
+  readonly sriov: number;
 }
 
 /** Lays out config space from its description. @throws TsvmmError naming `id` when it cannot be laid out */
@@ -55,7 +60,22 @@ export function configLayout(id: string, spec: PciFunctionSpec): ConfigLayout {
     ...chain,
     ...extended,
   ];
-  return { block: new RegisterBlock(registers, bytes), bytes, bars, bridge, ...at };
+  const block = new RegisterBlock(registers, bytes);
+  return { block, bytes, bars, bridge, ...at, ...placesOf(spec.extended ?? []) };
+}
+
+/** Where the extended capabilities lie that the PCI core itself knows. */
+function placesOf(specs: readonly ExtendedCapabilitySpec[]) {
+  const at = (id: number) => {
+    const index = specs.findIndex((spec) => spec.id === id);
+    return index < 0 ? 0 : specs.slice(0, index).reduce((sum, spec) => sum + spec.bytes, FIRST_EXTENDED);
+  };
+  return {
+    ats: at(EXT_CAP_ID.ats),
+    pasid: at(EXT_CAP_ID.pasid),
+    pri: at(EXT_CAP_ID.pri),
+    sriov: at(EXT_CAP_ID.sriov),
+  };
 }
 
 function headerRegister(register: Register, spec: PciFunctionSpec): Register {
