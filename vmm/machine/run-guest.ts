@@ -1,5 +1,5 @@
 import type { ExplainedFault } from '../bus/iommu.ts';
-import { crashReport } from '../vcpu/run/crash.ts';
+import { crashReport, machineReport } from '../vcpu/run/crash.ts';
 import type { GuestEnd } from '../vcpu/run/exit.ts';
 import type { MachineConfig } from './config.ts';
 import type { GuestModule } from './guest-module.ts';
@@ -50,6 +50,22 @@ export function resultOf(session: Session, end: GuestEnd): RunResult {
     ...base,
     report: crashReport(end, { registers: glance(machine), recent, virtualNs, instructions }),
   };
+}
+
+/** The machine of a guest that stands somewhere, for people. */
+export function machineGlance(
+  machine: Machine,
+  title: string,
+  stack: readonly string[],
+  instructions: number,
+): string {
+  const recent = machine.tracer.recent();
+  const at = { registers: glance(machine), recent, virtualNs: machine.clock.now, instructions };
+  return machineReport(
+    title,
+    stack.map((frame, i) => `#${i} ${frame}`),
+    at,
+  );
 }
 
 /** Registers a crash report shows: those of the IOMMU that are not zero and not constant. */

@@ -66,18 +66,22 @@ export function loadInto(machine: Machine, snapshot: Snapshot, dir: string): voi
   for (const unit of units) unit.loaded?.();
 }
 
-function checkSameMachine(machine: Machine, snapshot: Snapshot, dir: string): void {
+/** @throws TsvmmError for a snapshot of a machine with another description */
+export function checkSameConfig(machine: Machine, snapshot: Snapshot, dir: string): void {
   const same =
     JSON.stringify(snapshot.config) ===
     JSON.stringify(JSON.parse(JSON.stringify(configToJson(machine.config))));
-  if (!same) {
-    throw new TsvmmError({
-      code: 'foreign-state',
-      object: dir,
-      why: 'is of another machine',
-      mend: 'load it into the machine it was saved from',
-    });
-  }
+  if (same) return;
+  throw new TsvmmError({
+    code: 'foreign-state',
+    object: dir,
+    why: 'is of another machine',
+    mend: 'load it into the machine it was saved from',
+  });
+}
+
+function checkSameMachine(machine: Machine, snapshot: Snapshot, dir: string): void {
+  checkSameConfig(machine, snapshot, dir);
   const known = new Set(machineUnits(machine).map((unit) => unit.id));
   const extra = [...snapshot.units.keys()].find((id) => !known.has(id));
   if (extra !== undefined)

@@ -4,6 +4,7 @@ import type { Zod } from '../core/zod.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { Registry } from '../machine/registry.ts';
 import type { SnapshotUnit } from '../state/unit.ts';
+import type { Asked } from './history.ts';
 import type { Jobs } from './jobs.ts';
 import type { RunControl } from './run-control.ts';
 import type { TraceControl } from './trace-control.ts';
@@ -27,6 +28,8 @@ export interface MonitorContext {
   emit(event: EventName, data?: Readonly<Record<string, unknown>>): void;
   /** The text monitor's own answer to a line. */
   execute(line: string): string;
+  /** A client gave a command, which is about to be carried out. @throws MonitorError to refuse it */
+  asked(asked: Asked): void;
 }
 
 export type Values = Readonly<Record<string, unknown>>;
@@ -68,6 +71,8 @@ export interface MonitorCommand {
   /** Further arguments are allowed: the command checks them itself. */
   readonly open?: true;
   readonly result: Type;
+  /** What the guest does from then on can differ: a replay carries it out again, and takes no such command from anybody else. */
+  readonly changes?: true;
   readonly text?: TextForm;
   /** @throws MonitorError or TsvmmError when it is refused */
   readonly run: (context: MonitorContext, args: Values) => unknown;

@@ -42,7 +42,7 @@ export const EVENTS: Readonly<Record<EventName, EventDecl>> = {
   X_TSVMM_STOPPED: {
     doc: 'Where and why the guest stopped; after STOP',
     data: {
-      reason: need(oneOf('stop', 'step', 'run-until'), 'what stopped it'),
+      reason: need(oneOf('stop', 'step', 'run-until', 'reverse', 'end'), 'what stopped it'),
       event: may(STR, 'the trace event it stopped after'),
       at: may(STR, 'function and line of the guest'),
     },

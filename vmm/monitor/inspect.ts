@@ -69,6 +69,9 @@ function frozen(control: RunControl): RunControl {
     cont: refuse,
     step: refuse,
     runUntil: refuse,
+    reverse: refuse,
+    save: refuse,
+    load: refuse,
     reset: refuse,
     quit: () => control.quit(),
   };

@@ -8,6 +8,8 @@ export interface Job {
   status: JobStatus;
   /** Why it failed, once it has. */
   error?: string;
+  /** Nobody will dismiss it: it goes when it is over. */
+  unwatched?: true;
 }
 
 /** Long-running commands of QMP: they are started, go through their states, and stay to be asked about. */
@@ -25,24 +27,38 @@ export class Jobs {
 
   /** Runs `work` as a job; what it throws is the job's error, not the command's. @throws MonitorError */
   run(id: string, type: string, work: () => void): void {
+    const job = this.begin(id, type);
+    try {
+      work();
+      this.end(job);
+    } catch (error) {
+      this.end(job, error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  /** A job that goes on after its command. @throws MonitorError */
+  begin(id: string, type: string): Job {
     if (id === '') throw new MonitorError("Invalid job ID ''");
     if (this.#jobs.has(id)) throw new MonitorError(`Job ID '${id}' already in use`);
     const job: Job = { id, type, status: 'created' };
     this.#jobs.set(id, job);
     this.#changed(job);
     this.#to(job, 'running');
-    try {
-      work();
-    } catch (error) {
-      job.error = error instanceof Error ? error.message : String(error);
-    }
+    return job;
+  }
+
+  end(job: Job, error?: string): void {
+    if (error !== undefined) job.error = error;
     for (const status of ['waiting', 'pending', 'concluded'] as const) this.#to(job, status);
+    if (job.unwatched === true) this.dismiss(job.id);
   }
 
   /** Forgets a job that is over. @throws MonitorError */
   dismiss(id: string): void {
     const job = this.#jobs.get(id);
     if (job === undefined) throw new MonitorError(`Job not found`);
+    if (job.status !== 'concluded')
+      throw new MonitorError(`Job '${id}' in state '${job.status}' cannot accept command verb 'dismiss'`);
     this.#to(job, 'null');
     this.#jobs.delete(id);
   }

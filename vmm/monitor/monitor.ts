@@ -6,6 +6,8 @@ import type { Registry } from '../machine/registry.ts';
 import { machineUnits } from '../machine/snapshot-units.ts';
 import type { SnapshotUnit } from '../state/unit.ts';
 import type { EventName, MachineType, MonitorContext } from './command.ts';
+import { MonitorError } from './error.ts';
+import type { Asked } from './history.ts';
 import { Jobs } from './jobs.ts';
 import { QmpSession } from './qmp-session.ts';
 import type { RunControl } from './run-control.ts';
@@ -26,6 +28,8 @@ export interface MonitorOptions {
   readonly moreUnits?: () => readonly SnapshotUnit[];
   /** Where lines of trace events go that no text client prints. */
   readonly print?: (line: string) => void;
+  /** Told every command of a client before it is carried out. @throws MonitorError to refuse it */
+  readonly asked?: (asked: Asked) => void;
   /** What query-machines lists; tsvmm's own machine types if absent. */
   readonly machineTypes?: readonly MachineType[];
 }
@@ -58,6 +62,8 @@ export class Monitor implements MonitorContext {
   readonly program: string;
   readonly machineTypes: readonly MachineType[];
   machine: Machine;
+  /** Nothing is told to anybody: the machine is on its way through what they know already. */
+  muted = false;
   readonly #options: MonitorOptions;
   readonly #qmp = new Set<QmpSession>();
   readonly #printers = new Set<(text: string) => void>();
@@ -82,8 +88,19 @@ export class Monitor implements MonitorContext {
     return executeLine(this, line);
   }
 
+  asked(asked: Asked): void {
+    this.#options.asked?.(asked);
+  }
+
+  /** The machine was replaced by one that is the same at another time. */
+  follow(machine: Machine): void {
+    this.machine = machine;
+    this.trace.follow(machine.tracer);
+  }
+
   /** Tells every QMP client. Time is the machine's own. */
   emit(event: EventName, data?: Readonly<Record<string, unknown>>): void {
+    if (this.muted) return;
     const ns = this.machine.clock.now;
     const timestamp = {
       seconds: EPOCH_SECONDS + Math.floor(ns / 1e9),
@@ -95,6 +112,7 @@ export class Monitor implements MonitorContext {
 
   /** A line for every text client, or for stderr where there is none. */
   print(text: string): void {
+    if (this.muted) return;
     if (this.#printers.size === 0) this.#options.print?.(text);
     for (const printer of this.#printers) printer(text);
   }
@@ -113,11 +131,21 @@ export class Monitor implements MonitorContext {
     };
   }
 
+  #line(text: string): string {
+    try {
+      if (text.trim() !== '') this.asked({ via: 'monitor', line: text });
+    } catch (error) {
+      if (error instanceof MonitorError) return `Error: ${error.message}`;
+      throw error;
+    }
+    return this.execute(text);
+  }
+
   /** A text client. @param print takes what is said without being asked for */
   openText(print: (text: string) => void): TextClient {
     this.#printers.add(print);
     return {
-      line: (text) => this.execute(text),
+      line: (text) => this.#line(text),
       complete: (text) => completions(this, text),
       close: () => this.#printers.delete(print),
     };

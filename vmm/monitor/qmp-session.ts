@@ -63,6 +63,7 @@ export class QmpSession {
       const desc = "Expecting capabilities negotiation with 'qmp_capabilities'";
       throw new MonitorError(desc, 'CommandNotFound');
     }
+    this.#context().asked({ via: 'qmp', ...request });
     return perform(this.#context(), request);
   }
 

@@ -2,6 +2,20 @@ import { MonitorError } from './error.ts';
 
 export type RunStatus = 'prelaunch' | 'running' | 'paused' | 'shutdown';
 
+/** Where to go back to: the start, before the last `events` trace events, or the last event before here that matches. */
+export type Backward =
+  | { readonly to: 'start' }
+  | { readonly to: 'step'; readonly events: number }
+  | { readonly to: 'event'; readonly glob: string };
+
+export interface SaveRequest {
+  readonly dir: string;
+  /** Replace a snapshot that is there. */
+  readonly force: boolean;
+  /** Called once, with what went wrong if something did. */
+  readonly done: (error?: string) => void;
+}
+
 /** What a monitor can do with whatever runs the machine. */
 export interface RunControl {
   readonly status: RunStatus;
@@ -15,6 +29,12 @@ export interface RunControl {
   step(count: number): void;
   /** Runs until a trace event happens whose name matches. @throws MonitorError */
   runUntil(glob: string): void;
+  /** Takes the machine back to an earlier time. @throws MonitorError without a guest */
+  reverse(to: Backward): void;
+  /** Saves the guest where it waits next. @throws MonitorError without a guest */
+  save(request: SaveRequest): void;
+  /** Makes the machine and its guest what a snapshot says. @throws MonitorError without a guest, TsvmmError for the snapshot */
+  load(dir: string): void;
   /** Resets, or has it done as soon as the guest can be left. */
   reset(): void;
   quit(): void;
@@ -58,6 +78,18 @@ export class IdleControl implements RunControl {
   }
 
   runUntil(): never {
+    throw noGuest();
+  }
+
+  reverse(): never {
+    throw noGuest();
+  }
+
+  save(): never {
+    throw noGuest();
+  }
+
+  load(): never {
     throw noGuest();
   }
 

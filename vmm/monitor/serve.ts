@@ -1,8 +1,10 @@
 /** Clients of a channel, connected to the monitor. */
 
-import type { ChannelMessage, MonitorChannel } from './channel.ts';
+import type { ChannelMessage, ClientKind, MonitorChannel } from './channel.ts';
 import type { Monitor, TextClient } from './monitor.ts';
 import { PROMPT } from './text.ts';
+
+type TextKind = Exclude<ClientKind, 'qmp'>;
 
 interface Client {
   data(bytes: Uint8Array): void;
@@ -11,6 +13,7 @@ interface Client {
   resume(): void;
   /** Lines wait, or did when it went away. */
   readonly waiting: boolean;
+  readonly busy: boolean;
   complete(ask: number, line: string): void;
   close(): void;
 }
@@ -20,13 +23,18 @@ export class MonitorServer {
   readonly #monitor: Monitor;
   readonly #clients = new Map<number, Client>();
   readonly #out: (text: string) => void;
-  readonly #busy: () => boolean;
+  readonly #busy: (kind: TextKind) => boolean;
 
   /**
    * @param out where the answers to stdin go
    * @param busy the guest is on its way to where a text client told it to stop: what that client says next is meant for then
    */
-  constructor(channel: MonitorChannel, monitor: Monitor, out: (text: string) => void, busy: () => boolean) {
+  constructor(
+    channel: MonitorChannel,
+    monitor: Monitor,
+    out: (text: string) => void,
+    busy: (kind: TextKind) => boolean,
+  ) {
     this.#channel = channel;
     this.#monitor = monitor;
     this.#out = out;
@@ -34,7 +42,7 @@ export class MonitorServer {
   }
 
   get pending(): boolean {
-    return this.#channel.pending || (!this.#busy() && [...this.#clients.values()].some((c) => c.waiting));
+    return this.#channel.pending || [...this.#clients.values()].some((c) => c.waiting && !c.busy);
   }
 
   /** Somebody can give commands, or may come to. */
@@ -92,6 +100,7 @@ export class MonitorServer {
       line() {},
       resume() {},
       waiting: false,
+      busy: false,
       complete() {},
       close: () => {
         session.close();
@@ -100,16 +109,17 @@ export class MonitorServer {
     };
   }
 
-  #text(client: number, kind: 'text' | 'stdio' | 'terminal'): Client {
+  #text(client: number, kind: TextKind): Client {
     const say = this.#speaker(client, kind);
     const session: TextClient = this.#monitor.openText((text) =>
       say(`${kind === 'stdio' ? '' : '\r'}${text}\n`),
     );
     if (kind !== 'stdio') say(`tsvmm ${this.#monitor.program} monitor - type 'help' for the commands\n`);
+    const busy = () => this.#busy(kind);
     const lines: string[] = [];
     let closed = false;
     const resume = (): void => {
-      while (lines.length > 0 && !this.#busy()) {
+      while (lines.length > 0 && !busy()) {
         const answer = session.line(lines.shift()!);
         say(answer === '' ? '' : `${answer}\n`);
       }
@@ -127,6 +137,9 @@ export class MonitorServer {
       get waiting() {
         return lines.length > 0;
       },
+      get busy() {
+        return busy();
+      },
       complete: (ask, line) => this.#channel.completed(client, ask, session.complete(line)),
       close() {
         closed = true;
@@ -136,7 +149,7 @@ export class MonitorServer {
   }
 
   /** Says a text and shows the prompt again. A script that feeds stdin gets no prompts. */
-  #speaker(client: number, kind: 'text' | 'stdio' | 'terminal'): (text: string) => void {
+  #speaker(client: number, kind: TextKind): (text: string) => void {
     if (kind === 'text') return (text) => this.#channel.send(client, text + PROMPT);
     if (kind === 'stdio') return (text) => this.#out(text);
     return (text) => {

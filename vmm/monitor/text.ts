@@ -31,16 +31,29 @@ export function executeLine(context: MonitorContext, line: string): string {
 }
 
 function carryOut(context: MonitorContext, line: string, json: boolean): string {
-  const first = /^[\w?.-]+/.exec(line)?.[0] ?? line;
-  const name = ALIASES[first] ?? first;
-  const expanded = name + line.slice(first.length);
-  if (name === 'help') return helpText(expanded.slice(4).trim());
+  const expanded = expand(line);
+  if (firstWord(expanded) === 'help') return helpText(expanded.slice(4).trim());
   const command = findText(expanded);
-  if (command === undefined) throw unknown(first);
+  if (command === undefined) throw unknown(firstWord(line));
   const rest = expanded.slice(command.text.name.length).trim();
   const args = argumentsOf(context, command, rest);
   const result = perform(context, { execute: command.name, arguments: args });
   return json ? JSON.stringify(result) : command.text.show(result, args, context).trimEnd();
+}
+
+/** The command that a line means, if it means one. */
+export function textCommand(line: string): MonitorCommand | undefined {
+  const { words } = withoutJson(line.trim());
+  return findText(expand(words));
+}
+
+function expand(line: string): string {
+  const first = firstWord(line);
+  return (ALIASES[first] ?? first) + line.slice(first.length);
+}
+
+function firstWord(line: string): string {
+  return /^[\w?.-]+/.exec(line)?.[0] ?? line;
 }
 
 /** The longest name that fits: `info status` before `info`. */

@@ -65,10 +65,45 @@ export const CONTROL_COMMANDS: readonly MonitorCommand[] = [
     text: { name: 'run-until', usage: 'GLOB', show: quiet, complete: eventNames },
   }),
   command({
+    name: 'x-tsvmm-reverse-step',
+    summary: 'Take the machine back to before the last trace events',
+    details:
+      'As many events as step counts have then not happened; what step would do is undone. The run is repeated up to there: what it printed and traced is not printed and traced again.',
+    args: { count: may(INT, 'how many; 1 if absent') },
+    result: EMPTY,
+    run({ control }, { count = 1 }) {
+      if ((count as number) < 1) throw new MonitorError("Parameter 'count' expects a positive number");
+      return done(() => control.reverse({ to: 'step', events: count as number }));
+    },
+    text: { name: 'reverse-step', usage: '[N]', show: quiet },
+  }),
+  command({
+    name: 'x-tsvmm-reverse-until',
+    summary: 'Take the machine back to where a trace event happened last',
+    details: 'Where the guest stands because of such an event, the one before it is meant.',
+    args: { event: need(STR, 'name of the event; * and ? match') },
+    result: EMPTY,
+    run({ control, trace }, args) {
+      const glob = args['event'] as string;
+      if (trace.matching(glob).length === 0) throw new MonitorError(`no trace event matches '${glob}'`);
+      return done(() => control.reverse({ to: 'event', glob }));
+    },
+    text: { name: 'reverse-until', usage: 'GLOB', show: quiet, complete: eventNames },
+  }),
+  command({
+    name: 'x-tsvmm-reverse-continue',
+    summary: "Take the machine back to before the guest's first instruction",
+    args: {},
+    result: EMPTY,
+    run: ({ control }) => done(() => control.reverse({ to: 'start' })),
+    text: { name: 'reverse-continue', usage: '', show: quiet },
+  }),
+  command({
     name: 'system_reset',
     summary: 'Reset the machine',
     args: {},
     result: EMPTY,
+    changes: true,
     run: ({ control }) => done(() => control.reset()),
     text: { name: 'system_reset', usage: '', show: quiet },
   }),
@@ -77,6 +112,7 @@ export const CONTROL_COMMANDS: readonly MonitorCommand[] = [
     summary: 'End tsvmm',
     args: {},
     result: EMPTY,
+    changes: true,
     run: ({ control }) => done(() => control.quit()),
     text: { name: 'quit', usage: '', show: quiet },
   }),

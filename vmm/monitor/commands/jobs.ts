@@ -1,6 +1,7 @@
 /** Snapshots of the machine, as jobs. */
 
 import { loadMachineSnapshot, saveMachineSnapshot } from '../../machine/snapshot-machine.ts';
+import { checkTarget } from '../../state/container.ts';
 import { command, DONE, type MonitorCommand, type MonitorContext, type Values } from '../command.ts';
 import { MonitorError } from '../error.ts';
 import { arrayOf, BOOL, EMPTY, INT, may, need, object, STR } from '../types.ts';
@@ -15,13 +16,20 @@ export const JOB_COMMANDS: readonly MonitorCommand[] = [
     name: 'snapshot-save',
     summary: 'Save the machine as a job',
     details:
-      "The tag is a directory, as 'tsvmm snapshot load' reads it. There are no block devices, hence no vmstate and devices arguments. A guest that is being run can be saved where it waits only: 'tsvmm snapshot save'.",
+      "The tag is a directory, as 'tsvmm snapshot load' reads it. There are no block devices, hence no vmstate and devices arguments. A guest is saved where it waits or yields next: the job runs until then, and fails when the guest ends before.",
     args: { ...SNAPSHOT_ARGS, force: may(BOOL, 'replace a snapshot that is there') },
     result: EMPTY,
     run(context, args) {
-      noGuest(context, 'saved');
+      const { control, jobs } = context;
       const options = { program: context.program, force: args['force'] === true };
-      context.jobs.run(args['job-id'] as string, 'snapshot-save', () =>
+      if (control.hasGuest) {
+        const dir = args['tag'] as string;
+        checkTarget(dir, options);
+        const job = jobs.begin(args['job-id'] as string, 'snapshot-save');
+        control.save({ dir, force: options.force, done: (error) => jobs.end(job, error) });
+        return DONE;
+      }
+      jobs.run(args['job-id'] as string, 'snapshot-save', () =>
         saveMachineSnapshot(context.machine, args['tag'] as string, options),
       );
       return DONE;
@@ -36,12 +44,16 @@ export const JOB_COMMANDS: readonly MonitorCommand[] = [
   command({
     name: 'snapshot-load',
     summary: 'Make the machine what a snapshot of it says, as a job',
+    details:
+      'The snapshot is of the same machine. A guest in it goes on from where it was saved, in place of the one that runs.',
     args: SNAPSHOT_ARGS,
     result: EMPTY,
+    changes: true,
     run(context, args) {
-      noGuest(context, 'loaded');
+      const { control, machine } = context;
+      const dir = args['tag'] as string;
       context.jobs.run(args['job-id'] as string, 'snapshot-load', () =>
-        loadMachineSnapshot(context.machine, args['tag'] as string),
+        control.hasGuest ? control.load(dir) : loadMachineSnapshot(machine, dir),
       );
       return DONE;
     },
@@ -101,15 +113,12 @@ function jobArgs(name: string, rest: string) {
 /** People wait for it: how it went is said at once, and the job is forgotten. */
 function jobOutcome(_result: unknown, args: Values, { jobs }: MonitorContext): string {
   const id = args['job-id'] as string;
-  const error = jobs.all.find((job) => job.id === id)?.error;
+  const job = jobs.all.find((j) => j.id === id);
+  if (job?.status === 'running') {
+    job.unwatched = true;
+    return 'to be saved where the guest waits next';
+  }
+  const error = job?.error;
   jobs.dismiss(id);
   return error === undefined ? '' : `Error: ${error}`;
-}
-
-/** The stack of a guest is the host's own: it can be saved only where the guest was built to be unwound. */
-function noGuest({ control }: MonitorContext, what: string): void {
-  if (!control.hasGuest) return;
-  throw new MonitorError(
-    `the guest cannot be ${what} from here; use 'tsvmm snapshot save' and 'tsvmm snapshot load'`,
-  );
 }

@@ -21,10 +21,16 @@ export function crashReport(
   machine: MachineGlance,
 ): string {
   const address = end.kind === 'crash' && end.address !== undefined ? ` ${end.address}` : '';
+  const title = `guest ${end.kind === 'crash' ? 'crashed' : 'hung'}: ${end.reason}${address}`;
+  return machineReport(title, stackText(end.frames), machine);
+}
+
+/** A guest that stands somewhere, as text without a newline at the end. */
+export function machineReport(title: string, stack: readonly string[], machine: MachineGlance): string {
   const lines = [
-    `guest ${end.kind === 'crash' ? 'crashed' : 'hung'}: ${end.reason}${address}`,
+    title,
     `  after ${machine.instructions} instructions, at ${machine.virtualNs} ns of virtual time`,
-    ...section('guest stack', stackText(end.frames)),
+    ...section('guest stack', stack),
     ...section('machine', machine.registers),
     ...section('last events', machine.recent.slice(-EVENTS_SHOWN).map(recordText)),
   ];

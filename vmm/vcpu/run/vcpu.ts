@@ -135,8 +135,9 @@ export class Vcpu {
     const set = instance.exports[EXPORTS.setFuel] as ((fuel: number) => void) | undefined;
     if (get === undefined || set === undefined) throw new Bug('the rewritten module has no fuel');
     this.#asyncify = asyncify;
+    // What asked for attention before the first instruction still does.
+    if (this.#stop !== undefined) this.#attention = false;
     this.#stop = undefined;
-    this.#attention = false;
     this.stores.running = true;
     this.#time.start({ get, set }, this.s.executed);
     const limit = Error.stackTraceLimit;

@@ -1,0 +1,182 @@
+/** A machine with its guest, made as often as a run is to be repeated: runs are deterministic. */
+
+import type { MachineConfig } from '../machine/config.ts';
+import type { GuestModule } from '../machine/guest-module.ts';
+import { Machine } from '../machine/machine.ts';
+import type { Registry } from '../machine/registry.ts';
+import type { RunGuestOptions } from '../machine/run-guest.ts';
+import { Session } from '../machine/session.ts';
+import { type GuestInputs, guestOf, restore } from '../machine/snapshot.ts';
+import type { Snapshot } from '../state/container.ts';
+import type { GuestEnd } from '../vcpu/run/exit.ts';
+import type { GuestControl } from './guest-control.ts';
+import type { Place } from './history.ts';
+
+/** What a run begins with. */
+export interface Setup {
+  readonly config: MachineConfig;
+  readonly registry: Registry;
+  readonly guest: GuestModule;
+  readonly options: RunGuestOptions;
+  /** Version of tsvmm. */
+  readonly program: string;
+}
+
+/** What has been printed and traced: a run that is repeated is silent up to there. */
+export class Told {
+  #furthest = { bytes: 0, records: 0 };
+  #now = { bytes: 0, records: 0 };
+
+  /** The run begins again. */
+  restart(): void {
+    this.#now = { bytes: 0, records: 0 };
+  }
+
+  /** What comes from here on is another story. */
+  branch(): void {
+    this.#furthest = { ...this.#now };
+  }
+
+  /** The part of `bytes` that is new. */
+  fresh(bytes: Uint8Array): Uint8Array {
+    const now = (this.#now.bytes += bytes.length);
+    const news = Math.max(0, Math.min(bytes.length, now - this.#furthest.bytes));
+    this.#furthest.bytes = Math.max(this.#furthest.bytes, now);
+    return bytes.subarray(bytes.length - news);
+  }
+
+  /** One more trace record: whether it is new. */
+  record(): boolean {
+    if (++this.#now.records <= this.#furthest.records) return false;
+    this.#furthest.records = this.#now.records;
+    return true;
+  }
+}
+
+export class World {
+  machine: Machine;
+  session: Session;
+  /** Boots before this one. */
+  run = 0;
+  /** What this one began with. */
+  begunBy: 'power-on' | 'reset' | 'snapshot' = 'power-on';
+  /** What the guest was started with. */
+  inputs: GuestInputs;
+  readonly #setup: Setup;
+  readonly #told: Told | undefined;
+  readonly #printing: boolean;
+  #resume = false;
+
+  private constructor(
+    setup: Setup,
+    told: Told | undefined,
+    printing: boolean,
+    machine: Machine,
+    session: Session,
+  ) {
+    this.#setup = setup;
+    this.#told = told;
+    this.#printing = printing;
+    this.machine = machine;
+    this.session = session;
+    this.inputs = inputsOf(setup.options);
+  }
+
+  /**
+   * The machine at power-on with its guest.
+   * @param told absent: nothing is traced
+   * @param printing what the guest prints is passed on
+   */
+  static async boot(setup: Setup, told: Told | undefined, printing: boolean): Promise<World> {
+    told?.restart();
+    const machine = newMachine(setup, told);
+    const session = await Session.open(machine, setup.guest, sinksOf(setup, told, printing));
+    return new World(setup, told, printing, machine, session);
+  }
+
+  get place(): Place {
+    const { polls, executed } = this.session.vcpu;
+    return { run: this.run, polls, executed, time: this.machine.clock.now };
+  }
+
+  /** After the guest has ended: where its next look up would be. */
+  get endPlace(): Place {
+    return { ...this.place, polls: this.session.vcpu.polls + 1 };
+  }
+
+  /** Runs the guest to its end through every reset and loaded snapshot; `ready` is called before each boot. */
+  async execute(
+    control: GuestControl,
+    ready: () => void,
+    poll: () => GuestEnd | undefined,
+  ): Promise<GuestEnd> {
+    for (;;) {
+      ready();
+      control.attach(this.session.vcpu);
+      this.session.vcpu.supervisor = { poll };
+      const end = poll() ?? this.session.run(this.#resume);
+      if (end.kind !== 'stopped' || end.reason === 'quit') return end;
+      if (end.reason === 'reset') await this.#reset();
+      else if (!(await this.#load(control))) return end;
+    }
+  }
+
+  /** The machine as a system reset leaves it, with the guest loaded anew. Memory is cleared: the guest's image is all of it. */
+  async #reset(): Promise<void> {
+    const { machine } = this;
+    machine.resetDevices();
+    machine.ram.clear();
+    this.session = await Session.open(
+      machine,
+      this.#setup.guest,
+      sinksOf(this.#setup, this.#told, this.#printing),
+    );
+    this.inputs = inputsOf(this.#setup.options);
+    this.begunBy = 'reset';
+    this.run++;
+    this.#resume = false;
+  }
+
+  /** Puts the machine of a snapshot in the place of this one, if that is what the guest was left for. */
+  async #load(control: GuestControl): Promise<boolean> {
+    const leave = control.takeLoad();
+    if (leave === undefined) return false;
+    await this.#become(leave.snapshot, leave.dir);
+    this.run++;
+    return true;
+  }
+
+  async #become(snapshot: Snapshot, dir: string): Promise<void> {
+    const setup = { ...this.#setup, config: this.machine.config };
+    const { guest, inputs } = guestOf(snapshot, dir);
+    const machine = newMachine(setup, this.#told);
+    const options = { ...sinksOf(setup, this.#told, this.#printing), ...inputs };
+    const session = await Session.open(machine, guest, options);
+    restore(session, snapshot, inputs, dir);
+    this.machine = machine;
+    this.session = session;
+    this.inputs = inputs;
+    this.begunBy = 'snapshot';
+    this.#resume = true;
+  }
+}
+
+function inputsOf({ args, env, files }: RunGuestOptions): GuestInputs {
+  return { args, env, files: files ?? new Map() };
+}
+
+function newMachine(setup: Setup, told: Told | undefined): Machine {
+  const machine = new Machine(setup.config, setup.registry);
+  if (told === undefined) return machine;
+  setup.options.prepare?.(machine);
+  machine.tracer.gate = () => told.record();
+  return machine;
+}
+
+function sinksOf({ options }: Setup, told: Told | undefined, printing: boolean): RunGuestOptions {
+  const through = (sink: (bytes: Uint8Array) => void) => (bytes: Uint8Array) => {
+    const fresh = told === undefined ? bytes : told.fresh(bytes);
+    if (printing && fresh.length > 0) sink(fresh);
+  };
+  return { ...options, stdout: through(options.stdout), stderr: through(options.stderr) };
+}
