@@ -1,3 +1,4 @@
+import { TsvmmError } from '../../vmm/core/errors.ts';
 import type { Zod, ZodType } from '../../vmm/core/zod.ts';
 import { CAP, ECAP } from '../spec/vtd/capabilities.ts';
 import { FAULT_REGISTERS, IOTLB_REGISTERS } from '../spec/vtd/registers.ts';
@@ -17,6 +18,24 @@ export interface VtdConfig {
   readonly 'protected-memory': boolean;
   readonly 'fault-records': number;
   readonly 'large-pages': 'none' | '2M' | '1G';
+  /** Scalable mode: ECAP.SMTS. */
+  readonly 'scalable-mode': boolean;
+  /** First-stage tables in scalable mode. Like QEMU's, a unit has either stage, or both with `nested`. */
+  readonly fsts: boolean;
+  /** First stage, second stage and both at once. */
+  readonly nested: boolean;
+  /** Width of PASIDs; 0: no requests with PASID. */
+  readonly 'pasid-bits': number;
+  readonly 'rid-pasid': boolean;
+  readonly 'supervisor-requests': boolean;
+  readonly 'execute-requests': boolean;
+  /** Second-stage accessed and dirty bits, the extended accessed flag, and coherent walks of scalable mode. */
+  readonly 'accessed-dirty': boolean;
+  readonly 'first-stage-5-level': boolean;
+  readonly 'page-requests': boolean;
+  readonly 'abort-dma': boolean;
+  /** Everything of scalable mode that shared virtual memory uses. */
+  readonly svm: boolean;
   readonly 'ioapic-sid': 'real' | 'any' | 'endpoint';
   readonly cache: 'normal' | 'none' | 'unbounded';
   readonly invalidation: 'immediate' | 'async';
@@ -40,6 +59,18 @@ export const VTD_DEFAULTS: VtdConfig = {
   'protected-memory': false,
   'fault-records': 1,
   'large-pages': '1G',
+  'scalable-mode': false,
+  fsts: false,
+  nested: false,
+  'pasid-bits': 0,
+  'rid-pasid': false,
+  'supervisor-requests': false,
+  'execute-requests': false,
+  'accessed-dirty': false,
+  'first-stage-5-level': false,
+  'page-requests': false,
+  'abort-dma': false,
+  svm: false,
   'ioapic-sid': 'real',
   cache: 'normal',
   invalidation: 'immediate',
@@ -76,6 +107,30 @@ export function vtdSchema(z: Zod): ZodType<VtdConfig> {
       .default(d['fault-records'])
       .describe('number of fault-recording registers'),
     'large-pages': z.enum(['none', '2M', '1G']).default(d['large-pages']).describe('largest page size'),
+    'scalable-mode': flag(d['scalable-mode'], 'scalable mode: PASID tables, 256-bit descriptors'),
+    fsts: flag(d.fsts, 'first-stage tables in scalable mode, instead of second-stage ones'),
+    nested: flag(d.nested, 'first-stage, second-stage and nested translation in scalable mode'),
+    'pasid-bits': z
+      .number()
+      .int()
+      .min(0)
+      .max(20)
+      .default(d['pasid-bits'])
+      .describe('width of PASIDs; 0: no requests with PASID'),
+    'rid-pasid': flag(d['rid-pasid'], 'RID_PASID of context entries is used (else PASID 0)'),
+    'supervisor-requests': flag(d['supervisor-requests'], 'privileged requests, and RID_PRIV'),
+    'execute-requests': flag(d['execute-requests'], 'execute permission in both stages'),
+    'accessed-dirty': flag(
+      d['accessed-dirty'],
+      'second-stage accessed and dirty bits, extended accessed flag, coherent walks in scalable mode',
+    ),
+    'first-stage-5-level': flag(d['first-stage-5-level'], 'first-stage tables of 5 levels'),
+    'page-requests': flag(d['page-requests'], 'page requests (PRI) and their drain'),
+    'abort-dma': flag(d['abort-dma'], 'abort-DMA mode (TTM 11)'),
+    svm: flag(
+      d.svm,
+      'all that shared virtual memory uses: scalable-mode, nested, pasid-bits=20, device-iotlb, page-requests and the other options of scalable mode',
+    ),
     'ioapic-sid': z
       .enum(['real', 'any', 'endpoint'])
       .default(d['ioapic-sid'])
@@ -98,6 +153,64 @@ export function vtdSchema(z: Zod): ZodType<VtdConfig> {
       .default(d.base)
       .describe('address of the registers'),
   }) as unknown as ZodType<VtdConfig>;
+}
+
+/**
+ * What the options mean together: `svm` stands for a set of them, and `nested` brings the first stage.
+ * @throws TsvmmError where one needs another
+ */
+export function resolveOptions(given: VtdConfig): VtdConfig {
+  const config: VtdConfig = given.svm
+    ? {
+        ...given,
+        'scalable-mode': true,
+        nested: true,
+        'pasid-bits': given['pasid-bits'] || 20,
+        'device-iotlb': true,
+        'rid-pasid': true,
+        'supervisor-requests': true,
+        'execute-requests': true,
+        'accessed-dirty': true,
+        'first-stage-5-level': true,
+        'page-requests': true,
+      }
+    : given;
+  const resolved = config.nested ? { ...config, fsts: true } : config;
+  for (const [option, needed] of NEEDS) {
+    if (isOn(resolved[option]) && !isOn(resolved[needed])) {
+      throw new TsvmmError({
+        code: 'bad-iommu-options',
+        object: `intel: ${option}`,
+        why: `it needs ${needed}, which is off`,
+        mend: `switch ${needed} on, or ${option} off`,
+      });
+    }
+  }
+  return resolved;
+}
+
+/** VT-d: Extended Capability Register: what a feature depends on. */
+const NEEDS: readonly [keyof VtdConfig, keyof VtdConfig][] = [
+  ['eim', 'intremap'],
+  ['fsts', 'scalable-mode'],
+  ['pasid-bits', 'scalable-mode'],
+  ['rid-pasid', 'scalable-mode'],
+  ['supervisor-requests', 'scalable-mode'],
+  ['execute-requests', 'pasid-bits'],
+  ['accessed-dirty', 'scalable-mode'],
+  ['first-stage-5-level', 'fsts'],
+  ['page-requests', 'scalable-mode'],
+  ['page-requests', 'device-iotlb'],
+];
+
+function isOn(value: VtdConfig[keyof VtdConfig]): boolean {
+  return value !== false && value !== 0;
+}
+
+/** Which stages scalable mode offers. */
+export function stagesOf(config: VtdConfig): { readonly first: boolean; readonly second: boolean } {
+  const scalable = config['scalable-mode'];
+  return { first: scalable && config.fsts, second: scalable && (!config.fsts || config.nested) };
 }
 
 /** Widest page-selective invalidation: 2^18 pages, 1 GiB. */
@@ -125,12 +238,17 @@ export function capability(config: VtdConfig): Uint32Array {
     MAMV,
     DWD: bit(config['dma-drain']),
     DRD: bit(config['dma-drain']),
+    FS1GP: bit(stagesOf(config).first),
+    FS5LP: bit(config['first-stage-5-level']),
     ESRTPS: 1,
   });
 }
 
 /** ECAP as two words, from the options. */
 export function extendedCapability(config: VtdConfig): Uint32Array {
+  const stages = stagesOf(config);
+  const pages = bit(config['page-requests']);
+  const updates = bit(config['accessed-dirty']);
   return ECAP.pack({
     C: bit(config['coherent-walks']),
     QI: 1,
@@ -141,6 +259,23 @@ export function extendedCapability(config: VtdConfig): Uint32Array {
     SC: bit(config['snoop-control']),
     IRO: IOTLB_REGISTERS / 16,
     MHMV: config.intremap ? MHMV : 0,
+    NEST: bit(config.nested),
+    PRS: pages,
+    ERS: bit(config['execute-requests']),
+    // Without a first stage nothing asks for the bit; QEMU has it then.
+    SRS: bit(config['supervisor-requests'] || (config['scalable-mode'] && !config.fsts)),
+    EAFS: updates & bit(stages.first),
+    PSS: Math.max(config['pasid-bits'] - 1, 0),
+    PASID: bit(config['pasid-bits'] > 0),
+    PDS: pages,
+    SMTS: bit(config['scalable-mode']),
+    SSADS: updates & bit(stages.second),
+    SSTS: bit(stages.second),
+    FSTS: bit(stages.first),
+    SMPWCS: updates,
+    RPS: bit(config['rid-pasid']),
+    ADMS: bit(config['abort-dma']),
+    RPRIVS: bit(config['supervisor-requests']),
   });
 }
 

@@ -1,23 +1,15 @@
 import type { Iommu, IommuKind, IommuServices } from '../../vmm/bus/iommu.ts';
-import { TsvmmError } from '../../vmm/core/errors.ts';
 import { LIMITS } from '../spec/vtd/limits.ts';
 import { REGISTER_BYTES } from '../spec/vtd/registers.ts';
-import { VTD_DEFAULTS, type VtdConfig, vtdSchema } from './config.ts';
+import { resolveOptions, VTD_DEFAULTS, type VtdConfig, vtdSchema } from './config.ts';
 import { VtdIommu } from './device.ts';
 import { vtdBlock, vtdState } from './state.ts';
 import { tableTree } from './table-tree.ts';
 import { VTD_EVENTS } from './trace.ts';
 import { vtdViews } from './views.ts';
 
-function create(config: VtdConfig, services: IommuServices): Iommu {
-  if (config.eim && !config.intremap) {
-    throw new TsvmmError({
-      code: 'bad-iommu-options',
-      object: services.id,
-      why: 'eim is an extension of interrupt remapping, which is off',
-      mend: 'switch intremap on, or eim off',
-    });
-  }
+function create(options: VtdConfig, services: IommuServices): Iommu {
+  const config = resolveOptions(options);
   const block = vtdBlock(config);
   const device = new VtdIommu({
     config,
@@ -26,7 +18,7 @@ function create(config: VtdConfig, services: IommuServices): Iommu {
     stateDef: vtdState(config, block),
     trace: services.tracer.bind(VTD_EVENTS),
   });
-  services.clock.handle(services.id, (event) => device.clockEvent(event));
+  services.clock.handle(services.id, (event, arg) => device.clockEvent(event, arg));
   return {
     device,
     translator: device,
@@ -45,10 +37,10 @@ function create(config: VtdConfig, services: IommuServices): Iommu {
   };
 }
 
-/** Intel VT-d, legacy mode with interrupt remapping, at QEMU's place on q35. */
+/** Intel VT-d: legacy and scalable mode, interrupt remapping, at QEMU's place on q35. */
 export const INTEL_IOMMU: IommuKind<VtdConfig> = {
   name: 'intel',
-  summary: 'Intel VT-d: legacy-mode DMA remapping, queued invalidation, interrupt remapping',
+  summary: 'Intel VT-d: DMA remapping in legacy and scalable mode, queued invalidation, interrupt remapping',
   machines: ['q35'],
   defaults: VTD_DEFAULTS,
   schema: vtdSchema,

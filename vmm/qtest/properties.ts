@@ -35,7 +35,7 @@ const BOOLS: Readonly<Record<string, boolean>> = {
   n: false,
 };
 
-const SCALABLE = 'scalable mode is not implemented yet';
+const PASID_MODE = 'its successor says how wide PASIDs are: pasid-bits=20';
 
 export const INTEL_IOMMU_PROPERTIES: PropertyTable = {
   'aw-bits': { type: { kind: 'number', choices: [39, 48] }, to: 'aw-bits', doc: 'address width' },
@@ -46,13 +46,13 @@ export const INTEL_IOMMU_PROPERTIES: PropertyTable = {
   pt: { type: { kind: 'bool' }, to: 'pt', doc: 'pass-through context entries' },
   'dma-drain': { type: { kind: 'bool' }, to: 'dma-drain', doc: 'report draining' },
   'snoop-control': { type: { kind: 'bool' }, to: 'snoop-control', doc: 'snoop bit of leaves' },
-  'scalable-mode': { type: { kind: 'refused', only: 'off', why: SCALABLE }, doc: 'scalable mode' },
-  'x-scalable-mode': { type: { kind: 'refused', only: 'off', why: SCALABLE }, doc: 'scalable mode' },
-  fsts: { type: { kind: 'refused', only: 'off', why: SCALABLE }, doc: 'first-stage tables' },
-  'x-flts': { type: { kind: 'refused', only: 'off', why: SCALABLE }, doc: 'first-stage tables' },
-  svm: { type: { kind: 'refused', only: 'off', why: SCALABLE }, doc: 'shared virtual memory' },
-  'pasid-bits': { type: { kind: 'refused', only: '0', why: SCALABLE }, doc: 'PASID width' },
-  'x-pasid-mode': { type: { kind: 'refused', only: 'off', why: SCALABLE }, doc: 'PASIDs' },
+  'scalable-mode': { type: { kind: 'bool' }, to: 'scalable-mode', doc: 'scalable mode' },
+  'x-scalable-mode': { type: { kind: 'bool' }, to: 'scalable-mode', doc: 'scalable mode' },
+  fsts: { type: { kind: 'bool' }, to: 'fsts', doc: 'first-stage tables' },
+  'x-flts': { type: { kind: 'bool' }, to: 'fsts', doc: 'first-stage tables' },
+  svm: { type: { kind: 'bool' }, to: 'page-requests', doc: 'page requests; PASIDs are `pasid-bits`' },
+  'pasid-bits': { type: { kind: 'number', max: 20 }, to: 'pasid-bits', doc: 'PASID width' },
+  'x-pasid-mode': { type: { kind: 'refused', only: 'off', why: PASID_MODE }, doc: 'PASIDs' },
 };
 
 export const EDU_PROPERTIES: PropertyTable = {

@@ -159,6 +159,6 @@ describe('RAM is refused when', () => {
 test('extended interrupt mode without interrupt remapping is refused', () => {
   const options = { ...builtinRegistry().iommu('intel').defaults, eim: true, intremap: false };
   expect(() => bootedMachine({ viommu: { kind: 'intel', options } })).toThrow(
-    'eim is an extension of interrupt remapping',
+    'intel: eim: it needs intremap, which is off',
   );
 });

@@ -83,10 +83,10 @@ describe('what is not possible is refused by name', () => {
     ['-device edo', "-device: there is no device 'edo' on this machine; did you mean 'edu'?"],
     ['-device edu,dma_mas=1', "-device edu: has no property 'dma_mas'; did you mean 'dma_mask'?"],
     [
-      '-device intel-iommu,scalable-mode=on',
-      'scalable-mode: scalable mode is not implemented yet; leave it out',
+      '-device intel-iommu,x-pasid-mode=on',
+      'x-pasid-mode: its successor says how wide PASIDs are: pasid-bits=20; leave it out',
     ],
-    ['-device intel-iommu,fsts=on', 'fsts: scalable mode is not implemented yet; leave it out'],
+    ['-device intel-iommu,pasid-bits=21', 'pasid-bits: '],
     ['-device intel-iommu,aw-bits=40', "aw-bits: '40' is not possible; use one of: 39, 48"],
     ['-device intel-iommu -device intel-iommu', 'the machine has an IOMMU already'],
     ['-device amd-iommu', "there is no device 'amd-iommu'"],
