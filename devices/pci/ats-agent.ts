@@ -504,8 +504,8 @@ export class AtsAgent implements AtsLink {
   pageResponse(pasid: number, group: number, code: number): void {
     const { groups } = this.#s;
     const at = group * GROUP_WORDS;
-    // LIMIT: pci-pri-stopped-responses: once the interface was disabled by a failure nothing is outstanding, and what comes
-    // late counts as unexpected although it is to be ignored.
+    // PCI Express Base: PRG Response Message: after a failure further responses are ignored until PRI is enabled again.
+    if (!this.#controls.expectsResponses) return;
     const fits = (groups[at] ?? 0) !== 0 && (pasid === NO_PASID || groups[at + 1] === pasid + 1);
     if (!fits) {
       this.#controls.unexpectedResponse();

@@ -67,6 +67,11 @@ export class AtsControls {
     return this.#pri !== 0 && (this.#shared[this.#pri]! & PRI_ENABLE) !== 0;
   }
 
+  /** PRI is enabled, or was disabled by software with requests still outstanding. */
+  get expectsResponses(): boolean {
+    return this.priEnabled || this.#physical.s.pageRequests !== 0;
+  }
+
   /** Takes one of the page requests that the function and its virtual functions may have outstanding. */
   takeCredit(): boolean {
     const s = this.#physical.s;

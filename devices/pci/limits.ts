@@ -15,9 +15,19 @@ export const PCI_LIMITS: readonly Limit[] = [
     cite: 'PCI Express Base: Advanced Error Reporting Capability',
   },
   {
-    id: 'pci-pasid-ats-pri',
-    what: 'no function of this version has PASID, ATS or PRI capabilities',
-    cite: 'PCI Express Base: Address Translation Services',
+    id: 'pci-ats-stu',
+    what: 'a translation smaller than the smallest translation unit (ATS Control: STU) is used like a Completer Abort',
+    cite: 'PCI Express Base: ATS Control Register',
+  },
+  {
+    id: 'pci-ats-translated-pasid',
+    what: 'translated requests carry no PASID, and the capability does not offer it',
+    cite: 'PCI Express Base: PASID Capability Register: Translated Requests with PASID',
+  },
+  {
+    id: 'pci-ats-undefined-writes',
+    what: 'writes whose effect the specification leaves undefined are ignored: PASID Control and STU while ATS is enabled, the page request allocation while enabled, Page Request Enable before Stopped',
+    cite: 'PCI Express Base: PASID, ATS and Page Request Control Registers',
   },
   {
     id: 'pci-sr-iov-ari',

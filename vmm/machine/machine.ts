@@ -1,6 +1,7 @@
 import { IoApic } from '../../devices/chipset/ioapic.ts';
 import { LocalApic } from '../../devices/chipset/lapic.ts';
 import { q35GsiOf } from '../../devices/chipset/q35-irq.ts';
+import { pciEndpoints } from '../../devices/pci/endpoints.ts';
 import { createHostBridge } from '../../devices/pci/host-bridge.ts';
 import type { PciDevice } from '../../devices/pci/kind.ts';
 import { configPorts, ecam, RootComplex } from '../../devices/pci/root-complex.ts';
@@ -119,6 +120,7 @@ export class Machine {
       clock: this.clock,
       tracer: this.tracer,
       interrupts: this.lapic,
+      endpoints: pciEndpoints(() => this.root),
       onFault: (fault) => this.#faulted(fault),
       provenance: this.provenance,
     });
