@@ -8,7 +8,11 @@ export function badDescription(object: string, why: string): TsvmmError {
 
 /** Little-endian bytes in the order they are written; a value out of its field's range is refused, never cut. */
 export class ByteWriter {
-  readonly #bytes: number[] = [];
+  /** What `bytes` was given: copied once, at the end, because a start writes thousands of them and has no compiled code yet. */
+  readonly #parts: ArrayLike<number>[] = [];
+  /** What has been written since the last of them. */
+  #bytes: number[] = [];
+  #partsLength = 0;
   readonly #object: string;
 
   /** @param object what is being written, for messages. */
@@ -17,7 +21,7 @@ export class ByteWriter {
   }
 
   get length(): number {
-    return this.#bytes.length;
+    return this.#partsLength + this.#bytes.length;
   }
 
   u8(value: number): this {
@@ -55,12 +59,20 @@ export class ByteWriter {
   }
 
   bytes(source: ArrayLike<number>): this {
-    for (let i = 0; i < source.length; i++) this.#bytes.push(source[i]!);
+    this.#parts.push(this.#bytes, source);
+    this.#partsLength += this.#bytes.length + source.length;
+    this.#bytes = [];
     return this;
   }
 
   done(): Uint8Array {
-    return new Uint8Array(this.#bytes);
+    const all = new Uint8Array(this.length);
+    let at = 0;
+    for (const part of [...this.#parts, this.#bytes]) {
+      all.set(part, at);
+      at += part.length;
+    }
+    return all;
   }
 
   #put(value: number, size: number): this {

@@ -11,7 +11,10 @@ const CREATOR_REVISION = 1;
 /** The byte that makes the sum of bytes 0..length-1 zero modulo 256. */
 export function checksumOf(bytes: Uint8Array, length = bytes.length): number {
   let sum = 0;
-  for (let i = 0; i < length; i++) sum += bytes[i]!;
+  let i = 0;
+  // Four in a step: the DSDT has thousands, and each start adds them up in the interpreter.
+  for (; i + 4 <= length; i += 4) sum += bytes[i]! + bytes[i + 1]! + bytes[i + 2]! + bytes[i + 3]!;
+  for (; i < length; i++) sum += bytes[i]!;
   return -sum & 0xff;
 }
 

@@ -1,8 +1,6 @@
 /** The process as the commands see it: streams written at once, environment, terminal. */
 
 import { fstatSync, statSync, writeSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { devNull } from 'node:os';
 import { EXIT, TsvmmError } from '../core/errors.ts';
 
 export interface Host {
@@ -40,12 +38,13 @@ export function processHost(): Host {
 function isTerminal(fd: number): boolean {
   try {
     const stat = fstatSync(fd);
-    if (!stat.isCharacterDevice() || stat.rdev === statSync(devNull).rdev) return false;
+    if (!stat.isCharacterDevice()) return false;
+    const { devNull } = process.getBuiltinModule('node:os');
+    if (stat.rdev === statSync(devNull).rdev) return false;
   } catch {
     return false;
   }
-  const { isatty } = createRequire(import.meta.url)('node:tty') as typeof import('node:tty');
-  return isatty(fd);
+  return process.getBuiltinModule('node:tty').isatty(fd);
 }
 
 /** no-color.org and the FORCE_COLOR that Node itself knows, which wins. */

@@ -1,7 +1,6 @@
 /** `--plugin FILE`: kinds of devices and IOMMUs from outside. */
 
 import { existsSync } from 'node:fs';
-import * as nodeModule from 'node:module';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { TsvmmError } from '../core/errors.ts';
@@ -17,8 +16,8 @@ export async function loadPlugins(files: readonly string[], registry: Registry, 
 /** `import 'tsvmm'` of a plugin is the API of this very package, wherever the plugin lies and however tsvmm was installed. */
 function bringOwnApi(): void {
   const url = pathToFileURL(join(packageRoot(), 'dist', 'lib', 'vmm', 'api', 'index.js')).href;
-  const { register, registerHooks } = nodeModule as {
-    register: typeof nodeModule.register;
+  const { register, registerHooks } = process.getBuiltinModule('node:module') as {
+    register: typeof import('node:module').register;
     registerHooks?: RegisterHooks;
   };
   if (registerHooks !== undefined) {

@@ -2,14 +2,10 @@ import { readFileSync } from 'node:fs';
 import { TsvmmError } from '../core/errors.ts';
 import type { HiddenLayout } from '../mem/layout.ts';
 import { cacheKey, type DiskCache } from '../vcpu/cache/disk-cache.ts';
-import {
-  decodeRewritten,
-  encodeRewritten,
-  REWRITER_VERSION,
-  RewriteError,
-  type RewriteResult,
-  rewrite,
-} from '../vcpu/rewrite/index.ts';
+import { decodeRewritten, encodeRewritten } from '../vcpu/rewrite/codec.ts';
+import { RewriteError } from '../vcpu/rewrite/error.ts';
+import type { RewriteResult } from '../vcpu/rewrite/result.ts';
+import { REWRITER_VERSION } from '../vcpu/rewrite/version.ts';
 
 /** What happens on the way from a file to a guest; for progress lines. */
 export type GuestStage = 'compiling' | 'linking' | 'rewriting' | 'loading';
@@ -47,7 +43,7 @@ export async function prepareGuest(
   return {
     file: source.file,
     original: wasm,
-    rewritten: rewritten(source, wasm, layout, growLimit, cache),
+    rewritten: await rewritten(source, wasm, layout, growLimit, cache),
     stackLow,
   };
 }
@@ -123,13 +119,13 @@ async function assemble(file: string, text: Uint8Array): Promise<Uint8Array> {
   }
 }
 
-function rewritten(
+async function rewritten(
   source: GuestSource,
   wasm: Uint8Array,
   layout: HiddenLayout,
   growLimit: number,
   cache: DiskCache,
-): RewriteResult {
+): Promise<RewriteResult> {
   const key = cacheKey([
     `rewrite ${REWRITER_VERSION} ram ${layout.ramBase} ${layout.ramSize} grow ${growLimit}`,
     wasm,
@@ -143,6 +139,7 @@ function rewritten(
     }
   }
   source.onStage?.('rewriting');
+  const { rewrite } = await import('../vcpu/rewrite/rewrite.ts');
   try {
     const result = rewrite(wasm, { layout, fuel: 'exact', growLimit });
     cache.put('rewritten', key, encodeRewritten(result));

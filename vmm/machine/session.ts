@@ -1,7 +1,7 @@
-import { setFlagsFromString } from 'node:v8';
 import { TsvmmError } from '../core/errors.ts';
 import { didYouMean } from '../core/suggest.ts';
 import { Asyncify } from '../vcpu/run/asyncify.ts';
+import { useBranchHints } from '../vcpu/run/branch-hints.ts';
 import type { GuestEnd } from '../vcpu/run/exit.ts';
 import { symbolizer } from '../vcpu/run/symbolize.ts';
 import { Vcpu } from '../vcpu/run/vcpu.ts';
@@ -10,8 +10,6 @@ import type { GuestModule } from './guest-module.ts';
 import type { Machine } from './machine.ts';
 import { planRam } from './platform.ts';
 
-/** Node 26 has branch hints on by default; before, a flag that must be set before the first compile. */
-const HINTS_BY_DEFAULT = 26;
 /** CLOCK_REALTIME at power-on: 2024-01-01T00:00:00Z, so that runs can be repeated. */
 const REALTIME_AT_START_NS = 1_704_067_200_000_000_000n;
 const WASI = 'wasi_snapshot_preview1';
@@ -185,9 +183,7 @@ function entryOf(guest: GuestModule): string {
 }
 
 function compile(wasm: Uint8Array<ArrayBuffer>, file: string): WebAssembly.Module {
-  if (Number.parseInt(process.versions.node, 10) < HINTS_BY_DEFAULT) {
-    setFlagsFromString('--experimental-wasm-branch-hinting');
-  }
+  useBranchHints();
   try {
     return new WebAssembly.Module(wasm);
   } catch (cause) {

@@ -22,14 +22,8 @@ export interface FieldDecl {
 export type Fields = Readonly<Record<string, FieldDecl>>;
 
 function make(access: Access) {
-  return (hi: number, lo: number, doc: string, values?: Record<number, string>, reset = 0): FieldDecl => ({
-    hi,
-    lo,
-    access,
-    doc,
-    reset,
-    ...(values === undefined ? {} : { values }),
-  });
+  return (hi: number, lo: number, doc: string, values?: Record<number, string>, reset = 0): FieldDecl =>
+    values === undefined ? { hi, lo, access, doc, reset } : { hi, lo, access, doc, reset, values };
 }
 
 export const ro = make('ro');

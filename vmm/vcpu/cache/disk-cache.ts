@@ -24,7 +24,6 @@ import {
   unlinkSync,
   writeSync,
 } from 'node:fs';
-import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import { Bug } from '../../core/errors.ts';
 import { contentHash } from './hash.ts';
@@ -72,7 +71,7 @@ export function defaultCacheDir(env: Readonly<Record<string, string | undefined>
   const xdg = env['XDG_CACHE_HOME'];
   if (xdg && isAbsolute(xdg)) return join(xdg, 'tsvmm');
   try {
-    return join(env['HOME'] || homedir(), '.cache', 'tsvmm');
+    return join(env['HOME'] || process.getBuiltinModule('node:os').homedir(), '.cache', 'tsvmm');
   } catch {
     return undefined;
   }

@@ -1,4 +1,5 @@
-import { originalPosition, type RewriteResult } from '../rewrite/index.ts';
+import { originalPosition } from '../rewrite/offset-map.ts';
+import type { RewriteResult } from '../rewrite/result.ts';
 import { openSymbols } from '../symbols/symbols.ts';
 import type { GuestFrame } from './frames.ts';
 import type { Symbolize } from './provenance.ts';

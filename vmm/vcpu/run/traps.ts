@@ -1,6 +1,7 @@
 import type { MmioBus } from '../../bus/mmio.ts';
 import type { GuestRam } from '../../mem/ram.ts';
-import { type AccessFault, RamSlowPath, type SlowPath, type SlowPathOwner } from '../rewrite/index.ts';
+import { type AccessFault, RamSlowPath, type SlowPathOwner } from '../rewrite/ram-slow-path.ts';
+import type { SlowPath } from '../rewrite/slow-path.ts';
 
 /** What a trap needs of the vCPU. */
 export interface TrapHost {
