@@ -76,6 +76,7 @@ export class VtdMachine {
   enabled = 0;
   #nextTable = TABLES;
   #tail = 0;
+  #entry = 16;
 
   constructor(options: MachineOptions = {}) {
     this.ram = new GuestRam(0, options.ramBytes ?? 16 << 20);
@@ -188,9 +189,19 @@ export class VtdMachine {
     this.command((TE | extra) >>> 0);
   }
 
-  startQueue(): void {
-    this.write(IQA, QUEUE);
+  /** `wide`: 256-bit descriptors. */
+  startQueue(wide = false): void {
+    this.#entry = wide ? 32 : 16;
+    this.write(IQA, QUEUE | (wide ? 0x800 : 0));
     this.command(QIE);
+  }
+
+  /** Scalable root table latched, queue of 256-bit descriptors on, translation on. */
+  startScalable(): void {
+    this.write(RTADDR, ROOT | 0x400);
+    this.command(SRTP);
+    this.startQueue(true);
+    this.command(TE);
   }
 
   startInterrupts(sizeField = 7, eime = false): void {
@@ -203,7 +214,8 @@ export class VtdMachine {
   submit(q0: bigint | number, q1: bigint | number = 0): void {
     this.store(QUEUE + this.#tail, q0);
     this.store(QUEUE + this.#tail + 8, q1);
-    this.#tail = (this.#tail + 16) % 4096;
+    if (this.#entry === 32) for (const at of [16, 24]) this.store(QUEUE + this.#tail + at, 0);
+    this.#tail = (this.#tail + this.#entry) % 4096;
     this.write(IQT, this.#tail);
   }
 

@@ -8,7 +8,7 @@ import type { VtdState } from './state.ts';
 /** Ranges up to 2 MiB are dropped page by page; wider ones take their whole domain with them, which is allowed. */
 const PROBED_ORDER = 9;
 /** Function numbers that a function mask leaves free, as a mask of requester-id bits (VT-d: Context Command Register). */
-const FUNCTION_MASK = [0, 4, 6, 7] as const;
+export const FUNCTION_MASK = [0, 4, 6, 7] as const;
 /** Owner of the only tag of the interrupt-entry cache. */
 const ALL_ENTRIES = 0;
 

@@ -113,7 +113,7 @@ export class GlobalCommands {
     regs[IQH.offset / 4] = 0;
     if ((value & QIE) === 0) {
       regs[IQT.offset / 4] = 0;
-      this.#s.timedOut = 0;
+      this.#queue.stop();
       return;
     }
     this.#queue.kick();

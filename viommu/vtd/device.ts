@@ -1,18 +1,22 @@
 import { Device, type ResetKind } from '../../vmm/bus/device.ts';
-import { AT_UNTRANSLATED, type DmaPort, type DmaTranslator, NO_PASID } from '../../vmm/bus/dma.ts';
+import { AT_UNTRANSLATED, DMA_UR, type DmaPort, type DmaTranslator, NO_PASID } from '../../vmm/bus/dma.ts';
 import type { WalkStep } from '../../vmm/bus/iommu.ts';
 import type { MmioBus, MmioHandler } from '../../vmm/bus/mmio.ts';
 import { Bug } from '../../vmm/core/errors.ts';
 import { hex, u64 } from '../../vmm/core/u64.ts';
 import type { StateDef } from '../../vmm/state/define.ts';
-import { FAULT_BY_CODE, LCT_RESERVED } from '../spec/vtd/faults.ts';
-import { FECTL, IECTL } from '../spec/vtd/registers.ts';
+import { FAULT_BY_CODE, LCT_RESERVED, RTA_PAGE_REQUEST } from '../spec/vtd/faults.ts';
+import { FECTL, IECTL, PECTL } from '../spec/vtd/registers.ts';
 import { RemappingCaches } from './caches.ts';
+import { type UnitCapabilities, unitCapabilities } from './capabilities.ts';
 import { GlobalCommands } from './commands.ts';
+import { DEVICE_TLB_EVENT, DeviceTlbs } from './device-tlbs.ts';
 import { EventInterrupt } from './events.ts';
 import { explainedFault, interruptSteps, outcomeText, translationSteps } from './explain.ts';
 import { FaultLog, type Recording } from './faults.ts';
 import { InterruptRemapper } from './interrupts.ts';
+import { Invalidations } from './invalidations.ts';
+import { PageRequests } from './page-requests.ts';
 import { InvalidationQueue, QUEUE_EVENT } from './queue.ts';
 import { CONTEXT_EVENT, IOTLB_EVENT, RegisterFile } from './register-file.ts';
 import { DmaRemapper } from './remap.ts';
@@ -29,6 +33,8 @@ export interface VtdParts {
   readonly queue: InvalidationQueue;
   readonly registers: RegisterFile;
   readonly watch: TableWatch;
+  readonly pages: PageRequests;
+  readonly unit: UnitCapabilities;
 }
 
 /** An Intel VT-d unit in legacy mode. */
@@ -52,13 +58,31 @@ export class VtdIommu extends Device<VtdState, VtdWiring, VtdParts> implements D
     const faultEvent = new EventInterrupt(s, w, FECTL.offset);
     const invalidationEvent = new EventInterrupt(s, w, IECTL.offset);
     const faults = new FaultLog(s, faultEvent, w.config['fault-records']);
-    const queue = new InvalidationQueue(s, w, caches, faults, invalidationEvent, watch);
+    const pageEvent = new EventInterrupt(s, w, PECTL.offset);
+    const unit = unitCapabilities(w.config);
+    const tlbs = new DeviceTlbs(s, w, faults);
+    const pages = new PageRequests(s, w, pageEvent, {
+      check: (port) => this.#pageRequestContext(port),
+      fault: (port, code, lo, hi, access) => this.#dmaFault(port, code, lo, hi, access, true),
+      invalidate: () => {},
+    });
+    const invalidations = new Invalidations(s, w, caches, tlbs, watch, unit);
+    const queue = new InvalidationQueue(s, w, {
+      invalidations,
+      tlbs,
+      pages,
+      faults,
+      event: invalidationEvent,
+      unit,
+    });
     const commands = new GlobalCommands(s, w, caches, queue, watch);
     return {
       caches,
       faults,
       queue,
       watch,
+      pages,
+      unit,
       dma: new DmaRemapper(
         s,
         w,
@@ -81,6 +105,8 @@ export class VtdIommu extends Device<VtdState, VtdWiring, VtdParts> implements D
         queue,
         commands,
         announce: watch,
+        pages,
+        pageEvent,
       }),
     };
   }
@@ -94,6 +120,20 @@ export class VtdIommu extends Device<VtdState, VtdWiring, VtdParts> implements D
     return this.c.interrupts.message(port, lo, data, length);
   }
 
+  pageRequest(port: DmaPort, lo: number, hi: number, access: number, group: number, last: boolean): number {
+    if (!this.c.unit.pageRequests) return DMA_UR;
+    return this.c.pages.request(port, lo, hi, access, group, last);
+  }
+
+  invalidationComplete(port: DmaPort, tag: number): void {
+    this.c.queue.completed(port.requester, tag);
+  }
+
+  #pageRequestContext(port: DmaPort): number {
+    const dma = this.c.dma as { pageRequestContext?: (port: DmaPort) => number };
+    return dma.pageRequestContext?.(port) ?? RTA_PAGE_REQUEST;
+  }
+
   read(offset: number, size: number, bus: MmioBus): number {
     return this.c.registers.read(offset, size, bus);
   }
@@ -102,9 +142,10 @@ export class VtdIommu extends Device<VtdState, VtdWiring, VtdParts> implements D
     this.c.registers.write(offset, size, lo, hi);
   }
 
-  /** Scheduled work of `invalidation: async`. */
-  clockEvent(name: string): void {
+  /** Scheduled work: of `invalidation: async`, and the time-outs of device-TLBs. */
+  clockEvent(name: string, arg = 0): void {
     if (name === QUEUE_EVENT) this.c.queue.due();
+    else if (name === DEVICE_TLB_EVENT) this.c.queue.timedOut(arg);
     else if (name === CONTEXT_EVENT || name === IOTLB_EVENT) this.c.registers.complete(name);
     else throw new Bug(`VT-d has no clock event ${name}`);
   }
@@ -121,7 +162,8 @@ export class VtdIommu extends Device<VtdState, VtdWiring, VtdParts> implements D
     s.irtaLo = 0;
     s.irtaHi = 0;
     s.faultIndex = 0;
-    s.timedOut = 0;
+    s.deviceTlbs.length = 0;
+    s.waitHeld = false;
     s.queueDue = false;
     for (const words of [s.domainTags, s.domainCounters, s.contextTags, s.contextCounters]) words.fill(0);
     for (const words of [s.interruptTags, s.interruptCounters, s.interruptCache]) words.fill(0);
@@ -129,7 +171,7 @@ export class VtdIommu extends Device<VtdState, VtdWiring, VtdParts> implements D
     s.watched.length = 0;
     s.tableStores = 0;
     const { clock, id } = w.services;
-    for (const event of [QUEUE_EVENT, CONTEXT_EVENT, IOTLB_EVENT]) clock.cancel(id, event);
+    for (const event of [QUEUE_EVENT, DEVICE_TLB_EVENT, CONTEXT_EVENT, IOTLB_EVENT]) clock.cancel(id, event);
     this.dropCache();
   }
 
@@ -143,9 +185,9 @@ export class VtdIommu extends Device<VtdState, VtdWiring, VtdParts> implements D
     };
   }
 
-  #dmaFault(port: DmaPort, code: number, lo: number, hi: number, access: number): void {
+  #dmaFault(port: DmaPort, code: number, lo: number, hi: number, access: number, page = false): void {
     const { dma } = this.c;
-    const recording = this.#record(port, code, lo, hi, access, dma.record.faultDisabled);
+    const recording = this.#record(port, code, lo, hi, access, dma.record.faultDisabled, page);
     const { services } = this.w;
     const steps = translationSteps(dma, this.s, services.provenance);
     this.#trace(port, code, lo, hi, access, recording, steps);
@@ -175,12 +217,14 @@ export class VtdIommu extends Device<VtdState, VtdWiring, VtdParts> implements D
     hi: number,
     access: number,
     faultDisabled: boolean,
+    pageRequest = false,
   ): Recording {
     if (faultDisabled && this.#isQualified(code)) return 'fault processing disabled';
-    const atomic = (access & 3) === 3;
-    const t1 = atomic || (access & 2) === 0 ? 0x40000000 : 0;
-    const at = port.at === AT_UNTRANSLATED ? 0 : port.at << 28;
-    let extra = atomic ? 0x10000000 : 0;
+    // {T1, T2}: 00 write, 01 page request, 10 read, 11 AtomicOp.
+    const atomic = (access & 3) === 3 && !pageRequest;
+    const t1 = !pageRequest && (atomic || (access & 2) === 0) ? 0x40000000 : 0;
+    const at = port.at === AT_UNTRANSLATED || pageRequest ? 0 : port.at << 28;
+    let extra = atomic || pageRequest ? 0x10000000 : 0;
     let pasid = 0;
     if (port.pasid !== NO_PASID) {
       pasid = port.pasid << 8;

@@ -6,8 +6,8 @@ const IP = 0x40000000;
 const IM = 0x80000000;
 
 /**
- * The event state machine behind FECTL and IECTL: a control register followed by data, address and upper address.
- * VT-d: Fault Event Control Register; Invalidation Event Control Register.
+ * The event state machine behind FECTL, IECTL and PECTL: a control register followed by data, address and upper address.
+ * VT-d: Fault Event Control Register; Invalidation Event Control Register; Page Request Event Control Register.
  */
 export class EventInterrupt {
   readonly #s: VtdState;

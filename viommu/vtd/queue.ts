@@ -1,12 +1,7 @@
-import { NO_PASID } from '../../vmm/bus/dma.ts';
-import { DEVICE_TLB_TIMEOUT, DEVICE_TLB_UNEXPECTED } from '../../vmm/bus/iommu.ts';
 import {
-  CONTEXT_DESCRIPTOR,
-  DEVICE_TLB_DESCRIPTOR,
-  IEC_DESCRIPTOR,
-  IOTLB_DESCRIPTOR,
   IQEI_ALIGNMENT,
   IQEI_FETCH,
+  IQEI_MODE,
   IQEI_RESERVED,
   IQEI_TAIL,
   IQEI_TEXT,
@@ -16,19 +11,28 @@ import {
   QI_DEVICE_TLB,
   QI_IEC,
   QI_IOTLB,
+  QI_PAGE_RESPONSE,
+  QI_PASID_CACHE,
+  QI_PASID_DEVICE_TLB,
+  QI_PASID_IOTLB,
   QI_WAIT,
   WAIT_DESCRIPTOR,
 } from '../spec/vtd/descriptors.ts';
 import { FSTS, GSTS, ICS, IQA, IQH, IQT } from '../spec/vtd/registers.ts';
-import type { RemappingCaches } from './caches.ts';
-import { MAMV } from './config.ts';
+import type { UnitCapabilities } from './capabilities.ts';
+import { type DeviceTlbs, timedOutRequester } from './device-tlbs.ts';
 import type { EventInterrupt } from './events.ts';
 import { type FaultLog, IQE, ITE } from './faults.ts';
+import { HELD, type Invalidations } from './invalidations.ts';
+import type { PageRequests } from './page-requests.ts';
 import type { VtdState } from './state.ts';
 import type { VtdWiring } from './wiring.ts';
 
 const QIES = 0x04000000;
 const DW = 0x800;
+const TTM = 0xc00;
+const TTM_SCALABLE = 0x400;
+const PD = 0x80;
 const GSTS_WORD = GSTS.offset / 4;
 const FSTS_WORD = FSTS.offset / 4;
 const IQH_WORD = IQH.offset / 4;
@@ -40,38 +44,41 @@ const ICS_WORD = ICS.offset / 4;
 export const DESCRIPTOR_NS = 200;
 export const QUEUE_EVENT = 'queue';
 
-/** Told of every consumed invalidation: the 'announced' half of a table change. */
-export type Announce = (kind: string) => void;
+export interface QueueParts {
+  readonly invalidations: Invalidations;
+  readonly tlbs: DeviceTlbs;
+  readonly pages: PageRequests;
+  readonly faults: FaultLog;
+  /** Invalidation completion event. */
+  readonly event: EventInterrupt;
+  readonly unit: UnitCapabilities;
+}
 
-/** The invalidation queue (VT-d: Queued Invalidation Interface). */
+/**
+ * The invalidation queue (VT-d: Queued Invalidation Interface). Descriptors are done one after the other; a wait
+ * descriptor stays at the head until the device-TLB invalidations before it are complete, which fences what follows it
+ * whether FN asks for that or not.
+ */
 export class InvalidationQueue {
   readonly #s: VtdState;
   readonly #w: VtdWiring;
-  readonly #caches: RemappingCaches;
-  readonly #faults: FaultLog;
-  readonly #event: EventInterrupt;
-  readonly #announce: { on: boolean; told: Announce };
+  readonly #p: QueueParts;
   readonly #immediate: boolean;
+  readonly #qemu: boolean;
+  /** What a descriptor does may lead back here: a function that is answered writes to registers. */
+  #running = false;
 
-  constructor(
-    s: VtdState,
-    w: VtdWiring,
-    caches: RemappingCaches,
-    faults: FaultLog,
-    event: EventInterrupt,
-    announce: { on: boolean; told: Announce },
-  ) {
+  constructor(s: VtdState, w: VtdWiring, parts: QueueParts) {
     this.#s = s;
     this.#w = w;
-    this.#caches = caches;
-    this.#faults = faults;
-    this.#event = event;
-    this.#announce = announce;
+    this.#p = parts;
     this.#immediate = w.config.invalidation === 'immediate';
+    this.#qemu = w.config.profile === 'qemu';
   }
 
-  /** The tail moved, the queue was enabled, or an error was cleared. */
+  /** The tail moved, the queue was enabled, an error was cleared or a device-TLB answered. */
   kick(): void {
+    if (this.#running) return;
     if (this.#immediate) this.#run();
     else this.#schedule();
   }
@@ -79,7 +86,31 @@ export class InvalidationQueue {
   /** A clock event of `invalidation: async`: one descriptor. */
   due(): void {
     this.#s.queueDue = false;
-    if (this.#ready() && this.#step()) this.#schedule();
+    if (this.#ready() && this.#guardedStep()) this.#schedule();
+  }
+
+  /** Nothing is awaited and nothing is due any more. */
+  stop(): void {
+    this.#s.waitHeld = false;
+    this.#p.tlbs.drop();
+  }
+
+  /** A completion of a device-TLB invalidation came. */
+  completed(requester: number, tag: number): void {
+    this.#p.tlbs.complete(requester, tag);
+    this.kick();
+  }
+
+  /**
+   * No completion came in time: everything pending is dropped, a wait for it is aborted without status write and event,
+   * and the queue stops until software clears ITE (VT-d: Device-TLB invalidation time-outs).
+   */
+  timedOut(arg: number): void {
+    const regs = this.#s.regs;
+    this.#p.tlbs.drop();
+    if (this.#s.waitHeld) regs[IQH_WORD] = this.#next(regs[IQH_WORD]!);
+    this.#s.waitHeld = false;
+    this.#p.faults.setTimeOut(timedOutRequester(arg));
   }
 
   /** Bytes of the queue. */
@@ -87,20 +118,37 @@ export class InvalidationQueue {
     return 4096 << (this.#s.regs[IQA_WORD]! & 7);
   }
 
+  #wide(): boolean {
+    return (this.#s.regs[IQA_WORD]! & DW) !== 0;
+  }
+
+  /** The place after a descriptor, aligned even where the width changed under the head. */
+  #next(head: number): number {
+    const width = this.#wide() ? 32 : 16;
+    return ((head + width) & -width & (this.#bytes() - 1)) >>> 0;
+  }
+
   #ready(): boolean {
     const regs = this.#s.regs;
     if ((regs[GSTS_WORD]! & QIES) === 0 || (regs[FSTS_WORD]! & (IQE | ITE)) !== 0) return false;
-    if (regs[IQH_WORD] === regs[IQT_WORD]) return this.#idle();
-    // ECAP.SMTS and ECAP.ADMS are 0: no mode has 256-bit descriptors.
-    if ((regs[IQA_WORD]! & DW) !== 0) {
-      return this.#error((regs[IQT_WORD]! & 0x10) !== 0 ? IQEI_ALIGNMENT : IQEI_WIDTH);
-    }
+    if (regs[IQH_WORD] === regs[IQT_WORD]) return false;
+    const wide = this.#wide();
+    if (wide && (regs[IQT_WORD]! & 0x10) !== 0) return this.#error(IQEI_ALIGNMENT);
+    if (!this.#widthFits(wide)) return this.#error(IQEI_WIDTH);
     return regs[IQT_WORD]! < this.#bytes() || this.#error(IQEI_TAIL);
+  }
+
+  /** Scalable mode needs 256-bit descriptors; units without it and without abort-DMA mode do not have them. */
+  #widthFits(wide: boolean): boolean {
+    const { unit } = this.#p;
+    if (wide) return unit.scalable || unit.abortMode;
+    // docs/deviations.md: vtd-queue-width.
+    return this.#qemu || (this.#s.rootLo & TTM) !== TTM_SCALABLE;
   }
 
   #run(): void {
     if (!this.#ready()) return;
-    while (this.#step());
+    while (this.#guardedStep());
   }
 
   #schedule(): void {
@@ -110,167 +158,104 @@ export class InvalidationQueue {
     this.#w.services.clock.after(DESCRIPTOR_NS, this.#w.services.id, QUEUE_EVENT);
   }
 
+  #guardedStep(): boolean {
+    this.#running = true;
+    try {
+      return this.#step();
+    } finally {
+      this.#running = false;
+    }
+  }
+
   /** Consumes one descriptor; true when there is another one to do. */
   #step(): boolean {
     const s = this.#s;
     const regs = s.regs;
     const ram = this.#w.services.memory.ram;
     const head = regs[IQH_WORD]!;
-    const address = ((regs[IQA_WORD]! & 0xfffff000) >>> 0) + head;
-    const place = ram.locate(address, regs[IQA_WORD + 1]!, 16);
+    const wide = this.#wide();
+    const address = ((regs[IQA_WORD]! & 0xfffff000) >>> 0) + (wide ? head & ~31 : head);
+    const place = ram.locate(address, regs[IQA_WORD + 1]! + (address > 0xffffffff ? 1 : 0), wide ? 32 : 16);
     if (place < 0) return this.#error(IQEI_FETCH);
     const i = place >>> 2;
-    const w0 = ram.u32[i]! | 0;
-    const w1 = ram.u32[i + 1]! | 0;
-    const w2 = ram.u32[i + 2]! | 0;
-    const w3 = ram.u32[i + 3]! | 0;
-    const iqei = this.#execute(w0, w1, w2, w3);
-    if (iqei !== 0) return this.#error(iqei);
-    regs[IQH_WORD] = (head + 16) & (this.#bytes() - 1);
+    const u32 = ram.u32;
+    const upper = wide ? u32[i + 4]! | u32[i + 5]! | u32[i + 6]! | u32[i + 7]! : 0;
+    const outcome = this.#execute(u32[i]! | 0, u32[i + 1]! | 0, u32[i + 2]! | 0, u32[i + 3]! | 0, upper);
+    s.waitHeld = outcome === HELD && (u32[i]! & 0xe0f) === QI_WAIT;
+    if (outcome === HELD) return false;
+    if (outcome !== 0) return this.#error(outcome);
+    // The descriptor may have led to a register write that ended all this.
+    if ((regs[GSTS_WORD]! & QIES) === 0) return false;
+    regs[IQH_WORD] = this.#next(head);
     if ((regs[FSTS_WORD]! & (IQE | ITE)) !== 0) return false;
-    return regs[IQH_WORD] !== regs[IQT_WORD] || this.#idle();
-  }
-
-  /** The queue is empty. A time-out that no wait descriptor has reported is reported now. */
-  #idle(): false {
-    if (this.#s.timedOut !== 0) this.#reportTimeOut();
-    return false;
+    return regs[IQH_WORD] !== regs[IQT_WORD];
   }
 
   #error(iqei: number): false {
     const { trace } = this.#w;
     if (trace.vtd_inv_error.on) trace.vtd_inv_error.emit(this.#s.regs[IQH_WORD]!, iqei, IQEI_TEXT[iqei]!);
-    this.#faults.setQueueError(iqei);
+    this.#p.faults.setQueueError(iqei);
     return false;
   }
 
-  /** Returns 0 or the IQEI code of what is wrong with the descriptor. */
-  #execute(w0: number, w1: number, w2: number, w3: number): number {
-    switch (((w0 >>> 5) & 0x70) | (w0 & 0xf)) {
+  /** Returns 0, HELD, or the IQEI code of what is wrong with the descriptor. `upper`: its second 128 bits, ORed. */
+  #execute(w0: number, w1: number, w2: number, w3: number, upper: number): number {
+    const type = ((w0 >>> 5) & 0x70) | (w0 & 0xf);
+    const { invalidations } = this.#p;
+    const refused = this.#refused(type);
+    if (refused !== 0) return refused;
+    if (upper !== 0) return IQEI_RESERVED;
+    switch (type) {
       case QI_IOTLB:
-        return this.#iotlb(w0, w1, w2, w3);
+        return invalidations.iotlb(w0, w1, w2, w3);
       case QI_WAIT:
         return this.#wait(w0, w1, w2, w3);
       case QI_CONTEXT:
-        return this.#context(w0, w1, w2, w3);
+        return invalidations.context(w0, w1, w2, w3);
       case QI_IEC:
-        return this.#w.config.intremap ? this.#interruptEntries(w0, w1, w2, w3) : IQEI_TYPE;
+        return invalidations.interruptEntries(w0, w1, w2, w3);
       case QI_DEVICE_TLB:
-        return this.#w.config['device-iotlb'] ? this.#deviceTlb(w0, w1, w2, w3) : IQEI_TYPE;
+        return invalidations.deviceTlb(w0, w1, w2, w3);
+      case QI_PASID_IOTLB:
+        return invalidations.pasidIotlb(w0, w1, w2, w3);
+      case QI_PASID_CACHE:
+        return invalidations.pasidCache(w0, w1, w2, w3);
+      case QI_PASID_DEVICE_TLB:
+        return invalidations.pasidDeviceTlb(w0, w1, w2, w3);
       default:
-        return IQEI_TYPE;
+        return this.#p.pages.respond(w0, w1, w2, w3);
     }
   }
 
-  #context(w0: number, w1: number, w2: number, w3: number): number {
-    const bad = CONTEXT_DESCRIPTOR.reserved;
-    if (((w0 & bad[0]!) | (w1 & bad[1]!) | w2 | w3) !== 0) return IQEI_RESERVED;
-    this.#trace('context', w0, w1, w2, w3);
-    switch ((w0 >>> 4) & 3) {
-      case 1:
-        this.#caches.contextGlobal();
-        break;
-      case 2:
-        // docs/deviations.md: vtd-context-domain.
-        if (this.#w.config.profile === 'qemu') this.#caches.contextGlobal();
-        else this.#caches.contextDomain(w0 >>> 16);
-        break;
-      case 3:
-        this.#caches.contextDevice(w1 & 0xffff, (w1 >>> 16) & 3);
-        break;
-      default:
-        return IQEI_RESERVED;
-    }
-    if (this.#announce.on) this.#announce.told('context');
-    return 0;
+  /** Types of features that are not there, and types that belong to another translation table mode. */
+  #refused(type: number): number {
+    const { unit } = this.#p;
+    if (type < QI_CONTEXT || type > QI_PAGE_RESPONSE) return IQEI_TYPE;
+    if (type === QI_IEC && !this.#w.config.intremap) return IQEI_TYPE;
+    if ((type === QI_DEVICE_TLB || type === QI_PASID_DEVICE_TLB) && !unit.deviceTlbs) return IQEI_TYPE;
+    if (type === QI_PAGE_RESPONSE && !unit.pageRequests) return IQEI_TYPE;
+    if (type < QI_PASID_IOTLB) return 0;
+    if (!unit.scalable) return IQEI_TYPE;
+    // docs/deviations.md: vtd-queue-width.
+    if (this.#qemu) return this.#wide() ? 0 : IQEI_WIDTH;
+    return (this.#s.rootLo & TTM) === TTM_SCALABLE ? 0 : IQEI_MODE;
   }
 
-  #iotlb(w0: number, w1: number, w2: number, w3: number): number {
-    const bad = IOTLB_DESCRIPTOR.reserved;
-    if (((w0 & bad[0]!) | (w1 & bad[1]!) | (w2 & bad[2]!)) !== 0) return IQEI_RESERVED;
-    this.#trace('iotlb', w0, w1, w2, w3);
-    switch ((w0 >>> 4) & 3) {
-      case 1:
-        this.#caches.iotlbGlobal();
-        break;
-      case 2:
-        this.#caches.iotlbDomain(w0 >>> 16);
-        break;
-      case 3:
-        if ((w2 & 0x3f) > MAMV) return IQEI_RESERVED;
-        this.#caches.iotlbPages(w0 >>> 16, w2, w3, w2 & 0x3f, (w2 & 0x40) !== 0);
-        break;
-      default:
-        return IQEI_RESERVED;
-    }
-    if (this.#announce.on) this.#announce.told('iotlb');
-    return 0;
-  }
-
-  #interruptEntries(w0: number, w1: number, w2: number, w3: number): number {
-    const bad = IEC_DESCRIPTOR.reserved;
-    if (((w0 & bad[0]!) | (w1 & bad[1]!) | w2 | w3) !== 0) return IQEI_RESERVED;
-    this.#trace('iec', w0, w1, w2, w3);
-    if ((w0 & 0x10) === 0) this.#caches.interruptGlobal();
-    else this.#caches.interruptIndex(w1 & 0xffff, w0 >>> 27);
-    if (this.#announce.on) this.#announce.told('iec');
-    return 0;
-  }
-
-  /** S = 0 is one page; else the lowest 0 bit of ADDR[63:12] gives the size. */
-  #deviceTlb(w0: number, w1: number, w2: number, w3: number): number {
-    const bad = DEVICE_TLB_DESCRIPTOR.reserved;
-    if (((w0 & bad[0]!) | (w1 & bad[1]!) | (w2 & bad[2]!)) !== 0) return IQEI_RESERVED;
-    this.#trace('device-tlb', w0, w1, w2, w3);
-    const sid = w1 & 0xffff;
-    const order = (w2 & 1) === 0 ? 0 : rangeOrder(w2, w3);
-    const lo = order >= 20 ? 0 : (w2 & (-4096 << order)) >>> 0;
-    const hi = order < 20 ? w3 >>> 0 : order >= 52 ? 0 : (w3 & (-1 << (order - 20))) >>> 0;
-    const tlbs = this.#w.services.endpoints;
-    const result = tlbs === undefined ? DEVICE_TLB_TIMEOUT : tlbs.invalidate(sid, NO_PASID, lo, hi, order, 0);
-    // docs/deviations.md: vtd-device-tlb-absent.
-    if (this.#w.config.profile === 'qemu') return 0;
-    if (result === DEVICE_TLB_TIMEOUT) this.#s.timedOut ||= sid + 1;
-    else if (result === DEVICE_TLB_UNEXPECTED) this.#faults.setCompletionError(sid);
-    return 0;
-  }
-
-  /** Earlier descriptors are complete when the queue comes here, so a fence has nothing left to wait for. */
+  /**
+   * With every device-TLB complete, nothing before the wait is left to be done. PD has nothing to drain: a page request is
+   * in its queue, or answered, when the function has sent it.
+   */
   #wait(w0: number, w1: number, w2: number, w3: number): number {
     const bad = WAIT_DESCRIPTOR.reserved;
-    if (((w0 & bad[0]!) | (w2 & bad[2]!)) !== 0) return IQEI_RESERVED;
-    this.#trace('wait', w0, w1, w2, w3);
-    if (this.#s.timedOut !== 0) {
-      // The wait is aborted: no status write and no event (VT-d: Device-TLB invalidation time-outs).
-      this.#reportTimeOut();
-      return 0;
-    }
+    const drains = (w0 & PD) !== 0 && !this.#p.unit.pageRequestDrain;
+    if (((w0 & bad[0]!) | (w2 & bad[2]!)) !== 0 || drains) return IQEI_RESERVED;
+    if (this.#p.tlbs.pending) return HELD;
+    this.#p.invalidations.trace('wait', w0, w1, w2, w3);
     if ((w0 & 0x20) !== 0) this.#w.services.memory.write32(w2, w3, w1);
     if ((w0 & 0x10) !== 0 && (this.#s.regs[ICS_WORD]! & 1) === 0) {
       this.#s.regs[ICS_WORD]! |= 1;
-      this.#event.raise();
+      this.#p.event.raise();
     }
     return 0;
   }
-
-  #reportTimeOut(): void {
-    const sid = this.#s.timedOut - 1;
-    this.#s.timedOut = 0;
-    this.#faults.setTimeOut(sid);
-  }
-
-  #trace(kind: string, w0: number, w1: number, w2: number, w3: number): void {
-    const event = this.#w.trace.vtd_inv_desc;
-    if (event.on) event.emit(kind, w0, w1, w2, w3);
-  }
-}
-
-/** log2 of the pages of a device-TLB range with S = 1; 52 for everything. */
-function rangeOrder(lo: number, hi: number): number {
-  let order = 1;
-  for (let bit = 12; bit < 64; bit++, order++) {
-    const set = bit < 32 ? (lo >>> bit) & 1 : (hi >>> (bit - 32)) & 1;
-    if (set === 0) break;
-  }
-  return Math.min(order, 52);
 }

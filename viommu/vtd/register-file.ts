@@ -14,14 +14,20 @@ import {
   IQH,
   IQT,
   IVA,
+  PECTL,
   PMEN,
+  PQH,
+  PRS,
 } from '../spec/vtd/registers.ts';
-import type { RemappingCaches } from './caches.ts';
+import { ANNOUNCES_CONTEXTS, ANNOUNCES_FUNCTIONS, ANNOUNCES_NONE, type Announcements } from './announce.ts';
+import { FUNCTION_MASK, type RemappingCaches } from './caches.ts';
+import { unitCapabilities } from './capabilities.ts';
 import type { GlobalCommands } from './commands.ts';
 import { MAMV } from './config.ts';
 import type { EventInterrupt } from './events.ts';
 import { type FaultLog, IQE, ITE } from './faults.ts';
-import { type Announce, DESCRIPTOR_NS, type InvalidationQueue } from './queue.ts';
+import type { PageRequests } from './page-requests.ts';
+import { DESCRIPTOR_NS, type InvalidationQueue } from './queue.ts';
 import type { VtdState } from './state.ts';
 import type { VtdWiring } from './wiring.ts';
 
@@ -46,6 +52,8 @@ const EFFECT = {
   tail: 10,
   protection: 11,
   faultRecord: 12,
+  pageStatus: 13,
+  pageControl: 14,
 } as const;
 
 export const CONTEXT_EVENT = 'ccmd';
@@ -58,7 +66,9 @@ export interface RegisterFileParts {
   readonly invalidationEvent: EventInterrupt;
   readonly queue: InvalidationQueue;
   readonly commands: GlobalCommands;
-  readonly announce: { on: boolean; told: Announce };
+  readonly announce: Announcements;
+  readonly pages: PageRequests;
+  readonly pageEvent: EventInterrupt;
 }
 
 /**
@@ -169,6 +179,12 @@ export class RegisterFile implements MmioHandler {
         return;
       case EFFECT.faultRecord:
         this.#p.faults.update();
+        return;
+      case EFFECT.pageStatus:
+        this.#p.pages.statusWritten();
+        return;
+      case EFFECT.pageControl:
+        this.#p.pageEvent.unmasked();
     }
   }
 
@@ -217,7 +233,11 @@ export class RegisterFile implements MmioHandler {
     else if (actual === 2) this.#p.caches.contextDomain(lo & 0xffff);
     else if (actual === 3) this.#p.caches.contextDevice(lo >>> 16, regs[word + 1]! & 3);
     regs[word + 1] = (regs[word + 1]! & 0x67ffffff) | (actual << 27);
-    if (actual !== 0 && this.#p.announce.on) this.#p.announce.told('context');
+    if (actual === 0 || !this.#p.announce.on) return;
+    const free = FUNCTION_MASK[regs[word + 1]! & 3]!;
+    if (actual === 1) this.#p.announce.told('context', ANNOUNCES_CONTEXTS, 0, 0);
+    else if (actual === 2) this.#p.announce.told('context', ANNOUNCES_NONE, 0, 0);
+    else this.#p.announce.told('context', ANNOUNCES_FUNCTIONS, (lo >>> 16) & ~free, free);
   }
 
   #iotlbCommand(): void {
@@ -236,7 +256,7 @@ export class RegisterFile implements MmioHandler {
       this.#p.caches.iotlbPages(did, address, regs[IVA.offset / 4 + 1]!, order, (address & 0x40) !== 0);
     }
     regs[word + 1] = (hi & 0x79ffffff) | (actual << 25);
-    if (actual !== 0 && this.#p.announce.on) this.#p.announce.told('iotlb');
+    if (actual !== 0 && this.#p.announce.on) this.#p.announce.told('iotlb', ANNOUNCES_NONE, 0, 0);
   }
 
   #traceCommand(kind: string, granularity: number, did: number): void {
@@ -254,6 +274,11 @@ function effects(words: number, config: VtdWiring['config']): Uint8Array {
   // Without CAP.PLMR and CAP.PHMR these registers are not there.
   if (!config['protected-memory']) table.fill(EFFECT.absent, PMEN.offset >>> 2, IQH.offset >>> 2);
   else set(PMEN.offset, EFFECT.protection);
+  if (!unitCapabilities(config).pageRequests) table.fill(EFFECT.absent, PQH.offset >>> 2, IVA.offset >>> 2);
+  else {
+    set(PRS.offset, EFFECT.pageStatus);
+    set(PECTL.offset, EFFECT.pageControl);
+  }
   set(GCMD.offset, EFFECT.command);
   for (const { offset } of [CCMD, IVA]) for (const at of [offset, offset + 4]) set(at, EFFECT.writeOnly);
   set(CCMD.offset + 4, EFFECT.context);

@@ -1,13 +1,15 @@
 import { RegisterBlock } from '../../vmm/regs/block.ts';
 import type { Register } from '../../vmm/regs/layout.ts';
 import { defineState, type StateDef } from '../../vmm/state/define.ts';
-import { bool, list, registers, type Schema, u8, u32, words } from '../../vmm/state/schema.ts';
+import { bool, list, registers, type Schema, u8, u16, u32, words } from '../../vmm/state/schema.ts';
 import { CAP, ECAP } from '../spec/vtd/capabilities.ts';
 import { REGISTER_BYTES, vtdRegisters } from '../spec/vtd/registers.ts';
 import { ENTRY_ROW_WORDS } from '../walk/entry-cache.ts';
 import { ROW_WORDS } from '../walk/iotlb.ts';
 import { PAGING_ROW_WORDS } from '../walk/paging-cache.ts';
+import { unitCapabilities } from './capabilities.ts';
 import { capability, extendedCapability, type VtdConfig } from './config.ts';
+import type { PendingDeviceTlb } from './device-tlbs.ts';
 
 /** A page of remapping structures the unit has read while live, and what it holds. */
 export interface WatchedTable {
@@ -31,8 +33,10 @@ export interface VtdState {
   irtaHi: number;
   /** Next fault-recording register to be used. */
   faultIndex: number;
-  /** Requester id + 1 of a device-TLB invalidation that timed out and has not been reported yet. */
-  timedOut: number;
+  /** Device-TLB invalidations that functions have not completed. */
+  deviceTlbs: PendingDeviceTlb[];
+  /** The wait descriptor at the head of the invalidation queue waits for them. */
+  waitHeld: boolean;
   /** The invalidation queue is due on the virtual clock. */
   queueDue: boolean;
   domainTags: Uint32Array;
@@ -63,7 +67,7 @@ const UNBOUNDED_ENTRY_ROWS = 65536;
 
 /** The register block of a unit with these options: CAP and ECAP hold what the options give. */
 export function vtdBlock(config: VtdConfig): RegisterBlock {
-  const list = vtdRegisters(config['fault-records']);
+  const list = vtdRegisters(config['fault-records'], unitCapabilities(config).pageRequests);
   return new RegisterBlock(list as Register[], REGISTER_BYTES);
 }
 
@@ -93,7 +97,8 @@ export function vtdState(config: VtdConfig, block: RegisterBlock): StateDef<VtdS
     irtaLo: u32,
     irtaHi: u32,
     faultIndex: u8,
-    timedOut: u32,
+    deviceTlbs: list({ requester: u16, owner: u16, tag: u8 }),
+    waitHeld: bool,
     queueDue: bool,
     domainTags: words(DOMAINS),
     domainCounters: words(2),

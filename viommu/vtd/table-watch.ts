@@ -4,6 +4,7 @@ import { SS_ENTRY, SS_LEVEL_NAMES } from '../spec/paging/second-stage.ts';
 import { CONTEXT_ENTRY, IRTE, ROOT_ENTRY, TT_PASS_THROUGH } from '../spec/vtd/structures.ts';
 import type { SecondStageWalker } from '../walk/second-stage.ts';
 import { type AccessRecord, FROM_MEMORY } from './access-record.ts';
+import type { Announcements } from './announce.ts';
 import type { ReadSink } from './remap.ts';
 import type { VtdState, WatchedTable } from './state.ts';
 import type { VtdWiring } from './wiring.ts';
@@ -29,7 +30,7 @@ interface Watched {
  * to. A store to them is *written*; an invalidation that follows is *announced*: two facts, two trace events.
  * Only which pages are watched is state; copies of them are rebuilt from memory.
  */
-export class TableWatch implements ReadSink, PageWatcher {
+export class TableWatch implements ReadSink, PageWatcher, Announcements {
   readonly #s: VtdState;
   readonly #w: VtdWiring;
   readonly #pages = new Map<number, Watched>();
@@ -91,7 +92,7 @@ export class TableWatch implements ReadSink, PageWatcher {
   }
 
   /** An invalidation was consumed: what is detached needs no watch any more. */
-  told(kind: string): void {
+  told(kind: string, _scope: number, _a: number, _b: number): void {
     const event = this.#w.trace.vtd_table_announced;
     if (event.on) event.emit(kind, this.#s.tableStores);
     this.#s.tableStores = 0;

@@ -48,6 +48,22 @@ export const VTD_EVENTS = iommuEvents({
     args: { kind: 'text', granularity: 'count', did: 'u16' },
     role: 'invalidation',
   },
+  vtd_page_request: {
+    doc: 'A page request came: queued for software, dropped by a queue that overflowed, or refused with a fault.',
+    args: {
+      sid: 'bdf',
+      pasid: 'pasid',
+      address: 'u64',
+      access: 'count',
+      group: 'count',
+      last: 'count',
+      outcome: 'text',
+    },
+  },
+  vtd_page_response: {
+    doc: 'A page request group was answered: by software, or by the unit after a fault or an overflow.',
+    args: { sid: 'bdf', pasid: 'pasid', group: 'count', code: 'count', by: 'text' },
+  },
   vtd_irq_generate: { doc: 'The unit sent an event message.', args: { address: 'u64', data: 'u32' } },
   vtd_ir_remap: {
     doc: 'An interrupt request was remapped.',

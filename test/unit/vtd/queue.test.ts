@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest';
 import { FSTS, ICS, IECTL, IQA, IQERCD, IQH, IQT } from '../../../viommu/spec/vtd/registers.ts';
-import { DEVICE_TLB_DONE, DEVICE_TLB_TIMEOUT, DEVICE_TLB_UNEXPECTED } from '../../../vmm/bus/iommu.ts';
 import { QIE, QUEUE, VtdMachine } from '../../kit/vtd-machine.ts';
 
 const STATUS = 0x3000;
@@ -150,6 +149,11 @@ describe('queue errors', () => {
     ['IOTLB, reserved bit 32', 0x1_0000_0012n, 0n, 4n],
     ['IOTLB, reserved bit 71', 0x32n, 0x80n, 4n],
     ['IOTLB, mask beyond MAMV', 0x32n, 19n, 4n],
+    ['IOTLB, two pages from an odd one', 0x32n, 0x5001n, 4n],
+    ['IOTLB, 2 MiB from the middle of one', 0x32n, 0x10_0009n, 4n],
+    ['interrupt entries, an index beyond the table', 0x2_0000_0014n, 0n, 4n],
+    ['PASID-based device-TLB (8)', 0x8n, 0n, 3n],
+    ['page stream response (10)', 0xan, 0n, 3n],
     ['interrupt entries, reserved bit 5', 0x24n, 0n, 4n],
     ['interrupt entries, second half', 0x14n, 1n, 4n],
     ['wait, PD without PDS', 0x85n, 0n, 4n],
@@ -215,94 +219,5 @@ describe('queue errors', () => {
     m.write(IQH, 0x40);
 
     expect([m.read(IQERCD), m.head]).toEqual([3n, 0n]);
-  });
-});
-
-describe('device-TLB invalidation', () => {
-  function withTlbs(answers: number[]) {
-    const calls: number[][] = [];
-    const m = new VtdMachine({
-      config: { 'device-iotlb': true },
-      endpoints: {
-        invalidate: (...call) => {
-          calls.push(call);
-          return answers[calls.length - 1] ?? DEVICE_TLB_DONE;
-        },
-      },
-    });
-    m.startQueue();
-    m.unmaskFaults();
-    return { m, calls };
-  }
-
-  test.each([
-    ['one page', 0x1234_5000n, [0x18, -1, 0x12345000, 0, 0, 0]],
-    ['two pages', 0x1234_4001n, [0x18, -1, 0x12344000, 0, 1, 0]],
-    ['8 pages', 0x5_1234_3001n, [0x18, -1, 0x12340000, 5, 3, 0]],
-    ['2^21 pages', 0x5_ffff_f001n, [0x18, -1, 0, 4, 22, 0]],
-    ['everything', 0x7fff_ffff_ffff_f001n, [0x18, -1, 0, 0, 52, 0]],
-  ])('reaches the function with its range: %s', (_what, q1, call) => {
-    const { m, calls } = withTlbs([]);
-
-    m.submit(0x0018_0000_0003n, q1);
-    m.submit(...WAIT);
-
-    expect([calls, m.load(STATUS)]).toEqual([[call], 0x1234n]);
-  });
-
-  test('a reserved bit stops the queue', () => {
-    const { m, calls } = withTlbs([]);
-
-    m.submit(0x0018_0000_0003n, 0x2n);
-
-    expect([m.read(IQERCD), calls]).toEqual([4n, []]);
-  });
-
-  test('a time-out aborts the wait that follows, sets ITE and stops the queue', () => {
-    const { m } = withTlbs([DEVICE_TLB_TIMEOUT]);
-    m.write(IQT, 0);
-    for (const [i, q] of [
-      [0x0018_0000_0003n, 0x5000n],
-      [0x12n, 0n],
-      WAIT,
-      [0x7777_0000_0025n, 0x3000n],
-    ].entries()) {
-      m.store(QUEUE + i * 16, q[0]!);
-      m.store(QUEUE + i * 16 + 8, q[1]!);
-    }
-
-    m.write(IQT, 0x40);
-    const stopped = [m.read(FSTS), m.read(IQERCD), m.head, m.load(STATUS), m.delivered.length];
-    m.write(FSTS, 0x40);
-
-    expect(stopped).toEqual([0x40n, 0x0000_0018_0000_0000n, 0x30n, 0n, 1]);
-    expect([m.read(FSTS), m.head, m.load(STATUS)]).toEqual([0n, 0x40n, 0x7777n]);
-  });
-
-  test('a time-out without a wait is reported when the queue is empty', () => {
-    const { m } = withTlbs([DEVICE_TLB_TIMEOUT]);
-
-    m.submit(0x0018_0000_0003n, 0x5000n);
-
-    expect([m.read(FSTS), m.head]).toEqual([0x40n, 0x10n]);
-  });
-
-  test('a function without a device-TLB never answers', () => {
-    const m = new VtdMachine({ config: { 'device-iotlb': true } });
-    m.startQueue();
-
-    m.submit(0x0020_0000_0003n, 0x5000n);
-
-    expect([m.read(FSTS), m.read(IQERCD)]).toEqual([0x40n, 0x0000_0020_0000_0000n]);
-  });
-
-  test('an unexpected completion sets ICE and does not stop the queue', () => {
-    const { m } = withTlbs([DEVICE_TLB_UNEXPECTED]);
-
-    m.submit(0x0018_0000_0003n, 0x5000n);
-    m.submit(...WAIT);
-
-    expect([m.read(FSTS), m.read(IQERCD), m.load(STATUS)]).toEqual([0x20n, 0x0018_0000_0000_0000n, 0x1234n]);
-    expect(m.delivered.length).toBe(1);
   });
 });

@@ -13,16 +13,6 @@ export const LIMITS: readonly Limit[] = [
     cite: 'VT-d: Root Table Address Register',
   },
   {
-    id: 'vtd-256-bit-descriptors',
-    what: 'IQA.DW = 1 stops the queue with IQEI 5, as a unit without scalable or abort-DMA mode does',
-    cite: 'VT-d: Invalidation Queue Address Register',
-  },
-  {
-    id: 'vtd-page-requests',
-    what: 'page requests (PRS) are not offered; their registers read 0',
-    cite: 'VT-d: Page Request Queue',
-  },
-  {
     id: 'vtd-posted-interrupts',
     what: 'interrupt posting is not offered: CAP.PI is 0 and IRTE.IM = 1 is a reserved field (fault 24h)',
     cite: 'VT-d: Interrupt Posting',
@@ -78,13 +68,18 @@ export const LIMITS: readonly Limit[] = [
     cite: 'VT-d: Translation Structure Formats',
   },
   {
-    id: 'vtd-misaligned-page-invalidation',
-    what: 'a page-selective invalidation whose address is not aligned to its mask is done for the aligned range that holds it; it is no queue error',
-    cite: 'VT-d: IOTLB Invalidate',
+    id: 'vtd-device-tlb-timeout',
+    what: 'a device-TLB invalidation times out after 10 ms of virtual time, not after the minute and more of real functions; a requester that is not there times out, too',
+    cite: 'VT-d: Device-TLB Invalidate Descriptor; PCIe: Invalidate Completion Timeout',
   },
   {
-    id: 'vtd-device-tlb-endpoints',
-    what: 'device-iotlb=on is off by default and for test endpoints: no shipped function has a device-TLB, so an invalidation sent to one times out (ITE)',
-    cite: 'VT-d: Device-TLB Invalidate Descriptor',
+    id: 'vtd-wait-fence',
+    what: 'every wait descriptor holds the queue until the device-TLB invalidations before it are complete, with FN = 0, too',
+    cite: 'VT-d: Invalidation Wait Descriptor',
+  },
+  {
+    id: 'vtd-page-request-drain',
+    what: 'page requests reach the queue, or their automatic answer, at once: a wait descriptor with PD = 1 has nothing to wait for',
+    cite: 'VT-d: Page Request Drain',
   },
 ];
