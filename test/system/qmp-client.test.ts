@@ -11,7 +11,7 @@ import { copyOfCli } from '../kit/run-cli.ts';
 interface Client extends EventEmitter {
   readonly version: { readonly qemu: { readonly major: number } };
   readonly capabilities: readonly string[];
-  connect(path: string, done: (error: Error | null) => void): void;
+  connect(path: string, done: (error: NodeJS.ErrnoException | null) => void): void;
   execute(command: string, args: object, callback: (error: Error | null, result: unknown) => void): void;
 }
 const Qmp = createRequire(import.meta.url)('qemu-qmp') as new () => Client;
@@ -45,12 +45,14 @@ function qemu(...devices: string[]) {
   return start(join(cli.directory, 'bin/qemu-system-x86_64.js'), '-M', 'q35', '-S', ...devs, ...qmp);
 }
 
+/** Once somebody listens: the socket is in its directory a moment before that. */
 async function connected(path: string): Promise<Client> {
-  const client = new Qmp();
-  await new Promise<void>((done, failed) => {
-    client.connect(path, (error) => (error === null ? done() : failed(error)));
-  });
-  return client;
+  for (;;) {
+    const client = new Qmp();
+    const error = await new Promise<NodeJS.ErrnoException | null>((done) => client.connect(path, done));
+    if (error === null) return client;
+    if (error.code !== 'ECONNREFUSED') throw error;
+  }
 }
 
 function ask(client: Client, command: string, args: object = {}): Promise<unknown> {
