@@ -1,3 +1,5 @@
+import * as dsaDescriptors from '../../devices/ep/dsa/descriptor.ts';
+import * as dsa from '../../devices/ep/dsa/registers.ts';
 import * as edu from '../../devices/ep/edu-registers.ts';
 import * as testdev from '../../devices/ep/testdev-registers.ts';
 import * as capabilities from '../../devices/pci/capabilities.ts';
@@ -23,6 +25,7 @@ export interface GeneratedHeader {
 export function generatedHeaders(): readonly GeneratedHeader[] {
   return [
     { path: 'tsvmm/abi.h', text: abiHeader() },
+    { path: 'tsvmm/dsa.h', text: dsaHeader() },
     { path: 'tsvmm/edu.h', text: eduHeader() },
     { path: 'tsvmm/iommu_testdev.h', text: testdevHeader() },
     { path: 'tsvmm/pci.h', text: pciHeader() },
@@ -107,6 +110,39 @@ function eduHeader(): string {
       'The teaching device edu (1234:11e8): registers of BAR 0, and its buffer in its own address space.',
     from: 'devices/ep',
     sections: [['Registers', macros('EDU', edu.EDU_REGISTERS) + constants('EDU', buffer)]],
+  });
+}
+
+function dsaHeader(): string {
+  const named = (codes: Readonly<Record<string, number>>) =>
+    Object.entries(codes).map(([name, code]) => [constantCase(name), code] as const);
+  const portals = [
+    ['PORTAL_BYTES', dsa.PORTAL_BYTES],
+    ['PORTAL_LIMITED', dsa.PORTAL_LIMITED],
+    ['GROUP_BYTES', dsa.GROUP_BYTES],
+    ['QUEUE_BYTES', dsa.QUEUE_BYTES],
+  ] as const;
+  const flags = numbersOf(dsaDescriptors, 'FLAG_');
+  return header({
+    guard: 'TSVMM_DSA_H',
+    about:
+      'Intel Data Streaming Accelerator (8086:0b25): registers of BAR 0, portals of BAR 2, descriptors, records.',
+    from: 'devices/ep/dsa',
+    sections: [
+      [
+        'Registers; of groups, queues and vectors the first',
+        macros('DSA', dsa.DSA_REGISTERS) + constants('DSA', portals),
+      ],
+      ['Commands: CMD.COMMAND', constants('DSA_CMD', named(dsa.DSA_COMMANDS))],
+      ['Command errors: CMDSTS.ERROR', constants('DSA_CMDERR', named(dsa.DSA_COMMAND_ERRORS))],
+      [
+        'Descriptors and completion records',
+        macros('DSA', [dsaDescriptors.DSA_DESCRIPTOR, dsaDescriptors.DSA_RECORD]) +
+          constants('DSA', numbersOf(dsaDescriptors, 'OP_')) +
+          constants('DSA', flags),
+      ],
+      ['Completion status', constants('DSA_STATUS', named(dsaDescriptors.STATUS))],
+    ],
   });
 }
 

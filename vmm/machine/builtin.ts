@@ -1,3 +1,4 @@
+import { DSA } from '../../devices/ep/dsa/kind.ts';
 import { EDU } from '../../devices/ep/edu.ts';
 import { IOMMU_TESTDEV } from '../../devices/ep/iommu-testdev.ts';
 import { PCIE_ROOT_PORT } from '../../devices/pci/root-port.ts';
@@ -6,5 +7,5 @@ import { Registry } from './registry.ts';
 
 /** The kinds that come with tsvmm. */
 export function builtinRegistry(): Registry {
-  return new Registry([EDU, IOMMU_TESTDEV, PCIE_ROOT_PORT], [INTEL_IOMMU]);
+  return new Registry([DSA, EDU, IOMMU_TESTDEV, PCIE_ROOT_PORT], [INTEL_IOMMU]);
 }
