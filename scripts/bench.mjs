@@ -22,6 +22,7 @@ const BENCHES = [
   'invalidation',
   'machine',
   'startup',
+  'qtest',
 ];
 /** A young generation that 10^6 boxed numbers do not fill: no collection may hide what is allocated. */
 const FLAGS = { allocation: ['--expose-gc', '--min-semi-space-size=128', '--max-semi-space-size=128'] };

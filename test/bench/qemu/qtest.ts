@@ -35,27 +35,24 @@ export class Qtest {
     const dir = mkdtempSync(join(tmpdir(), 'tsvmm-qemu-'));
     const bios = join(dir, 'halt.bin');
     writeFileSync(bios, haltingBios());
+    return Qtest.launch([binary, '-nodefaults', '-accel', 'tcg', '-bios', bios, ...args], dir);
+  }
+
+  /** Any program that takes QEMU's options; it connects to a socket in `dir`, which goes with it. */
+  static async launch(
+    [command, ...args]: readonly [string, ...string[]],
+    dir = mkdtempSync(join(tmpdir(), 'tsvmm-qtest-')),
+    env: NodeJS.ProcessEnv = process.env,
+  ): Promise<Qtest> {
     const path = join(dir, 'qtest');
     const server = createServer();
     await new Promise<void>((done) => server.listen(path, done));
-    const common = [
-      '-nodefaults',
-      '-display',
-      'none',
-      '-accel',
-      'tcg',
-      '-bios',
-      bios,
-      '-qtest',
-      `unix:${path}`,
-    ];
-    const child = spawn(binary, [...common, '-qtest-log', 'none', ...args], {
-      stdio: ['ignore', 'ignore', 'inherit'],
-    });
+    const common = ['-display', 'none', '-qtest', `unix:${path}`, '-qtest-log', 'none'];
+    const child = spawn(command, [...args, ...common], { env, stdio: ['ignore', 'ignore', 'inherit'] });
     const socket = await new Promise<Socket>((connected, failed) => {
       server.once('connection', connected);
       child.once('error', failed);
-      child.once('exit', (code) => failed(new Error(`${binary} ended with status ${code}`)));
+      child.once('exit', (code) => failed(new Error(`${command} ended with status ${code}`)));
     });
     return new Qtest(child, dir, server, socket);
   }
@@ -76,29 +73,30 @@ export class Qtest {
   }
 
   async write32(address: number, value: number): Promise<void> {
-    await this.#ask(`writel 0x${address.toString(16)} 0x${(value >>> 0).toString(16)}`);
+    await this.ask(`writel 0x${address.toString(16)} 0x${(value >>> 0).toString(16)}`);
   }
 
   async read32(address: number): Promise<number> {
-    return Number(await this.#ask(`readl 0x${address.toString(16)}`));
+    return Number(await this.ask(`readl 0x${address.toString(16)}`));
   }
 
   async write(address: number, bytes: Uint8Array): Promise<void> {
     for (let at = 0; at < bytes.length; at += CHUNK) {
       const part = Buffer.from(bytes.subarray(at, at + CHUNK));
       const where = `0x${(address + at).toString(16)} 0x${part.length.toString(16)}`;
-      await this.#ask(`b64write ${where} ${part.toString('base64')}`);
+      await this.ask(`b64write ${where} ${part.toString('base64')}`);
     }
   }
 
   async config(bdf: number, offset: number, value: number): Promise<void> {
-    await this.#ask(
+    await this.ask(
       `outl 0x${CONFIG_ADDRESS.toString(16)} 0x${(0x80000000 + bdf * 256 + offset).toString(16)}`,
     );
-    await this.#ask(`outl 0x${CONFIG_DATA.toString(16)} 0x${(value >>> 0).toString(16)}`);
+    await this.ask(`outl 0x${CONFIG_DATA.toString(16)} 0x${(value >>> 0).toString(16)}`);
   }
 
-  async #ask(line: string): Promise<string> {
+  /** What stands after OK. @throws Error for any other reply */
+  async ask(line: string): Promise<string> {
     const answer = new Promise<string>((done) => {
       this.#answer = done;
     });
