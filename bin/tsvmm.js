@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 /**
  * Starts the bundle that `npm run build` made, with V8's code cache: without it, compiling the bundle would take longer
- * than all the rest of a warm start. CommonJS, because Node starts a module of this kind 4 ms sooner.
+ * than all the rest of a warm start. There are two: a plain `tsvmm run` has one of its own, a third smaller.
+ * CommonJS, because Node starts a module of this kind 4 ms sooner.
  *
  * The shebang has no options: `env -S` is missing from BusyBox, and the shims that npm writes on Windows cannot read it.
  */
@@ -17,8 +18,12 @@ const DEFAULT_RAM_PAGES = 2069;
 // First of all: its size makes V8 collect garbage, twice and with marking, which costs 5 ms less before there is any.
 const ram = reservedRam(process.argv.slice(2));
 
+/** Options that need nothing beyond dist/run.cjs (scripts/build.mjs: BEYOND_RUN). Any other is at home in the whole bundle. */
+const PLAIN_OPTION =
+  /^--(cc|device|env|example|file|firmware|fuel|json|memory|quiet|seed|timeout|trace|trace-file|viommu)(=|$)|^-[mq]$/;
+
 const dist = join(__dirname, '..', 'dist');
-const bundle = join(dist, 'tsvmm.cjs');
+const bundle = join(dist, isPlainRun(process.argv.slice(2)) ? 'run.cjs' : 'tsvmm.cjs');
 
 const source = readBundle();
 if (source !== undefined) start(source);
@@ -28,7 +33,12 @@ function start(source) {
   const { script, cached } = compile(source, cacheName);
   const module = { exports: {} };
   const importModule = (specifier) => import(specifier);
-  script.runInThisContext()(require, module, importModule, require('node:url').pathToFileURL(bundle).href);
+  const launched = {
+    get url() {
+      return require('node:url').pathToFileURL(bundle).href;
+    },
+  };
+  script.runInThisContext()(require, module, importModule, launched);
   module.exports.main(cached ? undefined : () => remember(script, cacheName), ram);
 }
 
@@ -42,6 +52,12 @@ function reservedRam([command, ...args]) {
     // The machine will say what is wrong.
     return undefined;
   }
+}
+
+function isPlainRun([command, ...args]) {
+  const end = args.indexOf('--');
+  const own = end < 0 ? args : args.slice(0, end);
+  return command === 'run' && !own.some((arg) => arg[0] === '-' && !PLAIN_OPTION.test(arg));
 }
 
 function readBundle() {

@@ -1,5 +1,5 @@
-// `npm run build`: dist/tsvmm.cjs (the command line in one file), its code cache, and dist/lib (the package's API with
-// types). With --quick the API is left out.
+// `npm run build`: dist/tsvmm.cjs (the command line in one file), dist/run.cjs (what running a guest needs of it), their code
+// caches, and dist/lib (the package's API with types). With --quick the API is left out.
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -14,19 +14,33 @@ const quick = process.argv.includes('--quick');
 /** Loaded from node_modules when they are needed: too large for the bundle, or found there by their own files. */
 const EXTERNAL = ['zod', 'wabt', 'binaryen', '@yowasp/clang'];
 
+/** Loaded by import() and of no use to a plain `tsvmm run`: left out of dist/run.cjs. The launcher decides which of the two it is. */
+const BEYOND_RUN = [
+  ...['help', 'info', 'inspect', 'new', 'qemu', 'schema', 'snapshot', 'texts'].map(
+    (name) => `vmm/cli/${name}.ts`,
+  ),
+  ...['vmm/monitor/inspect.ts', 'vmm/monitor/run.ts'],
+  ...['vmm/machine/snapshot-diff.ts', 'vmm/machine/snapshot-run.ts', 'vmm/state/container.ts'],
+].map((file) => join(root, file));
+
 if (!quick) rmSync(dist, { recursive: true, force: true });
 mkdirSync(dist, { recursive: true });
 for (const name of readdirSync(dist)) if (/^code-/.test(name)) rmSync(join(dist, name));
-await buildCli();
+await bundle('tsvmm.cjs', []);
+await bundle('run.cjs', BEYOND_RUN);
 copyWorkers();
 if (!quick) buildLibrary();
 warmCodeCache();
 
 /**
  * One CommonJS file. Modules that the source loads by import() stay in it but are evaluated only then; V8 compiles none of
- * their functions before, so splitting the bundle would only add files to read.
+ * their functions before. It does read them, and makes an object of each, which is why there is a smaller bundle for the
+ * command whose start matters.
+ *
+ * @param {string} name
+ * @param {string[]} without files that are not in it; importing one of them throws
  */
-async function buildCli() {
+async function bundle(name, without) {
   const { outputFiles } = await build({
     entryPoints: [join(root, 'vmm/cli/main.ts')],
     bundle: true,
@@ -39,14 +53,26 @@ async function buildCli() {
     minifySyntax: true,
     external: EXTERNAL,
     legalComments: 'inline',
-    define: { 'import.meta.url': 'moduleUrl' },
+    define: { 'import.meta.url': 'launched.url' },
     logLevel: 'warning',
+    plugins: [{ name: 'without', setup: (build) => leaveOut(build, name, without) }],
   });
   // A vm.Script has no import() of its own: the launcher passes one.
   const code = outputFiles[0].text.replaceAll(/\bimport\(/g, 'importModule(');
   const hash = createHash('sha256').update(code).digest('hex').slice(0, 16);
-  const open = `(function (require, module, importModule, moduleUrl) { const TSVMM_BUILD = '${hash}';`;
-  writeFileSync(join(dist, 'tsvmm.cjs'), `// ${hash}\n${open}\n${code}\n})\n`);
+  const open = `(function (require, module, importModule, launched) { const TSVMM_BUILD = '${hash}';`;
+  writeFileSync(join(dist, name), `// ${hash}\n${open}\n${code}\n})\n`);
+}
+
+function leaveOut(build, name, files) {
+  build.onResolve({ filter: /^\./ }, ({ kind, path, resolveDir }) =>
+    kind === 'dynamic-import' && files.includes(join(resolveDir, path))
+      ? { path, namespace: 'left-out' }
+      : undefined,
+  );
+  build.onLoad({ filter: /./, namespace: 'left-out' }, ({ path }) => ({
+    contents: `throw new Error(${JSON.stringify(`${path} is not in ${name}`)});`,
+  }));
 }
 
 /** Scripts that run in child processes are looked for beside the module that starts them, here the bundle. */
@@ -87,15 +113,21 @@ function buildLibrary() {
 
 /**
  * The flagship guest twice: the first run fills the cache of modules, and the second, which is a warm start as users will
- * have it, leaves behind just the functions that warm starts need.
+ * have it, leaves behind just the functions that warm starts need. Then the other bundle, with a machine built.
  */
 function warmCodeCache() {
   const env = { ...process.env, NODE_OPTIONS: '', TSVMM_CACHE_DIR: join(dist, 'warm') };
-  const tsvmm = [join(root, 'bin/tsvmm.js'), 'run', '--example', 'edu', '--quiet'];
+  const run = ['run', '--example', 'edu', '--quiet'];
+  const starts = [
+    { args: run, keep: '' },
+    { args: run, keep: '1' },
+    { args: ['info', 'pci'], keep: '1' },
+  ];
   try {
-    for (const last of ['', '1']) {
+    for (const { args, keep } of starts) {
       const stdio = ['ignore', 'ignore', 'pipe'];
-      execFileSync(process.execPath, tsvmm, { env: { ...env, TSVMM_BUILD_CACHE: last }, stdio });
+      const tsvmm = [join(root, 'bin/tsvmm.js'), ...args];
+      execFileSync(process.execPath, tsvmm, { env: { ...env, TSVMM_BUILD_CACHE: keep }, stdio });
       for (const name of readdirSync(env.TSVMM_CACHE_DIR))
         if (/^code-/.test(name)) rmSync(join(env.TSVMM_CACHE_DIR, name));
     }

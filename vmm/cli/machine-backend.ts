@@ -112,7 +112,10 @@ async function guestModule({ config, guest, observer, color }: RunRequest): Prom
   const source = {
     file: guest.file,
     cc: guest.cc,
-    sdkDir: join(packageRoot(), 'guest', 'sdk'),
+    // Looked for only when there is something to compile.
+    get sdkDir() {
+      return join(packageRoot(), 'guest', 'sdk');
+    },
     color,
     onDiagnostics: (text: string) => observer.diagnostics(text),
     onStage: observer.stage,

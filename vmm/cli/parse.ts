@@ -1,10 +1,10 @@
 /** argv against the command table: strict, and every refusal says what was probably meant. */
 
-import { parseArgs } from 'node:util';
 import { TsvmmError } from '../core/errors.ts';
 import { didYouMean, suggest } from '../core/suggest.ts';
 import type { CommandDecl, Invocation, OptionDecl, OptionsOf, OptionTable } from './command.ts';
 import { COMMANDS, HELP, VERSION } from './table.ts';
+import { type OptionToken, tokensOf } from './tokens.ts';
 
 const HELP_HINT = "see 'tsvmm help'";
 
@@ -62,46 +62,22 @@ function emptyOptions(command: CommandDecl): Values {
 }
 
 export function parseFor(command: CommandDecl, args: readonly string[]): Invocation {
-  const config = Object.fromEntries(
-    Object.entries(command.options).map(([name, o]) => [
-      name,
-      {
-        type: o.value === undefined ? ('boolean' as const) : ('string' as const),
-        multiple: true,
-        ...(o.short === undefined ? {} : { short: o.short }),
-      },
-    ]),
-  );
-  const { tokens } = parseArgs({
-    args: [...args],
-    options: { ...config, help: { type: 'boolean', short: 'h' } },
-    strict: false,
-    allowPositionals: true,
-    tokens: true,
-  });
   const values = emptyOptions(command);
   const seen = new Set<string>();
   const operands: string[] = [];
   let rest: readonly string[] = [];
   let help = false;
-  for (const token of tokens) {
-    if (token.kind === 'option-terminator') {
+  for (const token of tokensOf(args, command.options)) {
+    if (token.kind === 'terminator') {
       rest = args.slice(token.index + 1);
       break;
     }
-    if (token.kind === 'positional') operands.push(token.value);
+    if (token.kind === 'operand') operands.push(token.value);
     else if (token.name === 'help') help = true;
     else set(command, values, seen, token);
   }
   if (!help) checkOperands(command, operands, rest);
   return { command, options: values as OptionsOf<OptionTable>, operands, rest, help };
-}
-
-interface OptionToken {
-  readonly name: string;
-  readonly rawName: string;
-  readonly value: string | undefined;
-  readonly inlineValue: boolean | undefined;
 }
 
 function set(command: CommandDecl, values: Values, seen: Set<string>, token: OptionToken): void {
