@@ -75,11 +75,11 @@ function leaveOut(build, name, files) {
   }));
 }
 
-/** Scripts that run in child processes are looked for beside the module that starts them, here the bundle. */
+/** Scripts of child processes and of reports are looked for beside the module that uses them, here the bundle. */
 function copyWorkers() {
-  for (const room of ['vmm/vcpu', 'vmm/monitor']) {
+  for (const room of ['vmm/vcpu', 'vmm/monitor', 'vmm/report']) {
     for (const name of readdirSync(join(root, room), { recursive: true })) {
-      if (name.endsWith('.mjs')) copyFileSync(join(root, room, name), join(dist, basename(name)));
+      if (/\.(mjs|css)$/.test(name)) copyFileSync(join(root, room, name), join(dist, basename(name)));
     }
   }
 }

@@ -28,6 +28,7 @@ const LAYERS: Readonly<Record<string, readonly string[] | 'all'>> = {
   'vmm/machine': BELOW_MACHINE,
   'vmm/monitor': [...BELOW_MACHINE, 'vmm/machine'],
   'vmm/qtest': [...BUS, 'vmm/machine', 'vmm/monitor'],
+  'vmm/report': [...BELOW_MACHINE, 'vmm/machine'],
   'vmm/cli': 'all',
   'vmm/api': 'all',
 };

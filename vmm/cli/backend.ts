@@ -6,8 +6,10 @@ import type { ExplainedFault } from '../bus/iommu.ts';
 import type { MachineConfig } from '../machine/config.ts';
 import type { GuestStage } from '../machine/guest-module.ts';
 import type { Registry } from '../machine/registry.ts';
+import type { Requester } from '../machine/requesters.ts';
 import type { SnapshotDifference } from '../machine/snapshot-diff.ts';
 import type { Endpoint } from '../monitor/endpoint.ts';
+import type { RunInside } from '../report/data.ts';
 import type { TraceSink } from '../trace/tracer.ts';
 
 export interface GuestFile {
@@ -65,6 +67,13 @@ export interface RunRequest {
   /** Colour in diagnostics. */
   readonly color: boolean;
   readonly monitor?: MonitorAttachment;
+  /** Keep what a report shows. */
+  readonly report?: ReportRequest;
+}
+
+export interface ReportRequest {
+  /** Events beside those that every timeline has. */
+  readonly globs: readonly string[];
 }
 
 /** Monitors of a run, and what they say outside their own connections. */
@@ -100,6 +109,10 @@ export interface RunOutcome {
   readonly virtualNs: number;
   readonly instructions: number;
   readonly faults: readonly ExplainedFault[];
+  /** Who makes requests, where the trace or the report names them. */
+  readonly requesters?: readonly Requester[];
+  /** What a report was asked for. */
+  readonly inside?: RunInside;
 }
 
 export interface InspectedMachine {

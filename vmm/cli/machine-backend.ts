@@ -11,6 +11,7 @@ import { Machine } from '../machine/machine.ts';
 import { growLimitOf, planRam } from '../machine/platform.ts';
 import { Q35 } from '../machine/q35.ts';
 import type { Registry } from '../machine/registry.ts';
+import { requestersOf } from '../machine/requesters.ts';
 import { type RunGuestOptions, type RunResult, runGuest } from '../machine/run-guest.ts';
 import type { SaveAt } from '../machine/snapshot-run.ts';
 import { hiddenLayout } from '../mem/layout.ts';
@@ -18,6 +19,7 @@ import type { Tracer } from '../trace/tracer.ts';
 import { openCache } from '../vcpu/cache/disk-cache.ts';
 import type {
   Backend,
+  ReportRequest,
   ResumeRequest,
   RunLimits,
   RunObserver,
@@ -36,7 +38,7 @@ export function machineBackend(): Backend {
     registry: builtinRegistry,
     views: (config, registry) => booted(config, registry).views,
     acpi: (config, registry) => dumpFiles(booted(config, registry).acpi),
-    run: async (request) => outcomeOf(await run(request)),
+    run,
     save,
     resume,
     inspect: async (dir, registry) => {
@@ -53,13 +55,45 @@ export function machineBackend(): Backend {
   };
 }
 
-async function run(request: RunRequest): Promise<RunResult> {
-  const { config, registry, monitor } = request;
+async function run(request: RunRequest): Promise<RunOutcome> {
   const guest = await guestModule(request);
-  if (monitor === undefined) return runGuest(config, registry, guest, runOptions(request));
+  const seen: Seen = {};
+  const options = runOptions(request, seen);
+  if (request.report !== undefined) return runForReport(request, request.report, guest, options);
+  return outcomeOf(await runWith(request, guest, options), seen);
+}
+
+async function runWith(
+  request: RunRequest,
+  guest: GuestModule,
+  options: RunGuestOptions,
+): Promise<RunResult> {
+  const { config, registry, monitor } = request;
+  if (monitor === undefined) return runGuest(config, registry, guest, options);
   const { runMonitored } = await import('../monitor/run.ts');
   const attached = { ...monitor, program: packageVersion() };
-  return runMonitored(config, registry, guest, runOptions(request), attached);
+  return runMonitored(config, registry, guest, options, attached);
+}
+
+async function runForReport(
+  request: RunRequest,
+  { globs }: ReportRequest,
+  guest: GuestModule,
+  options: RunGuestOptions,
+): Promise<RunOutcome> {
+  const { config, registry, monitor } = request;
+  const { RunRecorder } = await import('../report/collect.ts');
+  const recorder = new RunRecorder(globs);
+  const prepare = (machine: Machine) => {
+    options.prepare?.(machine);
+    recorder.attach(machine);
+  };
+  const result = await runWith(request, guest, { ...options, prepare });
+  const { instructions } = result;
+  // What was done from a monitor is not repeated.
+  const again = monitor === undefined ? { config, registry, guest, options, instructions } : undefined;
+  const inside = await recorder.inside(again);
+  return { ...outcomeOf(result, {}), inside, requesters: inside.requesters };
 }
 
 async function save(request: RunRequest, where: SaveRequest): Promise<RunOutcome> {
@@ -67,18 +101,21 @@ async function save(request: RunRequest, where: SaveRequest): Promise<RunOutcome
   const module = await guestModule(request);
   const guest = await suspendable(module, openCache(), () => request.observer.stage('rewriting'));
   const { config, registry } = request;
-  return outcomeOf(await runToSnapshot(config, registry, guest, runOptions(request), saveAt(where)));
+  const seen: Seen = {};
+  const result = await runToSnapshot(config, registry, guest, runOptions(request, seen), saveAt(where));
+  return outcomeOf(result, seen);
 }
 
 async function resume(request: ResumeRequest): Promise<RunOutcome> {
   const { resumeSnapshot } = await import('../machine/snapshot-run.ts');
   const { dir, registry, observer, limits, trace } = request;
+  const seen: Seen = {};
   const options = {
-    ...common(observer, limits, trace),
+    ...common(observer, limits, trace, seen),
     earlier: (bytes: Uint8Array) => observer.earlier(bytes),
   };
   const where = request.save === undefined ? undefined : saveAt(request.save);
-  return outcomeOf(await resumeSnapshot(dir, registry, options, where));
+  return outcomeOf(await resumeSnapshot(dir, registry, options, where), seen);
 }
 
 function saveAt({ dir, at, point, force }: SaveRequest): SaveAt {
@@ -92,19 +129,34 @@ function booted(config: MachineConfig, registry: Registry): Machine {
   return machine;
 }
 
-function runOptions({ guest, observer, limits, trace }: RunRequest): RunGuestOptions {
-  const { args, env, files } = guest;
-  return { args, env, files, ...common(observer, limits, trace) };
+/** The machine of a run whose trace is to name who made requests. */
+interface Seen {
+  machine?: Machine;
 }
 
-function common(observer: RunObserver, { fuel, timeoutNs }: RunLimits, trace: TraceRequest | undefined) {
+function runOptions({ guest, observer, limits, trace }: RunRequest, seen: Seen): RunGuestOptions {
+  const { args, env, files } = guest;
+  return { args, env, files, ...common(observer, limits, trace, seen) };
+}
+
+function common(
+  observer: RunObserver,
+  { fuel, timeoutNs }: RunLimits,
+  trace: TraceRequest | undefined,
+  seen: Seen,
+) {
   return {
     stdout: (bytes: Uint8Array) => observer.console(bytes),
     stderr: (bytes: Uint8Array) => observer.console(bytes),
     fuelLimit: fuel ?? DEFAULT_FUEL,
     ...(timeoutNs === undefined ? {} : { timeLimit: timeoutNs }),
-    ...(trace === undefined ? {} : { prepare: (machine: Machine) => select(machine.tracer, trace) }),
+    ...(trace === undefined ? {} : { prepare: (machine: Machine) => prepare(machine, trace, seen) }),
   };
+}
+
+function prepare(machine: Machine, trace: TraceRequest, seen: Seen): void {
+  seen.machine = machine;
+  select(machine.tracer, trace);
 }
 
 async function guestModule({ config, guest, observer, color }: RunRequest): Promise<GuestModule> {
@@ -139,8 +191,17 @@ function select(tracer: Tracer, { globs, sink }: TraceRequest): void {
   }
 }
 
-function outcomeOf({ end, report, virtualNs, instructions, faults }: RunResult): RunOutcome {
-  const common = { virtualNs, instructions, faults, ...(report === undefined ? {} : { report }) };
+function outcomeOf(
+  { end, report, virtualNs, instructions, faults }: RunResult,
+  { machine }: Seen,
+): RunOutcome {
+  const common = {
+    virtualNs,
+    instructions,
+    faults,
+    ...(report === undefined ? {} : { report }),
+    ...(machine === undefined ? {} : { requesters: requestersOf(machine) }),
+  };
   switch (end.kind) {
     case 'exit':
       return { ...common, end: 'exited', exitStatus: end.status };

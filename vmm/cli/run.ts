@@ -24,11 +24,11 @@ import type { Context } from './context.ts';
 import type { Host } from './host.ts';
 import { kindHelp } from './kind-help.ts';
 import { machineFrom } from './machine-options.ts';
-import { makeDirectory, traceOutput, writeWhole } from './output-file.ts';
+import { checkWritable, makeDirectory, type TraceFormat, traceOutput, writeWhole } from './output-file.ts';
 import { exampleGuest, exampleNames } from './package-files.ts';
 import { loadPlugins } from './plugins.ts';
 import { Reporter } from './reporter.ts';
-import type { MONITOR_OPTIONS, RUN_OPTIONS, SAVE_OPTIONS } from './table.ts';
+import type { MONITOR_OPTIONS, REPORT_OPTIONS, RUN_OPTIONS, SAVE_OPTIONS } from './table.ts';
 import { parseCount, parsePair, parseTime } from './values.ts';
 import { type Verdict, verdictLine, verdictOf } from './verdict.ts';
 
@@ -37,7 +37,12 @@ type RunOptions = OptionsOf<typeof RUN_OPTIONS>;
 /** Explanations printed in full; a guest can fault for ever. */
 const MAX_EXPLAINED = 20;
 
-export async function run(context: Context, invocation: Invocation<typeof RUN_OPTIONS>): Promise<ExitCode> {
+/** @param reportFile where a report goes that another option than --report asks for */
+export async function run(
+  context: Context,
+  invocation: Invocation<typeof RUN_OPTIONS>,
+  reportFile?: string,
+): Promise<ExitCode> {
   const { options } = invocation;
   const { host } = context;
   const backend = await context.backend();
@@ -70,13 +75,19 @@ export async function run(context: Context, invocation: Invocation<typeof RUN_OP
     });
   }
   const guest = guestFile(options, file, invocation.rest);
-  const watched = { guest: basename(file), seed: config.seed, options };
+  const report = reportOf(
+    reportFile ?? (options as Partial<OptionsOf<typeof REPORT_OPTIONS>>).report,
+    config,
+  );
+  const watched = { guest: basename(file), seed: config.seed, options, ...report };
   const save = saveOf(options as SaveOptions);
   const monitor = monitorOf(options as MonitorOptions, options.json, host);
   return supervise(context, watched, (observer, limits, trace) => {
     const traced = trace === undefined ? {} : { trace };
     const attached = monitor === undefined ? {} : { monitor };
-    const request = { config, registry, guest, limits, observer, color: host.color, ...traced, ...attached };
+    const reported = report === undefined ? {} : { report: { globs: options.trace } };
+    const common = { config, registry, guest, limits, observer, color: host.color };
+    const request = { ...common, ...traced, ...attached, ...reported };
     return save === undefined ? backend.run(request) : backend.save(request, save);
   });
 }
@@ -196,10 +207,28 @@ export function saveOf({ out, at, point, force }: SaveOptions): SaveRequest | un
   throw new TsvmmError({ code: 'bad-value', object: '--at', why: 'counts from 1', mend: 'write --at 1' });
 }
 
+/** Where the report of a run goes. The file is looked at before the run, not only after it. */
+function reportOf(file: string | undefined, config: MachineConfig): Pick<Watched, 'deliver'> | undefined {
+  if (file === undefined) return undefined;
+  checkWritable(file);
+  return {
+    async deliver(verdict, { inside }) {
+      if (inside === undefined) return;
+      const { writeReport } = await import('./report.ts');
+      writeReport(file, verdict, configToJson(config), inside);
+    },
+  };
+}
+
 export interface Watched {
   readonly guest: string;
   readonly seed: number | null;
-  readonly options: Pick<RunOptions, 'fuel' | 'timeout' | 'trace' | 'trace-file' | 'json' | 'quiet'>;
+  readonly options: Pick<
+    RunOptions,
+    'fuel' | 'timeout' | 'trace' | 'trace-file' | 'trace-format' | 'json' | 'quiet'
+  >;
+  /** Told how the run ended, before anybody else. */
+  readonly deliver?: (verdict: Verdict, outcome: RunOutcome) => Promise<void>;
 }
 
 type Start = (
@@ -210,7 +239,7 @@ type Start = (
 
 /** Runs, shows what happens on the way, and tells the verdict. */
 export async function supervise(context: Context, watched: Watched, start: Start): Promise<ExitCode> {
-  const { options } = watched;
+  const { options, deliver } = watched;
   const { host } = context;
   const reporter = new Reporter(host, options.quiet || options.json);
   const limits = limitsOf(options);
@@ -220,10 +249,8 @@ export async function supervise(context: Context, watched: Watched, start: Start
   const observer: RunObserver = {
     console(bytes) {
       tap.write(bytes);
-      if (options.json) {
-        console_.push(bytes.slice());
-        return;
-      }
+      if (options.json || deliver !== undefined) console_.push(bytes.slice());
+      if (options.json) return;
       reporter.clear();
       trace?.output.flush();
       host.out(bytes);
@@ -235,7 +262,7 @@ export async function supervise(context: Context, watched: Watched, start: Start
   let outcome: RunOutcome;
   try {
     outcome = await start(observer, limits, trace?.request);
-    trace?.output.close();
+    trace?.output.close(outcome);
   } catch (error) {
     trace?.output.discard();
     reporter.clear();
@@ -248,6 +275,7 @@ export async function supervise(context: Context, watched: Watched, start: Start
     tap: tap.end(),
     console: Buffer.concat(console_).toString('utf8'),
   });
+  await deliver?.(verdict, outcome);
   if (options.json) host.out(`${JSON.stringify(verdict)}\n`);
   else tell(reporter, verdict);
   return verdict.exitCode;
@@ -262,16 +290,17 @@ function limitsOf({ fuel, timeout }: Watched['options']): RunLimits {
 
 function openTrace({ host }: Context, options: Watched['options']) {
   const file = options['trace-file'];
+  const format = options['trace-format'] as TraceFormat | undefined;
   if (options.trace.length === 0) {
-    if (file === undefined) return undefined;
+    if (file === undefined && format === undefined) return undefined;
     throw new TsvmmError({
       code: 'missing-option',
-      object: '--trace-file',
+      object: file === undefined ? '--trace-format' : '--trace-file',
       why: 'nothing is traced',
       mend: "add --trace '*'",
     });
   }
-  const output = traceOutput(host, file);
+  const output = traceOutput(host, file, format);
   return { output, request: { globs: options.trace, sink: output.sink } };
 }
 

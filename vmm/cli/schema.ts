@@ -5,6 +5,7 @@ import type { Zod, ZodType } from '../core/zod.ts';
 import { machineSchema } from '../machine/config.ts';
 import type { Registry } from '../machine/registry.ts';
 import { monitorSchema } from '../monitor/schema.ts';
+import { runSchema } from '../report/schema.ts';
 import type { Invocation } from './command.ts';
 import type { Context } from './context.ts';
 import { loadZod } from './machine-options.ts';
@@ -50,5 +51,7 @@ function schemaOf(z: Zod, name: SchemaName, registry: Registry | undefined): Zod
       return versionSchema(z);
     case 'monitor':
       return monitorSchema(z);
+    case 'run':
+      return runSchema(z, verdictSchema(z));
   }
 }

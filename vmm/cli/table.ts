@@ -84,6 +84,11 @@ export const RUN_OPTIONS = options({
     doc: 'Write the trace to a file: one JSON object a line if it ends in .ndjson or .json, else text',
     complete: 'file',
   },
+  'trace-format': {
+    value: 'FORMAT',
+    doc: 'The form of the trace, whatever the name of its file. chrome is the Trace Event Format that ui.perfetto.dev opens, and needs --trace-file',
+    choices: ['text', 'ndjson', 'chrome'],
+  },
   'dump-config': { doc: 'Print the machine description as --config reads it and exit' },
   'dump-acpi': {
     value: 'DIR',
@@ -92,6 +97,15 @@ export const RUN_OPTIONS = options({
   },
   json: JSON_OPTION,
   quiet: { short: 'q', doc: 'No progress and no verdict line on stderr' },
+});
+
+/** What a run leaves to be looked at. */
+export const REPORT_OPTIONS = options({
+  report: {
+    value: 'FILE',
+    doc: "Write a report: a page for any browser, or if FILE ends in .json what 'tsvmm report' makes one of. Events chosen with --trace are in it too",
+    complete: 'file',
+  },
 });
 
 /** Monitors of a run. */
@@ -114,7 +128,7 @@ export const RUN = {
     'The console of the guest goes to stdout, everything else to stderr. The exit status of the guest and the TAP lines it prints decide together: a guest passes when it exits with 0 and no test point failed, is missing or bailed out.',
   ],
   operands: [{ name: 'GUEST', doc: 'A .c, .wat or .wasm file', optional: true, complete: 'file' }],
-  options: options({ ...RUN_OPTIONS, ...MONITOR_OPTIONS }),
+  options: options({ ...RUN_OPTIONS, ...MONITOR_OPTIONS, ...REPORT_OPTIONS }),
   rest: { name: 'ARGS', doc: 'Arguments of the guest' },
   json: 'verdict',
   examples: [
@@ -123,6 +137,30 @@ export const RUN = {
     "tsvmm run driver.c --viommu intel,aw-bits=39 --device edu,dma_mask=0xffffffff --trace 'vtd_*'",
     'tsvmm run driver.c --json -- --verbose 2',
     'tsvmm run driver.c -S --monitor stdio',
+    'tsvmm run driver.c --report report.html',
+  ],
+} as const satisfies CommandDecl;
+
+export const REPORT = {
+  name: 'report',
+  summary: 'show a run as a page: timeline, faults, tables',
+  details: [
+    'RUN is a .json file that tsvmm run --report left, or a guest, which is run first: the options of tsvmm run describe its machine. The page is one file that needs no network. It has the verdict, a timeline of DMAs, bindings, table stores, invalidations and faults, every fault with its explanation, the tables of the IOMMU with decoded fields and last writers, and the console.',
+    'The exit status is 0 when the page was made from a file, and that of the run otherwise.',
+  ],
+  operands: [
+    { name: 'RUN', doc: 'A .json file, or a .c, .wat or .wasm guest', optional: true, complete: 'file' },
+  ],
+  options: options({
+    out: { value: 'FILE', short: 'o', doc: 'The page to write', fallback: 'report.html', complete: 'file' },
+    ...RUN_OPTIONS,
+  }),
+  rest: { name: 'ARGS', doc: 'Arguments of the guest' },
+  json: 'verdict',
+  examples: [
+    'tsvmm report run.json -o report.html',
+    'tsvmm report driver.c -o report.html',
+    'tsvmm report --example stale-iotlb',
   ],
 } as const satisfies CommandDecl;
 
@@ -210,6 +248,7 @@ export const SNAPSHOT_SAVE = {
 export const SNAPSHOT_LOAD_OPTIONS = options({
   trace: RUN_OPTIONS.trace,
   'trace-file': RUN_OPTIONS['trace-file'],
+  'trace-format': RUN_OPTIONS['trace-format'],
   fuel: RUN_OPTIONS.fuel,
   timeout: RUN_OPTIONS.timeout,
   plugin: RUN_OPTIONS.plugin,
@@ -278,6 +317,7 @@ export const SCHEMA_NAMES = [
   'version',
   'error',
   'monitor',
+  'run',
 ] as const;
 export type SchemaName = (typeof SCHEMA_NAMES)[number];
 
@@ -320,6 +360,7 @@ export const VERSION = {
 
 export const COMMANDS: readonly CommandDecl[] = [
   RUN,
+  REPORT,
   NEW,
   INFO,
   SNAPSHOT_SAVE,

@@ -5,8 +5,8 @@ import { Machine } from './machine.ts';
 import type { Registry } from './registry.ts';
 import { Session, type SessionOptions } from './session.ts';
 
-/** Longer runs are not repeated only to say who wrote an entry. */
-const MAX_INSTRUCTIONS = 500_000_000;
+/** Instructions. Longer runs are not repeated only to say who wrote an entry. */
+export const MOST_REPEATED = 500_000_000;
 /** The first faults say most. */
 const MAX_FAULTS = 32;
 
@@ -26,7 +26,7 @@ export async function fillWriters(
   instructions: number,
 ): Promise<readonly ExplainedFault[]> {
   const pages = pagesToWatch(faults.slice(0, MAX_FAULTS));
-  if (pages.size === 0 || instructions > MAX_INSTRUCTIONS || options.stdin !== undefined) return faults;
+  if (pages.size === 0 || instructions > MOST_REPEATED || options.stdin !== undefined) return faults;
   const machine = new Machine(config, registry);
   const session = await Session.open(machine, guest, { ...options, stdout: ignore, stderr: ignore });
   const watcher = { stored: ignore };
