@@ -13,7 +13,7 @@ const { isAbsolute, join } = require('node:path');
 const { Script } = require('node:vm');
 
 /** The linear memory of a machine with 128 MiB, in WebAssembly's pages; vmm/mem has the layout. */
-const DEFAULT_RAM_PAGES = 2069;
+const DEFAULT_RAM_PAGES = 3093;
 
 // First of all: its size makes V8 collect garbage, twice and with marking, which costs 5 ms less before there is any.
 const ram = reservedRam(process.argv.slice(2));

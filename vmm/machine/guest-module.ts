@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
+import { PREEMPTIBLE_SECTION, PROGRAM_SECTION } from '../../guest/abi/user-imports.ts';
 import { TsvmmError } from '../core/errors.ts';
 import type { HiddenLayout } from '../mem/layout.ts';
 import { cacheKey, type DiskCache } from '../vcpu/cache/disk-cache.ts';
+import type { ProgramImage } from '../vcpu/process/program.ts';
 import { decodeRewritten, encodeRewritten } from '../vcpu/rewrite/codec.ts';
 import { RewriteError } from '../vcpu/rewrite/error.ts';
 import type { RewriteResult } from '../vcpu/rewrite/result.ts';
@@ -30,6 +32,8 @@ export interface GuestModule {
   readonly stackLow: number | undefined;
   /** `rewritten` went through asyncify: the guest can be suspended and saved. */
   readonly suspendable?: true;
+  /** Programs for user mode that the module carries. */
+  readonly programs?: readonly ProgramImage[];
 }
 
 /** Reads, compiles where needed, and rewrites a guest; every step is cached. @throws TsvmmError */
@@ -40,12 +44,30 @@ export async function prepareGuest(
   cache: DiskCache,
 ): Promise<GuestModule> {
   const { wasm, stackLow } = await wasmOf(source, cache);
+  const programs = await programsIn(source, wasm, layout, cache);
   return {
     file: source.file,
     original: wasm,
     rewritten: await rewritten(source, wasm, layout, growLimit, cache),
     stackLow,
+    ...(programs.length === 0 ? {} : { programs }),
   };
+}
+
+/** Nothing of user mode is loaded for a guest without programs. */
+async function programsIn(
+  source: GuestSource,
+  wasm: Uint8Array,
+  layout: HiddenLayout,
+  cache: DiskCache,
+): Promise<ProgramImage[]> {
+  const bytes = Buffer.from(wasm.buffer, wasm.byteOffset, wasm.length);
+  if (!bytes.includes(PROGRAM_SECTION) && !bytes.includes(PREEMPTIBLE_SECTION)) return [];
+  const { prepareProgram, programsOf } = await import('../vcpu/process/program.ts');
+  const images: ProgramImage[] = [];
+  for (const [i, program] of programsOf(wasm).entries())
+    images.push(await prepareProgram(program, i, layout, cache, () => source.onStage?.('rewriting')));
+  return images;
 }
 
 async function wasmOf(

@@ -1,9 +1,12 @@
 import { TsvmmError } from '../core/errors.ts';
 import { didYouMean } from '../core/suggest.ts';
+import type { ProcessHost } from '../vcpu/process/no-processes.ts';
+import type { ProcessCpu, Processes } from '../vcpu/process/processes.ts';
 import { Asyncify } from '../vcpu/run/asyncify.ts';
 import { useBranchHints } from '../vcpu/run/branch-hints.ts';
 import type { GuestEnd } from '../vcpu/run/exit.ts';
-import { symbolizer } from '../vcpu/run/symbolize.ts';
+import type { Symbolize } from '../vcpu/run/provenance.ts';
+import { symbolizer, symbolizerOfAll } from '../vcpu/run/symbolize.ts';
 import { Vcpu } from '../vcpu/run/vcpu.ts';
 import type { Wasi } from '../vcpu/wasi/wasi.ts';
 import type { GuestModule } from './guest-module.ts';
@@ -34,6 +37,8 @@ export class Session {
   readonly vcpu: Vcpu;
   readonly instance: WebAssembly.Instance;
   readonly wasi: Wasi | undefined;
+  /** User processes, where the guest carries programs. */
+  readonly processes: Processes | undefined;
 
   private constructor(
     machine: Machine,
@@ -41,12 +46,14 @@ export class Session {
     vcpu: Vcpu,
     instance: WebAssembly.Instance,
     wasi: Wasi | undefined,
+    processes: Processes | undefined,
   ) {
     this.machine = machine;
     this.guest = guest;
     this.vcpu = vcpu;
     this.instance = instance;
     this.wasi = wasi;
+    this.processes = processes;
   }
 
   /** Builds the vCPU, loads the guest into RAM and the firmware around it. @throws TsvmmError */
@@ -61,7 +68,7 @@ export class Session {
       clock: machine.clock,
       interrupts: machine.lapic,
       console: options.stdout,
-      symbolize: symbolizer(guest.original, guest.rewritten),
+      symbolize: await symbolizeOf(guest),
       busMaster: () => machine.memory.writer,
       fuelLimit: options.fuelLimit,
       ...(options.timeLimit === undefined ? {} : { timeLimit: options.timeLimit }),
@@ -69,6 +76,7 @@ export class Session {
     const opened = await openWasi(machine, guest, options, vcpu);
     const wasi = opened?.wasi;
     const module = compile(guest.rewritten.wasm, guest.file);
+    const user = await openProcesses(machine, guest);
     const instance = vcpu.load({
       module,
       platform: { rsdp: plan.rsdp, heapStart: plan.heapStart, heapEnd: plan.heapEnd },
@@ -76,10 +84,11 @@ export class Session {
       stackPointer: guest.rewritten.stackPointer,
       imports: wasi === undefined ? {} : { [wasi.module]: wasi.functions as WebAssembly.ModuleImports },
       ...(opened === undefined ? {} : { exitStatus: opened.exitStatus }),
+      ...(user === undefined ? {} : { processes: user.start }),
     });
     machine.provenance.follow(vcpu.stores);
     machine.bootFirmware(plan);
-    return new Session(machine, guest, vcpu, instance, wasi);
+    return new Session(machine, guest, vcpu, instance, wasi, user?.processes());
   }
 
   /** Runs from the entry point to the end; with `resume`, from where the guest was suspended. */
@@ -95,6 +104,39 @@ export class Session {
     }
     return this.vcpu.run(entryOf(this.guest), asyncify);
   }
+}
+
+interface OpenedProcesses {
+  readonly start: (cpu: ProcessCpu) => ProcessHost;
+  readonly processes: () => Processes | undefined;
+}
+
+/** User mode is loaded only for guests that carry programs. */
+async function openProcesses(machine: Machine, guest: GuestModule): Promise<OpenedProcesses | undefined> {
+  const { programs } = guest;
+  if (programs === undefined) return undefined;
+  const { Processes } = await import('../vcpu/process/processes.ts');
+  const { X86Walker } = await import('../vcpu/process/x86-walk.ts');
+  let processes: Processes | undefined;
+  return {
+    start(cpu) {
+      processes = new Processes(cpu, programs, new X86Walker(machine.ram), (image) =>
+        compile(image.rewritten.wasm, `program ${image.name}`),
+      );
+      return processes.host();
+    },
+    processes: () => processes,
+  };
+}
+
+async function symbolizeOf(guest: GuestModule): Promise<Symbolize> {
+  const kernel = symbolizer(guest.original, guest.rewritten);
+  if (guest.programs === undefined) return kernel;
+  const { PROGRAM_MODULE } = await import('../vcpu/process/program.ts');
+  const programs = guest.programs.map(
+    ({ wasm, rewritten }, i) => [`${PROGRAM_MODULE}${i}`, symbolizer(wasm, rewritten)] as const,
+  );
+  return symbolizerOfAll(kernel, new Map(programs));
 }
 
 interface OpenedWasi {

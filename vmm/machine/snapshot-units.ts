@@ -6,6 +6,7 @@ import { defineState, type SavedUnit, type StateDef } from '../state/define.ts';
 import { bool, count, type Json, list, number, text, words } from '../state/schema.ts';
 import type { SnapshotUnit } from '../state/unit.ts';
 import { cpuImageUnit } from '../vcpu/asyncify/cpu-image.ts';
+import { processesUnit } from '../vcpu/process/state.ts';
 import { VCPU_STATE } from '../vcpu/run/state.ts';
 import type { Machine } from './machine.ts';
 import type { Session } from './session.ts';
@@ -48,6 +49,7 @@ export function guestUnits(session: Session): SnapshotUnit[] {
     stateUnit('vcpu', VCPU_STATE, vcpu.s),
     cpuImageUnit({ instance, rewritten: guest.rewritten, memory, layout }),
     ...(wasi === undefined ? [] : [wasi.unit]),
+    ...(session.processes === undefined ? [] : [processesUnit(session.processes)]),
   ];
 }
 

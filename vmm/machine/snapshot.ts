@@ -4,6 +4,7 @@ import { damaged, type Snapshot } from '../state/container.ts';
 import { decodePages, encodePages, pageIndexes } from '../state/container-pages.ts';
 import type { Json } from '../state/schema.ts';
 import type { SnapshotUnit } from '../state/unit.ts';
+import { programsOf } from '../vcpu/process/program.ts';
 import { decodeRewritten, encodeRewritten } from '../vcpu/rewrite/index.ts';
 import { configToJson, type MachineConfig, parseMachineConfig } from './config.ts';
 import type { GuestModule } from './guest-module.ts';
@@ -18,6 +19,9 @@ const ORIGINAL_FILE = 'guest.wasm';
 /** As it runs: the frames of the guest's stack fit these very bytes only. */
 const REWRITTEN_FILE = 'guest.rewritten';
 const INPUTS_UNIT = 'inputs';
+
+/** A program of user mode as it runs; its author's module is a section of the guest's. */
+const programFile = (index: number): string => `program${index}.rewritten`;
 
 /** What a guest was started with, and what it has printed: the verdict needs all of it. */
 export interface GuestInputs {
@@ -40,6 +44,8 @@ export function takeSnapshot(
     [ORIGINAL_FILE, guest.original],
     [REWRITTEN_FILE, encodeRewritten(guest.rewritten)],
   ]);
+  for (const [i, image] of (guest.programs ?? []).entries())
+    files.set(programFile(i), encodeRewritten(image.rewritten));
   const units = new Map<string, Snapshot['units'] extends ReadonlyMap<string, infer U> ? U : never>();
   for (const unit of unitsOf(session, inputs, console)) {
     units.set(unit.id, unit.save());
@@ -69,12 +75,18 @@ export function guestOf(
   const holder = inputsUnit(undefined, { args: [], env: {}, files: new Map() });
   loadUnit(holder.unit, snapshot, dir);
   const { guest: file, guarded, stackLow } = holder.state();
+  const original = fileOf(snapshot, dir, ORIGINAL_FILE);
+  const programs = programsOf(original).map((program, i) => ({
+    ...program,
+    rewritten: decodeRewritten(fileOf(snapshot, dir, programFile(i))),
+  }));
   const guest = {
     file,
-    original: fileOf(snapshot, dir, ORIGINAL_FILE),
+    original,
     rewritten: decodeRewritten(fileOf(snapshot, dir, REWRITTEN_FILE)),
     stackLow: guarded ? stackLow : undefined,
     suspendable: true,
+    ...(programs.length === 0 ? {} : { programs }),
   } as const;
   return { guest, inputs: holder.inputs(), console: fileOf(snapshot, dir, bulkFile('console')) };
 }
@@ -109,7 +121,8 @@ function checkComplete(units: readonly SnapshotUnit[], snapshot: Snapshot, dir: 
   if (extra !== undefined)
     throw damaged(dir, 'state.json', `has a unit '${extra}', which this machine does not have`);
   const bulk = units.filter((unit) => unit.bulk !== undefined).map((unit) => bulkFile(unit.id));
-  const known = new Set([RAM_FILE, ORIGINAL_FILE, REWRITTEN_FILE, ...bulk]);
+  const programs = [...snapshot.files.keys()].filter((name) => /^program\d+\.rewritten$/.test(name));
+  const known = new Set([RAM_FILE, ORIGINAL_FILE, REWRITTEN_FILE, ...programs, ...bulk]);
   const file = [...snapshot.files.keys()].find((name) => !known.has(name));
   if (file !== undefined) throw damaged(dir, file, 'belongs to no unit of this machine');
 }

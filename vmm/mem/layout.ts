@@ -3,7 +3,7 @@
  *
  *     0 .. ramBase          unbacked for the guest (devices of machines whose RAM is not at 0)
  *     ramBase .. ramEnd     guest RAM: GPA = WASM address
- *     ramEnd ..             hidden region: page flags, scratch words, asyncify stack
+ *     ramEnd ..             hidden region: page flags, scratch words, asyncify stack, translations of user processes
  *     highAt ..             RAM at 4 GiB and above, for bus masters and monitors; no guest instruction reaches it
  *
  * The hidden region is out of the guest's reach: every load is range-checked against RAM and every store looks at the page
@@ -20,6 +20,11 @@ export const FLAG_BYTES = 1 << 20;
 const SCRATCH_BYTES = 4096;
 /** Room for the frames that asyncify unwinds. */
 const ASYNCIFY_BYTES = 256 * 1024;
+
+/** Bytes that an index of a translation table reaches: see HiddenLayout.tlbRead. Only the first 4 MiB are ever written. */
+const TLB_REACH = 32 << 20;
+/** Bytes of a staged access: the widest one. */
+const STAGE_BYTES = 16;
 
 /** Page flag: a store may go straight to RAM. Zero sends it to the slow path. */
 export const FLAG_FAST = 1;
@@ -39,6 +44,15 @@ export interface HiddenLayout {
   readonly asyncifyData: number;
   readonly asyncifyStack: number;
   readonly asyncifyEnd: number;
+  /**
+   * Translations of the user process that runs: one u32 for each 4 KiB page of its address space, for loads and for stores. 0
+   * is a miss; else physical minus virtual address, minus 1. A lookup adds the address bits that are to be 0 (those
+   * below the access's alignment) on top of the page number, so that a misaligned access finds the zeros behind the table.
+   */
+  readonly tlbRead: number;
+  readonly tlbWrite: number;
+  /** Where an access of a process lands that is not one of RAM within a page; the host carries it on. */
+  readonly stage: number;
   /** Where the RAM lies that has its addresses from 4 GiB on. */
   readonly highAt: number;
   /** WASM pages of the whole memory; initial = maximum so that views never detach. */
@@ -51,7 +65,9 @@ export function hiddenLayout(ramBase: number, ramSize: number, highSize = 0): Hi
   const scratch = ramEnd + FLAG_BYTES;
   const asyncifyStack = scratch + SCRATCH_BYTES;
   const asyncifyEnd = asyncifyStack + ASYNCIFY_BYTES;
-  const highAt = Math.ceil(asyncifyEnd / WASM_PAGE_SIZE) * WASM_PAGE_SIZE;
+  const tlbRead = Math.ceil(asyncifyEnd / WASM_PAGE_SIZE) * WASM_PAGE_SIZE;
+  const tlbWrite = tlbRead + TLB_REACH;
+  const highAt = tlbWrite + TLB_REACH;
   const wasmPages = (highAt + highSize) / WASM_PAGE_SIZE;
   if (ramSize <= 0 || ramSize % WASM_PAGE_SIZE !== 0 || highSize % WASM_PAGE_SIZE !== 0)
     throw new RangeError('RAM must be a multiple of 64 KiB');
@@ -65,6 +81,9 @@ export function hiddenLayout(ramBase: number, ramSize: number, highSize = 0): Hi
     asyncifyData: scratch + 16,
     asyncifyStack,
     asyncifyEnd,
+    tlbRead,
+    tlbWrite,
+    stage: scratch + SCRATCH_BYTES - STAGE_BYTES,
     highAt,
     wasmPages,
   };

@@ -46,6 +46,8 @@ export class GuestRam {
   readonly #watchers = new Map<number, PageWatcher[]>();
   /** Told of every store to a watched page before its watchers are: keeps who stored what. */
   observer: PageWatcher | undefined;
+  /** Called when a page has stopped to be fast: who remembers that it may be stored to directly must forget it. */
+  onSlowPage: (() => void) | undefined;
   /** One bit a RAM page; meaningful while dirty logging is on. */
   readonly dirty: Uint32Array;
   #dirtyLogging = false;
@@ -182,7 +184,9 @@ export class GuestRam {
     if (page < 0 || page >= this.size >>> PAGE_SHIFT) return;
     const last = page + 1 === this.size >>> PAGE_SHIFT;
     const fast = this.#quiet(page) && !last && this.#quiet(page + 1);
-    this.#flags[(this.base >>> PAGE_SHIFT) + page] = fast ? FLAG_FAST : 0;
+    const at = (this.base >>> PAGE_SHIFT) + page;
+    if (!fast && this.#flags[at] === FLAG_FAST) this.onSlowPage?.();
+    this.#flags[at] = fast ? FLAG_FAST : 0;
   }
 
   #refreshAll(): void {

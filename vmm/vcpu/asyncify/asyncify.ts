@@ -43,26 +43,32 @@ const FEATURES = [
   'extended-const',
 ];
 
-const ARGS = [
+const argsFor = (imports: readonly string[]): string[] => [
   '--mvp-features',
   ...FEATURES.map((name) => `--enable-${name}`),
   '--debuginfo',
   // Cleans up after asyncify; higher levels take longer and give nothing.
   '--optimize-level=1',
   '--asyncify',
-  `--pass-arg=asyncify-imports@${UNWINDING.join(',')}`,
+  `--pass-arg=asyncify-imports@${imports.join(',')}`,
 ];
 
-/** The same guest, suspendable; its offset map leads to the same original. @throws TsvmmError */
+/**
+ * The same guest, suspendable; its offset map leads to the same original.
+ * @param imports at which it may unwind, as binaryen names them; the kernel's waits unless given
+ * @throws TsvmmError
+ */
 export async function asyncifyModule(
   rewritten: RewriteResult,
   cache: DiskCache,
   onStart: () => void = () => {},
+  imports: readonly string[] = UNWINDING,
 ): Promise<RewriteResult> {
   checkGlobals(rewritten);
   checkTables(rewritten.wasm);
   const { tool, id } = findBinaryen();
-  const key = cacheKey([`asyncify ${ASYNCIFY_VERSION} ${id} ${ARGS.join(' ')}`, encodeRewritten(rewritten)]);
+  const args = argsFor(imports);
+  const key = cacheKey([`asyncify ${ASYNCIFY_VERSION} ${id} ${args.join(' ')}`, encodeRewritten(rewritten)]);
   const hit = cache.get('asyncified', key);
   if (hit !== undefined) {
     try {
@@ -73,7 +79,7 @@ export async function asyncifyModule(
   }
   onStart();
   const sourceMap = encodeSourceMap(locationsOf(rewritten.offsetMap));
-  const out = await runWasmOpt(tool, { wasm: rewritten.wasm, sourceMap, args: ARGS });
+  const out = await runWasmOpt(tool, { wasm: rewritten.wasm, sourceMap, args });
   const wasm = new Uint8Array(out.wasm);
   const offsetMap = carryOffsets(rewritten.offsetMap, wasm, decodeSourceMap(out.sourceMap));
   const result = { ...rewritten, wasm, offsetMap };

@@ -43,17 +43,29 @@ export function cpuImageUnit(w: CpuImageWiring): SnapshotUnit {
 
 type CpuImage = ReturnType<typeof CPU_IMAGE.fresh>;
 
+/** What a module's instance holds besides its call stack. */
+export type Registers = Pick<CpuImage, 'globals' | 'table'>;
+
 function saveImage(w: CpuImageWiring): CpuImage {
+  return { ...saveRegisters(w), frames: savedFrames(w) };
+}
+
+export function saveRegisters(w: CpuImageWiring): Registers {
   const { instance, rewritten } = w;
   const globals = rewritten.mutableGlobals.map(({ name, type }) => ({
     name,
     value: valueText(globalOf(instance, name).value, type),
   }));
   const table = Array.from(entriesOf(tableOf(w)), (entry) => ({ function: functionIndex(entry) }));
-  return { globals, table, frames: savedFrames(w) };
+  return { globals, table };
 }
 
 function loadImage(w: CpuImageWiring, image: CpuImage): void {
+  loadRegisters(w, image);
+  loadFrames(w, image.frames);
+}
+
+export function loadRegisters(w: CpuImageWiring, image: Registers): void {
   const functions = functionsOf(w);
   const names = w.rewritten.mutableGlobals.map((g) => g.name);
   if (names.join() !== image.globals.map((g) => g.name).join()) throw misfit('has other globals');
@@ -61,7 +73,6 @@ function loadImage(w: CpuImageWiring, image: CpuImage): void {
     globalOf(w.instance, name).value = valueFrom(image.globals[i]!.value, type, functions);
   });
   loadTable(w, image, functions);
-  loadFrames(w, image.frames);
 }
 
 /** Current top and end of asyncify's stack stand before it. */
@@ -115,7 +126,7 @@ function referenceTo(index: string, functions: ReadonlyMap<string, unknown>): un
   return found;
 }
 
-function loadTable(w: CpuImageWiring, image: CpuImage, functions: ReadonlyMap<string, unknown>): void {
+function loadTable(w: CpuImageWiring, image: Registers, functions: ReadonlyMap<string, unknown>): void {
   const table = tableOf(w);
   const length = table?.length ?? 0;
   if (table === undefined || image.table.length < length) {

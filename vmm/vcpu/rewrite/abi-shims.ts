@@ -1,7 +1,7 @@
-import { ABI_IMPORTS, ABI_MODULE, type ImportDecl } from '../../../guest/abi/imports.ts';
 import { didYouMean } from '../../core/suggest.ts';
 import { RewriteError } from './error.ts';
 import { joinHalves, op1, upperHalf } from './helpers.ts';
+import type { Abi } from './imports.ts';
 import { I32, I64, OP } from './opcodes.ts';
 import type { FuncType } from './types.ts';
 import { Writer } from './writer.ts';
@@ -16,12 +16,12 @@ export function needsShim(type: FuncType): boolean {
 }
 
 /** @throws RewriteError unless the guest's declaration is the one of the ABI. */
-export function checkAbiImport(name: string, type: FuncType, offset: number): void {
-  if (!Object.hasOwn(ABI_IMPORTS, name)) {
-    const mend = didYouMean(name, Object.keys(ABI_IMPORTS));
-    throw new RewriteError(`import ${ABI_MODULE}.${name} does not exist`, offset, mend);
+export function checkAbiImport(abi: Abi, name: string, type: FuncType, offset: number): void {
+  const decl = Object.hasOwn(abi.functions, name) ? abi.functions[name] : undefined;
+  if (decl === undefined) {
+    const mend = didYouMean(name, Object.keys(abi.functions));
+    throw new RewriteError(`import ${abi.module}.${name} does not exist`, offset, mend);
   }
-  const decl: ImportDecl = ABI_IMPORTS[name as keyof typeof ABI_IMPORTS];
   const expected = signatureText(
     decl.params.map((p) => wasmType(p.type)),
     decl.result === undefined ? [] : [wasmType(decl.result.type)],
@@ -29,9 +29,9 @@ export function checkAbiImport(name: string, type: FuncType, offset: number): vo
   const actual = signatureText(type.params, type.results);
   if (expected !== actual) {
     throw new RewriteError(
-      `import ${ABI_MODULE}.${name} is declared as (${actual}), expected (${expected})`,
+      `import ${abi.module}.${name} is declared as (${actual}), expected (${expected})`,
       offset,
-      'include tsvmm.h rather than declaring it by hand',
+      `include ${abi.header} rather than declaring it by hand`,
     );
   }
 }

@@ -12,6 +12,8 @@ export interface Site {
   key: number;
   access: Access;
   off: number;
+  /** As the instruction states it: a power of two's exponent. */
+  align: number;
   lane: number;
   /** Encoded bytes of the instruction in the original module. */
   start: number;

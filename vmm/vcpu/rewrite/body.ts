@@ -4,6 +4,7 @@ import { RewriteError } from './error.ts';
 import { Fuel } from './fuel.ts';
 import { HELPER_COPY, HELPER_FILL, HELPER_GROW, HELPER_INIT, op1 } from './helpers.ts';
 import { IntList } from './int-list.ts';
+import { MmuAccessEmitter } from './mmu-access.ts';
 import { ACCESS, CLS, IMM, IMMEDIATES, KEY_ATOMIC, KEY_SIMD, OP, VOID } from './opcodes.ts';
 import { Reader } from './reader.ts';
 import { ScratchLocals, SLOT_FUEL } from './scratch.ts';
@@ -44,6 +45,7 @@ export class BodyRewriter {
   private readonly scratch = new ScratchLocals();
   private readonly fuel = new Fuel();
   private readonly accesses: AccessEmitter;
+  private readonly mmuAccesses: MmuAccessEmitter;
   private readonly site: Site;
   private frameKind = new Uint8Array(64);
   private frameTargeted = new Uint8Array(64);
@@ -59,10 +61,12 @@ export class BodyRewriter {
     this.ctx = ctx;
     this.reader = new Reader(source);
     this.fuel.configure(ctx.fuelGlobal, ctx.slow.safepoint);
-    this.accesses = new AccessEmitter(ctx, this.code, source, this.scratch, this.fuel, (likely) => {
+    const hint = (likely: number): void => {
       this.hint(likely);
-    });
-    this.site = { key: 0, access: ACCESS[OP.i32_load]!, off: 0, lane: 0, start: 0, end: 0 };
+    };
+    this.accesses = new AccessEmitter(ctx, this.code, source, this.scratch, this.fuel, hint);
+    this.mmuAccesses = new MmuAccessEmitter(ctx, this.code, this.scratch, this.fuel, hint);
+    this.site = { key: 0, access: ACCESS[OP.i32_load]!, off: 0, align: 0, lane: 0, start: 0, end: 0 };
   }
 
   /** Rewrites the body at [start, end) of a function of this type into head and code. */
@@ -508,13 +512,20 @@ export class BodyRewriter {
     if ((align & 0x40) !== 0) reader.fail('more than one memory is not supported', at);
     site.key = key;
     site.access = ACCESS[key]!;
+    site.align = align;
     site.off = reader.u32();
     site.start = at;
     if (site.access.cls === CLS.loadLane || site.access.cls === CLS.storeLane) site.lane = reader.u8();
     site.end = reader.pos;
-    const constant = this.constEnd === at && site.access.cls === CLS.load;
     if (readsOnly(site.access)) this.loads++;
     else this.stores++;
+    if (this.ctx.mmu !== undefined) {
+      this.begin(at);
+      this.mmuAccesses.emit(site);
+      this.resume(reader.pos);
+      return;
+    }
+    const constant = this.constEnd === at && site.access.cls === CLS.load;
     if (constant && accesses.constantIsRam(site, this.constValue)) return;
     this.begin(at);
     if (constant) accesses.directSlowLoad(site);

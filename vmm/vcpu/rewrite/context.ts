@@ -1,5 +1,6 @@
 import type { HiddenLayout } from '../../mem/layout.ts';
 import type { Helpers } from './helpers.ts';
+import type { MmuName } from './mmu-path.ts';
 import type { SlowName } from './slow-path.ts';
 import type { TypePool } from './types.ts';
 
@@ -12,6 +13,8 @@ export interface BodyContext {
   readonly pagesGlobal: number;
   readonly branchHints: boolean;
   readonly slow: Readonly<Record<SlowName, number>>;
+  /** Of a module for user mode: its imports in place of the slow ones, of which only safepoint and fault are there. */
+  readonly mmu: Readonly<Record<MmuName, number>> | undefined;
   readonly helpers: Helpers;
   readonly types: TypePool;
   /** Data segments of the module. */

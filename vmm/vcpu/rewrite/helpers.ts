@@ -1,4 +1,6 @@
 import { type HiddenLayout, PAGE_SHIFT } from '../../mem/layout.ts';
+import { mmuBulkBody, mmuInitBody } from './mmu-helpers.ts';
+import type { MmuName } from './mmu-path.ts';
 import { ACCESS, type Access, ATOMIC, I32, I64, KEY_ATOMIC, OP, VOID } from './opcodes.ts';
 import { FAULT, type SlowName } from './slow-path.ts';
 import type { TypePool } from './types.ts';
@@ -20,6 +22,8 @@ export interface HelperFunction {
 export interface HelperEnvironment {
   readonly layout: HiddenLayout;
   readonly slow: Readonly<Record<SlowName, number>>;
+  /** Of a module for user mode. */
+  readonly mmu: Readonly<Record<MmuName, number>> | undefined;
   readonly types: TypePool;
   readonly pagesGlobal: number;
   /** The guest may grow up to this many WebAssembly pages. */
@@ -49,11 +53,23 @@ export class Helpers {
   }
 
   private make(key: number): HelperFunction {
+    const { mmu } = this.env;
+    if (mmu !== undefined && key !== HELPER_GROW) return this.mmuBulk(key, mmu);
     if (key === HELPER_COPY) return this.bulk('copy', [I32, I32, I32]);
     if (key === HELPER_FILL) return this.bulk('fill', [I32, I32, I32]);
     if (key === HELPER_GROW) return this.grow();
     if (key >= HELPER_INIT) return this.bulk('init', [I32, I32, I32], key - HELPER_INIT);
     return this.atomic(key, ACCESS[key] as Access);
+  }
+
+  /** Atomic instructions of user mode need no helper: the host stages what is not RAM. */
+  private mmuBulk(key: number, mmu: Readonly<Record<MmuName, number>>): HelperFunction {
+    const { types, layout } = this.env;
+    const type = types.intern([I32, I32, I32], []);
+    if (key >= HELPER_INIT)
+      return { name: 'tsvmm.memory.init', type, body: mmuInitBody(key - HELPER_INIT, mmu.init) };
+    const kind = key === HELPER_COPY ? 'copy' : 'fill';
+    return { name: `tsvmm.memory.${kind}`, type, body: mmuBulkBody(kind, layout, mmu[kind]) };
   }
 
   /** old = pages; n > max - old ? -1 : (pages = old + n, old). The memory itself never grows: RAM is there already. */
@@ -307,8 +323,9 @@ export function flagLoad(out: Writer, layout: HiddenLayout): void {
   out.u32(layout.flags);
 }
 
-function bodyWriter(locals: readonly number[]): Writer {
+export function bodyWriter(locals: readonly number[]): Writer {
   const out = new Writer(128);
+  // One group: a count and a type.
   out.u8(locals.length === 0 ? 0 : 1);
   for (const byte of locals) out.u8(byte);
   return out;

@@ -1,6 +1,8 @@
-import { ABI_MODULE } from '../../../guest/abi/imports.ts';
+import { ABI_IMPORTS, ABI_MODULE, type ImportDecl } from '../../../guest/abi/imports.ts';
+import { USER_IMPORTS, USER_MODULE } from '../../../guest/abi/user-imports.ts';
 import { checkAbiImport, loweredParams, loweredResults, needsShim } from './abi-shims.ts';
 import { RewriteError } from './error.ts';
+import { MMU_IMPORTS, MMU_SIGNATURES } from './mmu-path.ts';
 import { I32 } from './opcodes.ts';
 import type { Reader } from './reader.ts';
 import type { ExternKind, ImportInfo } from './result.ts';
@@ -10,6 +12,28 @@ import type { FuncType, TypePool } from './types.ts';
 import { Writer } from './writer.ts';
 
 export const KINDS: readonly ExternKind[] = ['func', 'table', 'memory', 'global', 'tag'];
+
+/** What the VMM itself gives a module, in import order behind the module's own functions. */
+export interface VmImport {
+  readonly name: string;
+  /** Numbers of i32 parameters and results. */
+  readonly signature: readonly [params: number, results: number];
+}
+
+export function vmImports(userMode: boolean): readonly VmImport[] {
+  if (userMode) return MMU_IMPORTS.map((name) => ({ name, signature: MMU_SIGNATURES[name] }));
+  return SLOW_IMPORTS.map((name) => ({ name, signature: SLOW_SIGNATURES[name] }));
+}
+
+/** The functions of tsvmm that a module may import. */
+export interface Abi {
+  readonly module: string;
+  readonly functions: Readonly<Record<string, ImportDecl>>;
+  readonly header: string;
+}
+
+const KERNEL_ABI: Abi = { module: ABI_MODULE, functions: ABI_IMPORTS, header: 'tsvmm.h' };
+const USER_ABI: Abi = { module: USER_MODULE, functions: USER_IMPORTS, header: 'user.h' };
 
 export interface ImportedFunction {
   readonly info: ImportInfo;
@@ -33,10 +57,14 @@ export class Imports {
   private count = 0;
   private readonly types: readonly FuncType[];
   private readonly pool: TypePool;
+  private readonly userMode: boolean;
+  private readonly abi: Abi;
 
-  constructor(types: readonly FuncType[], pool: TypePool) {
+  constructor(types: readonly FuncType[], pool: TypePool, userMode: boolean) {
     this.types = types;
     this.pool = pool;
+    this.userMode = userMode;
+    this.abi = userMode ? USER_ABI : KERNEL_ABI;
   }
 
   read(reader: Reader): void {
@@ -51,8 +79,10 @@ export class Imports {
     const kind = KINDS[reader.u8()];
     if (kind === undefined) reader.fail('unknown kind of import', kindAt);
     if (module === VM_MODULE) reader.fail(`module name ${VM_MODULE} is reserved`, start);
-    if (module === ABI_MODULE && kind !== 'func')
-      reader.fail(`import ${module}.${name} is a ${kind}; ${ABI_MODULE} has functions only`, start);
+    if (this.userMode && module !== USER_MODULE && kind !== 'memory')
+      reader.fail(`import ${module}.${name}: a program of user mode imports from ${USER_MODULE} only`, start);
+    if (module === this.abi.module && kind !== 'func')
+      reader.fail(`import ${module}.${name} is a ${kind}; ${module} has functions only`, start);
     const info = { module, name, kind };
     if (kind === 'memory') {
       if (this.memory !== undefined) reader.fail('more than one memory is not supported', start);
@@ -76,8 +106,8 @@ export class Imports {
     const typeIndex = reader.u32();
     const type = this.types[typeIndex];
     if (type === undefined) reader.fail('unknown type', typeAt);
-    const abi = info.module === ABI_MODULE;
-    if (abi) checkAbiImport(info.name, type, start);
+    const abi = info.module === this.abi.module;
+    if (abi) checkAbiImport(this.abi, info.name, type, start);
     const shim = abi && needsShim(type);
     this.functions.push({ info, typeIndex, shim });
     out.name(info.module);
@@ -89,10 +119,11 @@ export class Imports {
   /** The whole section's contents; memory is given in pages, minimum and maximum alike. */
   emit(wasmPages: number): Writer {
     const section = new Writer(1024);
-    section.u32(this.count + SLOW_IMPORTS.length + 1);
+    const added = vmImports(this.userMode);
+    section.u32(this.count + added.length + 1);
     section.append(this.out);
-    for (const name of SLOW_IMPORTS) {
-      const [params, results] = SLOW_SIGNATURES[name];
+    for (const { name, signature } of added) {
+      const [params, results] = signature;
       section.name(VM_MODULE);
       section.name(name);
       section.u8(0);

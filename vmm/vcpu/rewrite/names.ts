@@ -49,11 +49,19 @@ function nameMap(reader: Reader, into: Map<number, string>): void {
   }
 }
 
-/** The contents of the rewritten name section; `functions` is in new indexes. */
-export function emitNames(names: Names, functions: ReadonlyMap<number, string>): Writer {
+/** The contents of the rewritten name section; `functions` is in new indexes; `module` replaces the module's own name. */
+export function emitNames(
+  names: Names,
+  functions: ReadonlyMap<number, string>,
+  module: string | undefined,
+): Writer {
   const out = new Writer(4096);
   out.name('name');
-  for (const part of names.kept) if (part.id === MODULE) subsection(out, part.id, part.bytes);
+  if (module !== undefined) {
+    const body = new Writer(64);
+    body.name(module);
+    out.section(MODULE, body);
+  } else for (const part of names.kept) if (part.id === MODULE) subsection(out, part.id, part.bytes);
   const body = new Writer(4096);
   body.u32(functions.size);
   for (const index of [...functions.keys()].sort((a, b) => a - b)) {

@@ -11,6 +11,10 @@ export interface RewriteOptions {
   readonly branchHints?: boolean;
   /** memory.grow stops at this address (default: the end of RAM). */
   readonly growLimit?: number;
+  /** A program of user mode: every access is translated (mmu-path.ts), data is placed by the kernel, memory.grow fails. */
+  readonly userMode?: boolean;
+  /** Name of the module in stack traces (default: its own). */
+  readonly moduleName?: string;
 }
 
 export type ExternKind = 'func' | 'table' | 'memory' | 'global' | 'tag';
@@ -39,6 +43,14 @@ export interface SegmentInfo {
   readonly size: number;
 }
 
+/** A data segment of a program, whose bytes stay in the original module. */
+export interface ProgramSegment extends SegmentInfo {
+  /** In the original. */
+  readonly offset: number;
+  /** False: for memory.init only. */
+  readonly active: boolean;
+}
+
 export interface RewriteStats {
   readonly functions: number;
   readonly loads: number;
@@ -63,6 +75,8 @@ export interface RewriteResult {
   /** First address above the highest initialised byte. */
   readonly dataEnd: number;
   readonly segments: readonly SegmentInfo[];
+  /** All data segments of a program of user mode, by index; [] of other modules. */
+  readonly programSegments: readonly ProgramSegment[];
   /** Exported immutable i32 globals: `__heap_base`, `__data_end` and the like. */
   readonly constants: Readonly<Record<string, number>>;
   /** Every mutable global, fuel and memory size included: with RAM and tables, the state of the CPU. */

@@ -5,7 +5,8 @@ import type { BodyContext } from './context.ts';
 import { checkByEngine } from './engine-check.ts';
 import { RewriteError } from './error.ts';
 import { constant, Helpers, op1 } from './helpers.ts';
-import { type ImportedGlobal, Imports, KINDS, readGlobalType, tagType } from './imports.ts';
+import { type ImportedGlobal, Imports, KINDS, readGlobalType, tagType, vmImports } from './imports.ts';
+import type { MmuName } from './mmu-path.ts';
 import { emitNames, type Names, noNames, parseNames } from './names.ts';
 import type { OffsetMap } from './offset-map.ts';
 import { FUNCREF, I32, I64, OP } from './opcodes.ts';
@@ -14,6 +15,7 @@ import {
   EXPORTS,
   type ExportInfo,
   type MutableGlobal,
+  type ProgramSegment,
   type RewriteOptions,
   type RewriteResult,
   type SegmentInfo,
@@ -30,7 +32,7 @@ import {
   tableType,
   valueType,
 } from './sections.ts';
-import { SLOW_IMPORTS, type SlowName } from './slow-path.ts';
+import { type SlowName, VM_MODULE } from './slow-path.ts';
 import { type FuncType, TypePool } from './types.ts';
 import { REWRITER_VERSION } from './version.ts';
 import { Writer } from './writer.ts';
@@ -82,8 +84,11 @@ class ModuleRewriter implements ConstantEnvironment {
   private readonly memory: Limits;
   private readonly maximumPages: number;
   private readonly out: Writer;
+  /** Function index of each import of the VMM's own; only those of the module's mode are there. */
   private readonly slow: Record<SlowName, number>;
+  private readonly mmu: Record<MmuName, number> | undefined;
   private segments: SegmentInfo[] = [];
+  private readonly programSegments: ProgramSegment[] = [];
   private dataCount = 0;
 
   constructor(bytes: Uint8Array, options: RewriteOptions) {
@@ -94,19 +99,19 @@ class ModuleRewriter implements ConstantEnvironment {
     this.types = types === undefined ? [] : readTypes(types);
     if (types !== undefined) finished(types);
     this.pool = new TypePool(this.types.length);
-    this.imports = new Imports(this.types, this.pool);
+    this.imports = new Imports(this.types, this.pool, options.userMode ?? false);
     this.each(SEC.import, (reader) => this.imports.read(reader));
     this.functionTypes = [...this.imports.functions.map((f) => f.typeIndex), ...this.readFunctions()];
     const importCount = this.imports.functions.length;
-    this.slow = Object.fromEntries(SLOW_IMPORTS.map((name, i) => [name, importCount + i])) as Record<
-      SlowName,
-      number
-    >;
-    this.shimBase = this.functionTypes.length + SLOW_IMPORTS.length;
+    const added = vmImports(options.userMode ?? false);
+    const indexes = Object.fromEntries(added.map(({ name }, i) => [name, importCount + i]));
+    this.slow = indexes as Record<SlowName, number>;
+    this.mmu = options.userMode ? (indexes as Record<MmuName, number>) : undefined;
+    this.shimBase = this.functionTypes.length + added.length;
     let shims = 0;
     this.functionMap = Uint32Array.from(this.functionTypes, (_, i) => {
       const imported = this.imports.functions[i];
-      if (imported === undefined) return i + SLOW_IMPORTS.length;
+      if (imported === undefined) return i + added.length;
       return imported.shim ? this.shimBase + shims++ : i;
     });
     this.shimCount = shims;
@@ -115,10 +120,9 @@ class ModuleRewriter implements ConstantEnvironment {
     this.tables = [...this.imports.tables];
     this.memory = this.readMemory();
     const limit = Math.min(options.growLimit ?? options.layout.ramEnd, options.layout.ramEnd);
-    this.maximumPages = Math.max(
-      this.memory.min,
-      Math.min(this.memory.max ?? 65536, Math.floor(limit / WASM_PAGE_SIZE)),
-    );
+    this.maximumPages = options.userMode
+      ? this.memory.min
+      : Math.max(this.memory.min, Math.min(this.memory.max ?? 65536, Math.floor(limit / WASM_PAGE_SIZE)));
     this.out = new Writer(bytes.length * 2 + 4096);
   }
 
@@ -160,7 +164,7 @@ class ModuleRewriter implements ConstantEnvironment {
     const memory = own ?? this.imports.memory;
     if (memory === undefined) throw new RewriteError('no memory: a guest needs RAM', at);
     const { ramEnd } = this.options.layout;
-    if (memory.min * WASM_PAGE_SIZE > ramEnd) {
+    if (!this.options.userMode && memory.min * WASM_PAGE_SIZE > ramEnd) {
       const mib = (bytes: number): string => `${Math.ceil(bytes / 1048576)} MiB`;
       throw new RewriteError(
         `it needs addresses up to ${mib(memory.min * WASM_PAGE_SIZE)}, but RAM ends at ${mib(ramEnd)}`,
@@ -202,7 +206,7 @@ class ModuleRewriter implements ConstantEnvironment {
     const bodyCount = count(this.bodyCount(helpers));
     // Interns the types of the VMM's imports, so it comes before the type section.
     const imports = this.imports.emit(this.options.layout.wasmPages);
-    const { out } = this;
+    const { out, options } = this;
     out.all(Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0));
     const functions = this.functionSection(helpers);
     out.section(SEC.type, this.typeSection());
@@ -224,7 +228,7 @@ class ModuleRewriter implements ConstantEnvironment {
     out.append(code.bodies);
     if (data !== undefined) out.section(SEC.data, data);
     const names = this.names();
-    out.section(SEC.custom, emitNames(names, this.newNames(names, helpers)));
+    out.section(SEC.custom, emitNames(names, this.newNames(names, helpers), options.moduleName));
     this.keptCustoms();
     return this.result(exported, entries, names, offsetMap, code);
   }
@@ -251,6 +255,7 @@ class ModuleRewriter implements ConstantEnvironment {
       maximumPages: this.maximumPages,
       dataEnd: this.segments.reduce((end, s) => Math.max(end, s.size === 0 ? 0 : s.address + s.size), 0),
       segments: this.segments,
+      programSegments: this.programSegments,
       ...exported,
       functionNames: this.functionNames(names, entries),
       offsetMap,
@@ -459,6 +464,28 @@ class ModuleRewriter implements ConstantEnvironment {
   }
 
   private dataSegment(reader: Reader, out: Writer, index: number): void {
+    if (this.options.userMode) this.programSegment(reader, out, index);
+    else this.ramSegment(reader, out, index);
+  }
+
+  /** Its place is kept by an empty segment; the kernel reads the bytes into the pages of the process. */
+  private programSegment(reader: Reader, out: Writer, index: number): void {
+    const at = reader.pos;
+    const flags = reader.u32();
+    if (flags > 1) reader.fail('more than one memory is not supported', at);
+    const active = flags === 0;
+    const address = active ? this.expression(reader, new Writer(16)) : 0;
+    if (address === undefined) reader.fail(`data segment ${index} has no constant address`, at);
+    const size = reader.u32();
+    const offset = reader.pos;
+    reader.skip(size);
+    this.programSegments.push({ address: address >>> 0, size, offset, active });
+    if (active && (address >>> 0) + size > 2 ** 32) reader.fail(`data segment ${index} ends above 4 GiB`, at);
+    if (active && size !== 0) this.segments.push({ address: address >>> 0, size });
+    out.u8x2(1, 0);
+  }
+
+  private ramSegment(reader: Reader, out: Writer, index: number): void {
     const at = reader.pos;
     const flags = reader.u32();
     if (flags > 2) reader.fail('unknown data segment', at);
@@ -492,6 +519,7 @@ class ModuleRewriter implements ConstantEnvironment {
     return new Helpers({
       layout: this.options.layout,
       slow: this.slow,
+      mmu: this.mmu,
       types: this.pool,
       pagesGlobal: this.pagesGlobal,
       maxPages: this.maximumPages,
@@ -530,6 +558,7 @@ class ModuleRewriter implements ConstantEnvironment {
       pagesGlobal: this.pagesGlobal,
       branchHints: this.options.branchHints ?? true,
       slow: this.slow,
+      mmu: this.mmu,
       helpers,
       types: this.pool,
       dataCount: this.dataCount,
@@ -581,7 +610,9 @@ class ModuleRewriter implements ConstantEnvironment {
     this.imports.functions.forEach((f, i) => {
       if (f.shim) map.set(this.functionMap[i] as number, f.info.name);
     });
-    for (const name of SLOW_IMPORTS) map.set(this.slow[name], `tsvmm_vm.${name}`);
+    vmImports(this.options.userMode ?? false).forEach(({ name }, i) => {
+      map.set(this.imports.functions.length + i, `${VM_MODULE}.${name}`);
+    });
     [...this.fuelFunctions(), ...helpers.functions].forEach((f, i) => {
       map.set(this.shimBase + this.shimCount + i, f.name);
     });

@@ -1,10 +1,11 @@
 import { F32, F64, I32, I64, V128 } from './opcodes.ts';
 import type { Writer } from './writer.ts';
 
-/** Scratch slots of a function: an address, one value of each type, a second integer of each type, the fuel counter. */
+/** Scratch slots of a function: an address, one value of each type, a second integer of each type, the fuel counter, a translation. */
 export const SLOT_ADDR = 0;
 export const SLOT_FUEL = 1;
-const SLOT_TYPES: readonly number[] = [I32, I64, I32, I64, F32, F64, V128, I32, I64];
+export const SLOT_ENTRY = 9;
+const SLOT_TYPES: readonly number[] = [I32, I64, I32, I64, F32, F64, V128, I32, I64, I32];
 const SLOT_OF_TYPE: Readonly<Record<number, number>> = { [I32]: 2, [I64]: 3, [F32]: 4, [F64]: 5, [V128]: 6 };
 
 export function valueSlot(type: number): number {

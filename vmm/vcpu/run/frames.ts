@@ -5,6 +5,8 @@ export interface GuestFrame {
   readonly function: string;
   /** `driver.c:120`, where debug information has it. */
   readonly line?: string;
+  /** The user program it belongs to; the kernel's frames have none. */
+  readonly program?: string;
 }
 
 /** A frame as V8 reports it: function index and byte offset in the rewritten module. */
@@ -12,17 +14,21 @@ export interface RawFrame {
   readonly name: string;
   readonly index: number;
   readonly offset: number;
+  /** The module's name, where it has one. */
+  readonly module?: string;
 }
 
-const FRAME = /at (?:(.*?) \()?wasm:\/\/[^)\s]*?wasm-function\[(\d+)\]:0x([0-9a-f]+)\)?/;
+const FRAME =
+  /at (?:(.*?) \()?wasm:\/\/wasm\/(?:([^)\s]*)-)?[0-9a-f]+:wasm-function\[(\d+)\]:0x([0-9a-f]+)\)?/;
 
 export function rawFrames(stack: string): RawFrame[] {
   const out: RawFrame[] = [];
   for (const line of stack.split('\n')) {
     const m = FRAME.exec(line);
     if (m === null) continue;
-    const index = Number(m[2]);
-    out.push({ name: m[1] ?? `function ${index}`, index, offset: Number.parseInt(m[3]!, 16) });
+    const index = Number(m[3]);
+    const frame = { name: m[1] ?? `function ${index}`, index, offset: Number.parseInt(m[4]!, 16) };
+    out.push(m[2] === undefined ? frame : { ...frame, module: m[2] });
   }
   return out;
 }

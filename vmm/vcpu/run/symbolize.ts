@@ -4,6 +4,17 @@ import { openSymbols } from '../symbols/symbols.ts';
 import type { GuestFrame } from './frames.ts';
 import type { Symbolize } from './provenance.ts';
 
+/** The kernel's frames by `kernel`, those of each program by its own. */
+export function symbolizerOfAll(kernel: Symbolize, programs: ReadonlyMap<string, Symbolize>): Symbolize {
+  return (frames) =>
+    frames.flatMap((frame) => {
+      const program = frame.module === undefined ? undefined : programs.get(frame.module);
+      return program === undefined
+        ? kernel([frame])
+        : program([frame]).map((found) => ({ ...found, program: frame.module! }));
+    });
+}
+
 /**
  * Frames of the rewritten module as functions and lines of the guest's sources. Debug information is opened on the first
  * use: a run without a fault never reads it.

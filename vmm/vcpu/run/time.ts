@@ -52,6 +52,16 @@ export class FuelClock {
     this.refill();
   }
 
+  /** Goes on with another gauge, which gets the fuel that is left in this one; returns this one. */
+  switchTo(gauge: FuelGauge): FuelGauge {
+    const old = this.#fuel!;
+    if (gauge !== old) {
+      gauge.set(old.get());
+      this.#fuel = gauge;
+    }
+    return old;
+  }
+
   stop(): void {
     this.#settle();
     // The clock's last look at its source: what it shows from now on is where the guest stopped.

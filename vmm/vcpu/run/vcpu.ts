@@ -4,7 +4,8 @@ import type { VirtualClock } from '../../core/clock.ts';
 import { Bug } from '../../core/errors.ts';
 import { hex } from '../../core/u64.ts';
 import type { GuestRam } from '../../mem/ram.ts';
-import { noProcesses } from '../process/no-processes.ts';
+import { noProcesses, type ProcessHost } from '../process/no-processes.ts';
+import type { ProcessCpu } from '../process/processes.ts';
 import { EXPORTS } from '../rewrite/result.ts';
 import { type SlowPath, slowPathImports, VM_MODULE } from '../rewrite/slow-path.ts';
 import { abiHost, type GuestPlatform } from './abi-host.ts';
@@ -14,7 +15,7 @@ import { type GuestEnd, GuestStop } from './exit.ts';
 import { type GuestFrame, rawFrames } from './frames.ts';
 import { StoreLog, type Symbolize } from './provenance.ts';
 import { VCPU_STATE, type VcpuState } from './state.ts';
-import { FuelClock } from './time.ts';
+import { FuelClock, type FuelGauge } from './time.ts';
 import { traps } from './traps.ts';
 
 /** Virtual time that one cpu_relax lets pass at most: short enough for a polling loop to count its retries. */
@@ -67,6 +68,8 @@ export interface GuestImage {
   readonly imports: WebAssembly.Imports;
   /** Told the instance before it runs (WASI needs its memory). */
   readonly attach?: (instance: WebAssembly.Instance) => void;
+  /** User processes, of guests that carry programs. */
+  readonly processes?: (cpu: ProcessCpu) => ProcessHost;
   /** Turns an exception the imports end a guest with (WASI proc_exit) into a status. */
   readonly exitStatus?: (error: unknown) => number | undefined;
 }
@@ -86,6 +89,10 @@ export class Vcpu {
   /** The guest may not simply go on: it has been stopped, or the supervisor wants to look. */
   #attention = false;
   #depth = 0;
+  /** The kernel's own fuel. */
+  #gauge: FuelGauge | undefined;
+  /** User code is on the stack: what the kernel's handlers throw must not be taken for its. */
+  #inUser = false;
   /** Decides at a yield point whether the guest is to be suspended there; `count` is the number of such points so far. */
   suspendAt: ((point: YieldPoint, count: number) => boolean) | undefined;
 
@@ -114,7 +121,7 @@ export class Vcpu {
   /** Instantiates the guest: its data lands in RAM. @throws WebAssembly.LinkError when imports do not fit */
   load(image: GuestImage): WebAssembly.Instance {
     const w = this.#w;
-    const processes = noProcesses((reason) => this.#crash(reason));
+    const processes = image.processes?.(this.#processCpu()) ?? noProcesses((reason) => this.#crash(reason));
     const abi = abiHost(w.ram, w.mmio, w.ports, this.#abiCpu(), image.platform, w.console, processes);
     const instance = new WebAssembly.Instance(image.module, {
       ...image.imports,
@@ -139,7 +146,9 @@ export class Vcpu {
     if (this.#stop !== undefined) this.#attention = false;
     this.#stop = undefined;
     this.stores.running = true;
-    this.#time.start({ get, set }, this.s.executed);
+    this.#gauge = { get, set };
+    this.#inUser = false;
+    this.#time.start(this.#gauge, this.s.executed);
     const limit = Error.stackTraceLimit;
     Error.stackTraceLimit = FRAMES;
     try {
@@ -285,9 +294,75 @@ export class Vcpu {
     if (typeof handler !== 'function') this.#crash(`interrupt vector ${vector} has no handler`);
     this.s.interruptsEnabled = false;
     this.#depth++;
-    (handler as (vector: number) => void)(vector);
+    if (this.#inUser) this.#onTopOfUser(handler as (vector: number) => void, [vector]);
+    else (handler as (vector: number) => void)(vector);
     this.#depth--;
     this.s.interruptsEnabled = true;
+  }
+
+  /** Calls the kernel while a process runs: on its own fuel, and what goes wrong there ends the guest. */
+  #onTopOfUser(handler: (...args: number[]) => unknown, args: readonly number[]): unknown {
+    const back = this.#time.switchTo(this.#gauge!);
+    this.#inUser = false;
+    try {
+      return handler(...args);
+    } catch (error) {
+      return this.#end(this.#endOf(error));
+    } finally {
+      this.#inUser = true;
+      this.#time.switchTo(back);
+    }
+  }
+
+  #callKernel(index: number, args: readonly number[]): number {
+    const handler = this.#table()?.get(index) as (...args: number[]) => number;
+    this.s.interruptsEnabled = false;
+    this.#depth++;
+    const result = this.#onTopOfUser(handler, args);
+    this.#depth--;
+    this.s.interruptsEnabled = true;
+    return result as number;
+  }
+
+  /** Runs user code from the kernel: what it was doing about interrupts goes on afterwards. */
+  #enterUser(gauge: FuelGauge, run: () => void): void {
+    const enabled = this.s.interruptsEnabled;
+    this.s.interruptsEnabled = true;
+    this.#deliver();
+    const back = this.#time.switchTo(gauge);
+    const outer = this.#inUser;
+    this.#inUser = true;
+    this.#depth++;
+    try {
+      run();
+    } finally {
+      this.#depth--;
+      this.#inUser = outer;
+      this.#time.switchTo(back);
+      this.s.interruptsEnabled = enabled;
+    }
+  }
+
+  #processCpu(): ProcessCpu {
+    const { ram, mmio, console } = this.#w;
+    return {
+      ram,
+      mmio,
+      console,
+      callKernel: (index, ...args) => this.#callKernel(index, args),
+      isHandler: (index) => this.#isHandler(index),
+      enterUser: (gauge, run) => this.#enterUser(gauge, run),
+      afterAccess: () => this.#afterAccess(),
+      safepoint: () => this.#safepoint(),
+      relax: () => this.#relax(),
+      crash: (reason, address) => this.#crash(reason, address),
+      frames: (error = new Error()) => this.#w.symbolize(rawFrames(error.stack ?? '')),
+    };
+  }
+
+  #isHandler(index: number): boolean {
+    const table = this.#table();
+    return table !== undefined && index < table.length && table.get(index) !== null;
   }
 
   #table(): WebAssembly.Table | undefined {
@@ -380,8 +455,7 @@ export class Vcpu {
 
   #setHandler(vector: number, index: number): void {
     if (vector > 255) this.#crash(`irq_handler for vector ${vector}; vectors are 0 to 255`);
-    const table = this.#table();
-    if (index !== 0 && (table === undefined || index >= table.length || table.get(index) === null)) {
+    if (index !== 0 && !this.#isHandler(index)) {
       this.#crash(`irq_handler for vector ${vector} with a function pointer that is not one`, index);
     }
     this.s.handlers[vector] = index;

@@ -1,0 +1,19 @@
+/** How a processor walks page tables: x86 and Arm differ, what a TLB wants to know does not. */
+
+/** What a translation allows, as a TLB entry keeps it. */
+export const TLB_VALID = 1;
+export const TLB_WRITE = 2;
+/** The leaf is marked dirty: a write need not walk again. */
+export const TLB_DIRTY = 4;
+
+export interface PageWalker {
+  /** The 4 KiB page a successful walk ended at: its physical address (lo has bits 31:12), and TLB_ flags. */
+  readonly pageLo: number;
+  readonly pageHi: number;
+  readonly flags: number;
+  /**
+   * Walks for a user-mode access to `va` from the table at (rootLo, rootHi), setting accessed and dirty marks as the processor
+   * does. 0, or the fault: a page-fault error code, which is never 0 in user mode.
+   */
+  walk(rootLo: number, rootHi: number, levels: number, va: number, write: boolean): number;
+}
