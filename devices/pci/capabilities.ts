@@ -40,7 +40,7 @@ export const MSIX_CONTROL = reg32(0, 'MSIX', MSIX, {
   FMASK: rw(30, 30, 'Function Mask'),
   ENABLE: rw(31, 31, 'MSI-X Enable'),
 });
-const MSIX_TABLE = reg32(4, 'MSIX_TABLE', MSIX, {
+export const MSIX_TABLE = reg32(4, 'MSIX_TABLE', MSIX, {
   BIR: ro(2, 0, 'BAR of the table'),
   OFFSET: ro(31, 3, 'Table Offset, in quadwords'),
 });

@@ -3,6 +3,7 @@ import * as dsa from '../../devices/ep/dsa/registers.ts';
 import * as edu from '../../devices/ep/edu-registers.ts';
 import * as testdev from '../../devices/ep/testdev-registers.ts';
 import * as capabilities from '../../devices/pci/capabilities.ts';
+import * as extended from '../../devices/pci/extended-capabilities.ts';
 import { BAR0, HEADER_BRIDGE, SUBSYSTEM } from '../../devices/pci/header.ts';
 import { SS_ENTRY } from '../../viommu/spec/paging/second-stage.ts';
 import { CAP, ECAP } from '../../viommu/spec/vtd/capabilities.ts';
@@ -71,7 +72,11 @@ function vtdHeader(): string {
     from: 'viommu/spec/vtd',
     sections: [
       ['Registers', macros('VTD', block)],
-      ['Structures', macros('VTD', [...layoutsOf(structures), SS_ENTRY])],
+      [
+        'Structures',
+        constants('VTD', numbersOf(structures, 'PGTT_')) +
+          macros('VTD', [...layoutsOf(structures), SS_ENTRY]),
+      ],
       [
         'Invalidation descriptors',
         constants('VTD', numbersOf(descriptors, 'QI_')) + macros('VTD', layoutsOf(descriptors)),
@@ -86,6 +91,9 @@ function pciHeader(): string {
   const ids = Object.entries(capabilities.CAP_ID).map(
     ([name, id]) => [`ID_${name.toUpperCase()}`, id] as const,
   );
+  const extendedIds = Object.entries(extended.EXT_CAP_ID).map(
+    ([name, id]) => [`ID_${name.toUpperCase()}`, id] as const,
+  );
   return header({
     guard: 'TSVMM_PCI_H',
     about: 'PCI configuration space: headers of endpoints and bridges, and capabilities.',
@@ -95,6 +103,8 @@ function pciHeader(): string {
       ['Headers', macros('PCI', [...HEADER_BRIDGE, SUBSYSTEM]) + constants('PCI', [['BAR0', BAR0]])],
       ['Capability ids', constants('PCI_CAP', ids)],
       ['Capabilities: offsets from their start', macros('PCI', layoutsOf(capabilities))],
+      ['Extended capability ids', constants('PCI_EXT_CAP', extendedIds)],
+      ['Extended capabilities: offsets from their start', macros('PCI', layoutsOf(extended))],
     ],
   });
 }

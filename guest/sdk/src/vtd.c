@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
 // VT-d: taking a unit over, its commands, the invalidation queue.
 #include <tsvmm.h>
-#include <tsvmm/vtd_driver.h>
+#include <tsvmm/vtd_scalable.h>
 
 #define COMMAND_TIMEOUT (10 * NSEC_PER_MSEC)
-#define QUEUE_ENTRIES 256u
 #define ROOT_ENTRIES 256u
+
+// Translation table modes of RTADDR.
+#define TTM_LEGACY 0
+#define TTM_SCALABLE 1
 
 #define GSTS_ONE_SHOT (VTD_GSTS_RTPS | VTD_GSTS_FLS | VTD_GSTS_WBFS | VTD_GSTS_IRTPS)
 
@@ -57,10 +60,13 @@ int vtd_init(struct vtd_unit *unit, const struct acpi_dmar_drhd *drhd)
 	return quiesce(unit);
 }
 
+/// In scalable mode the upper half of an entry points to contexts as well.
 static void free_context_tables(struct vtd_unit *unit)
 {
-	for (u32 bus = 0; bus < ROOT_ENTRIES; bus++)
+	for (u32 bus = 0; bus < ROOT_ENTRIES; bus++) {
 		free_page(phys_to_virt(unit->root[bus].lo & PAGE_MASK));
+		free_page(phys_to_virt(unit->root[bus].hi & PAGE_MASK));
+	}
 }
 
 void vtd_destroy(struct vtd_unit *unit)
@@ -68,6 +74,7 @@ void vtd_destroy(struct vtd_unit *unit)
 	if (!unit->regs)
 		return;
 	vtd_disable_fault_irq(unit);
+	vtd_disable_page_requests(unit);
 	vtd_disable_translation(unit);
 	if (unit->irtes)
 		vtd_disable_remapping(unit);
@@ -82,11 +89,14 @@ int vtd_set_root(struct vtd_unit *unit)
 {
 	int result;
 
-	writeq(virt_to_phys(unit->root), unit->regs + VTD_RTADDR);
+	writeq(virt_to_phys(unit->root) | FIELD_PREP(VTD_RTADDR_TTM, unit->scalable ? TTM_SCALABLE : TTM_LEGACY),
+	       unit->regs + VTD_RTADDR);
 	result = vtd_command(unit, VTD_GCMD_SRTP, true);
 	// The caches may hold entries of an earlier table. (CAP.ESRTPS: the unit has dropped them itself; it does no harm.)
 	if (!result)
 		result = vtd_flush_context_global(unit);
+	if (!result && unit->scalable)
+		result = vtd_flush_pasid_global(unit);
 	if (!result)
 		result = vtd_flush_iotlb_global(unit);
 	return result;
@@ -104,18 +114,30 @@ int vtd_disable_translation(struct vtd_unit *unit)
 
 // --- the invalidation queue -------------------------------------------------------------------------------------------
 
+/// Descriptors of scalable mode have 32 bytes; the second half of ours is always 0.
+static u32 entries_per_descriptor(const struct vtd_unit *unit)
+{
+	return unit->scalable ? 2 : 1;
+}
+
+/// One page of queue (IQA.QS = 0).
+static u32 queue_descriptors(const struct vtd_unit *unit)
+{
+	return PAGE_SIZE / sizeof(struct vtd_entry) / entries_per_descriptor(unit);
+}
+
 int vtd_enable_queue(struct vtd_unit *unit)
 {
 	if (!(unit->ecap & VTD_ECAP_QI))
 		return -E_OPNOTSUPP;
-	// 256 descriptors of 16 bytes are one page (IQA.QS = 0). The status words get a page of their own.
+	// The status words get a page of their own.
 	unit->queue = alloc_page();
 	unit->queue_status = alloc_page();
 	if (!unit->queue || !unit->queue_status)
 		return -E_NOMEM;
 	unit->queue_tail = 0;
 	writeq(0, unit->regs + VTD_IQT);
-	writeq(virt_to_phys(unit->queue), unit->regs + VTD_IQA);
+	writeq(virt_to_phys(unit->queue) | (unit->scalable ? VTD_IQA_DW : 0), unit->regs + VTD_IQA);
 	return vtd_command(unit, VTD_GCMD_QIE, true);
 }
 
@@ -134,34 +156,36 @@ int vtd_disable_queue(struct vtd_unit *unit)
 	return result;
 }
 
+/// IQH and IQT count in units of 16 bytes.
 static u32 queue_head(const struct vtd_unit *unit)
 {
-	return (u32)FIELD_GET(VTD_IQH_QH, readq(unit->regs + VTD_IQH));
+	return (u32)FIELD_GET(VTD_IQH_QH, readq(unit->regs + VTD_IQH)) / entries_per_descriptor(unit);
 }
 
 static bool queue_full(const struct vtd_unit *unit)
 {
-	return (unit->queue_tail + 1) % QUEUE_ENTRIES == queue_head(unit);
+	return (unit->queue_tail + 1) % queue_descriptors(unit) == queue_head(unit);
 }
 
 int vtd_submit(struct vtd_unit *unit, u64 lo, u64 hi)
 {
+	u32 step = entries_per_descriptor(unit);
 	int result = poll_until(!queue_full(unit), COMMAND_TIMEOUT);
 
 	if (result)
 		return result;
-	unit->queue[unit->queue_tail] = (struct vtd_entry){ .lo = lo, .hi = hi };
-	unit->queue_tail = (unit->queue_tail + 1) % QUEUE_ENTRIES;
+	unit->queue[unit->queue_tail * step] = (struct vtd_entry){ .lo = lo, .hi = hi };
+	unit->queue_tail = (unit->queue_tail + 1) % queue_descriptors(unit);
 	// The unit may fetch the descriptor as soon as it sees the tail.
 	dma_wmb();
-	writeq(FIELD_PREP(VTD_IQT_QT, unit->queue_tail), unit->regs + VTD_IQT);
+	writeq(FIELD_PREP(VTD_IQT_QT, unit->queue_tail * step), unit->regs + VTD_IQT);
 	return 0;
 }
 
 /// Puts a wait without effects in the place of the descriptor the unit stopped at, and lets it go on.
 static void skip_bad_descriptor(struct vtd_unit *unit)
 {
-	struct vtd_entry *bad = &unit->queue[queue_head(unit)];
+	struct vtd_entry *bad = &unit->queue[queue_head(unit) * entries_per_descriptor(unit)];
 
 	pr_err("vtd: invalidation refused: %016llx %016llx (IQERCD.IQEI %llu)\n", bad->lo, bad->hi,
 	       FIELD_GET(VTD_IQERCD_IQEI, readq(unit->regs + VTD_IQERCD)));
@@ -175,10 +199,10 @@ static bool queue_stopped(const struct vtd_unit *unit)
 	return readl(unit->regs + VTD_FSTS) & VTD_FSTS_IQE;
 }
 
-int vtd_sync(struct vtd_unit *unit)
+static int wait_for_queue(struct vtd_unit *unit, u64 flags)
 {
 	u32 ticket = ++unit->queue_sequence;
-	u64 wait = VTD_QI_WAIT | VTD_INVALIDATION_WAIT_SW | FIELD_PREP(VTD_INVALIDATION_WAIT_STDATA, ticket);
+	u64 wait = VTD_QI_WAIT | VTD_INVALIDATION_WAIT_SW | flags | FIELD_PREP(VTD_INVALIDATION_WAIT_STDATA, ticket);
 	int result = vtd_submit(unit, wait, virt_to_phys(unit->queue_status));
 	bool refused = false;
 
@@ -190,6 +214,16 @@ int vtd_sync(struct vtd_unit *unit)
 		}
 	}
 	return result ? result : refused ? -E_IO : 0;
+}
+
+int vtd_sync(struct vtd_unit *unit)
+{
+	return wait_for_queue(unit, 0);
+}
+
+int vtd_sync_drain(struct vtd_unit *unit)
+{
+	return wait_for_queue(unit, unit->ecap & VTD_ECAP_PDS ? VTD_INVALIDATION_WAIT_PD : 0);
 }
 
 static int submit_and_sync(struct vtd_unit *unit, u64 lo, u64 hi)

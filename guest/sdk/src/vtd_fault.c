@@ -22,6 +22,11 @@ bool vtd_read_fault(struct vtd_unit *unit, struct vtd_fault *fault)
 	*fault = (struct vtd_fault){
 		.reason = (u8)FIELD_GET(VTD_FRCD_HI_FR, hi),
 		.source = (u16)FIELD_GET(VTD_FRCD_HI_SID, hi),
+		.has_pasid = hi & VTD_FRCD_HI_PP,
+		.pasid = (u32)FIELD_GET(VTD_FRCD_HI_PV, hi),
+		.execute = hi & VTD_FRCD_HI_EXE,
+		.privileged = hi & VTD_FRCD_HI_PRIV,
+		.type = (u8)(FIELD_GET(VTD_FRCD_HI_T1, hi) << 1 | FIELD_GET(VTD_FRCD_HI_T2, hi)),
 		.address = lo & PAGE_MASK,
 		// {T1, T2} = 10b is a read, 00b a write.
 		.read = hi & VTD_FRCD_HI_T1,

@@ -284,6 +284,13 @@
 #define PCI_MSIX_ENABLE_MASK 0x1u
 #define PCI_MSIX_ENABLE (1u << 31) /* MSI-X Enable */
 
+/* PCI Local Bus 3.0: MSI-X Capability and Table Structures */
+#define PCI_MSIX_TABLE 0x4
+#define PCI_MSIX_TABLE_BIR_SHIFT 0
+#define PCI_MSIX_TABLE_BIR_MASK 0x7u /* BAR of the table */
+#define PCI_MSIX_TABLE_OFFSET_SHIFT 3
+#define PCI_MSIX_TABLE_OFFSET_MASK 0x1fffffffu /* Table Offset, in quadwords */
+
 /* PCI Local Bus 3.0: MSI Capability Structure */
 #define PCI_MSI_ADDRESS 0x4
 #define PCI_MSI_ADDRESS_ADDRESS_SHIFT 2
@@ -311,6 +318,118 @@
 #define PCI_SLTSTA_PDS_SHIFT 22
 #define PCI_SLTSTA_PDS_MASK 0x1u
 #define PCI_SLTSTA_PDS (1u << 22) /* Presence Detect State */
+
+
+/* ---- Extended capability ids ---- */
+
+#define PCI_EXT_CAP_ID_ACS 0x0d
+#define PCI_EXT_CAP_ID_ARI 0x0e
+#define PCI_EXT_CAP_ID_ATS 0x0f
+#define PCI_EXT_CAP_ID_SRIOV 0x10
+#define PCI_EXT_CAP_ID_PRI 0x13
+#define PCI_EXT_CAP_ID_PASID 0x1b
+
+
+/* ---- Extended capabilities: offsets from their start ---- */
+
+/* PCI Express Base: ACS Extended Capability */
+#define PCI_ACS 0x4
+#define PCI_ACS_RR_CAP_SHIFT 2
+#define PCI_ACS_RR_CAP_MASK 0x1u
+#define PCI_ACS_RR_CAP (1u << 2) /* P2P Request Redirect */
+#define PCI_ACS_CR_CAP_SHIFT 3
+#define PCI_ACS_CR_CAP_MASK 0x1u
+#define PCI_ACS_CR_CAP (1u << 3) /* P2P Completion Redirect */
+#define PCI_ACS_DT_CAP_SHIFT 6
+#define PCI_ACS_DT_CAP_MASK 0x1u
+#define PCI_ACS_DT_CAP (1u << 6) /* Direct Translated P2P */
+#define PCI_ACS_RR_SHIFT 18
+#define PCI_ACS_RR_MASK 0x1u
+#define PCI_ACS_RR (1u << 18) /* P2P Request Redirect Enable */
+#define PCI_ACS_CR_SHIFT 19
+#define PCI_ACS_CR_MASK 0x1u
+#define PCI_ACS_CR (1u << 19) /* P2P Completion Redirect Enable */
+#define PCI_ACS_DT_SHIFT 22
+#define PCI_ACS_DT_MASK 0x1u
+#define PCI_ACS_DT (1u << 22) /* Direct Translated P2P Enable */
+
+/* PCI Express Base: ARI Extended Capability */
+#define PCI_ARI 0x4
+#define PCI_ARI_MFVC_SHIFT 0
+#define PCI_ARI_MFVC_MASK 0x1u
+#define PCI_ARI_MFVC (1u << 0) /* MFVC Function Groups Capability */
+#define PCI_ARI_ACS_SHIFT 1
+#define PCI_ARI_ACS_MASK 0x1u
+#define PCI_ARI_ACS (1u << 1) /* ACS Function Groups Capability */
+#define PCI_ARI_NEXT_SHIFT 8
+#define PCI_ARI_NEXT_MASK 0xffu /* Next Function Number */
+
+/* PCI Express Base: ATS Extended Capability */
+#define PCI_ATS 0x4
+#define PCI_ATS_QDEPTH_SHIFT 0
+#define PCI_ATS_QDEPTH_MASK 0x1fu /* Invalidate Queue Depth, 0: 32 */
+#define PCI_ATS_ALIGNED_SHIFT 5
+#define PCI_ATS_ALIGNED_MASK 0x1u
+#define PCI_ATS_ALIGNED (1u << 5) /* Page Aligned Request */
+#define PCI_ATS_GLOBAL_SHIFT 6
+#define PCI_ATS_GLOBAL_MASK 0x1u
+#define PCI_ATS_GLOBAL (1u << 6) /* Global Invalidate Supported */
+#define PCI_ATS_STU_SHIFT 16
+#define PCI_ATS_STU_MASK 0x1fu /* Smallest Translation Unit, 2^n pages */
+#define PCI_ATS_ENABLE_SHIFT 31
+#define PCI_ATS_ENABLE_MASK 0x1u
+#define PCI_ATS_ENABLE (1u << 31) /* ATS Enable */
+
+/* PCI Express Base: PASID Extended Capability */
+#define PCI_PASID 0x4
+#define PCI_PASID_EXEC_CAP_SHIFT 1
+#define PCI_PASID_EXEC_CAP_MASK 0x1u
+#define PCI_PASID_EXEC_CAP (1u << 1) /* Execute Permission Supported */
+#define PCI_PASID_PRIV_CAP_SHIFT 2
+#define PCI_PASID_PRIV_CAP_MASK 0x1u
+#define PCI_PASID_PRIV_CAP (1u << 2) /* Privileged Mode Supported */
+#define PCI_PASID_WIDTH_SHIFT 8
+#define PCI_PASID_WIDTH_MASK 0x1fu /* Max PASID Width */
+#define PCI_PASID_ENABLE_SHIFT 16
+#define PCI_PASID_ENABLE_MASK 0x1u
+#define PCI_PASID_ENABLE (1u << 16) /* PASID Enable */
+#define PCI_PASID_EXEC_SHIFT 17
+#define PCI_PASID_EXEC_MASK 0x1u
+#define PCI_PASID_EXEC (1u << 17) /* Execute Permission Enable */
+#define PCI_PASID_PRIV_SHIFT 18
+#define PCI_PASID_PRIV_MASK 0x1u
+#define PCI_PASID_PRIV (1u << 18) /* Privileged Mode Enable */
+
+/* PCI Express Base: Page Request Extended Capability */
+#define PCI_PRI 0x4
+#define PCI_PRI_ENABLE_SHIFT 0
+#define PCI_PRI_ENABLE_MASK 0x1u
+#define PCI_PRI_ENABLE (1u << 0) /* Page Request Enable */
+#define PCI_PRI_RESET_SHIFT 1
+#define PCI_PRI_RESET_MASK 0x1u
+#define PCI_PRI_RESET (1u << 1) /* Page Request Reset */
+#define PCI_PRI_RF_SHIFT 16
+#define PCI_PRI_RF_MASK 0x1u
+#define PCI_PRI_RF (1u << 16) /* Response Failure */
+#define PCI_PRI_UPRGI_SHIFT 17
+#define PCI_PRI_UPRGI_MASK 0x1u
+#define PCI_PRI_UPRGI (1u << 17) /* Unexpected Page Request Group Index */
+#define PCI_PRI_STOPPED_SHIFT 24
+#define PCI_PRI_STOPPED_MASK 0x1u
+#define PCI_PRI_STOPPED (1u << 24) /* Stopped */
+#define PCI_PRI_PASID_REQUIRED_SHIFT 31
+#define PCI_PRI_PASID_REQUIRED_MASK 0x1u
+#define PCI_PRI_PASID_REQUIRED (1u << 31) /* PRG Response PASID Required */
+
+/* PCI Express Base: Page Request Extended Capability */
+#define PCI_PRI_ALLOCATION 0xc
+#define PCI_PRI_ALLOCATION_REQUESTS_SHIFT 0
+#define PCI_PRI_ALLOCATION_REQUESTS_MASK 0xffffffffu /* Outstanding Page Request Allocation */
+
+/* PCI Express Base: Page Request Extended Capability */
+#define PCI_PRI_CAPACITY 0x8
+#define PCI_PRI_CAPACITY_REQUESTS_SHIFT 0
+#define PCI_PRI_CAPACITY_REQUESTS_MASK 0xffffffffu /* Outstanding Page Request Capacity */
 
 
 #endif

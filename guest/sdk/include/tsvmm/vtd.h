@@ -419,6 +419,58 @@
 #define VTD_IRTA_IRTA_SHIFT 12
 #define VTD_IRTA_IRTA_MASK 0xfffffffffffffull /* Interrupt remapping table address */
 
+/* VT-d: Page Request Queue Head Register */
+#define VTD_PQH 0xc0
+#define VTD_PQH_QH_SHIFT 5
+#define VTD_PQH_QH_MASK 0x3fffull /* Queue head / 32 */
+
+/* VT-d: Page Request Queue Tail Register */
+#define VTD_PQT 0xc8
+#define VTD_PQT_QT_SHIFT 5
+#define VTD_PQT_QT_MASK 0x3fffull /* Queue tail / 32 */
+
+/* VT-d: Page Request Queue Address Register */
+#define VTD_PQA 0xd0
+#define VTD_PQA_PQS_SHIFT 0
+#define VTD_PQA_PQS_MASK 0x7ull /* Queue size: 2^(PQS+7) descriptors of 32 bytes */
+#define VTD_PQA_PQA_SHIFT 12
+#define VTD_PQA_PQA_MASK 0xfffffffffffffull /* Queue base */
+
+/* VT-d: Page Request Status Register */
+#define VTD_PRS 0xdc
+#define VTD_PRS_PPR_SHIFT 0
+#define VTD_PRS_PPR_MASK 0x1u
+#define VTD_PRS_PPR (1u << 0) /* Pending page request */
+#define VTD_PRS_PRO_SHIFT 1
+#define VTD_PRS_PRO_MASK 0x1u
+#define VTD_PRS_PRO (1u << 1) /* Page request overflow */
+
+/* VT-d: Page Request Event Control Register */
+#define VTD_PECTL 0xe0
+#define VTD_PECTL_IP_SHIFT 30
+#define VTD_PECTL_IP_MASK 0x1u
+#define VTD_PECTL_IP (1u << 30) /* Interrupt pending */
+#define VTD_PECTL_IM_SHIFT 31
+#define VTD_PECTL_IM_MASK 0x1u
+#define VTD_PECTL_IM (1u << 31) /* Interrupt mask */
+
+/* VT-d: Page Request Event Data Register */
+#define VTD_PEDATA 0xe4
+#define VTD_PEDATA_IMD_SHIFT 0
+#define VTD_PEDATA_IMD_MASK 0xffffu /* Message data */
+#define VTD_PEDATA_EIMD_SHIFT 16
+#define VTD_PEDATA_EIMD_MASK 0xffffu /* Was extended message data; now reserved */
+
+/* VT-d: Page Request Event Address Register */
+#define VTD_PEADDR 0xe8
+#define VTD_PEADDR_MA_SHIFT 2
+#define VTD_PEADDR_MA_MASK 0x3fffffffu /* Message address */
+
+/* VT-d: Page Request Event Upper Address Register */
+#define VTD_PEUADDR 0xec
+#define VTD_PEUADDR_MUA_SHIFT 0
+#define VTD_PEUADDR_MUA_MASK 0xffffffffu /* Message upper address */
+
 /* VT-d: Invalidate Address Register */
 #define VTD_IVA 0xf0
 #define VTD_IVA_AM_SHIFT 0
@@ -484,6 +536,11 @@
 
 /* ---- Structures ---- */
 
+#define VTD_PGTT_FIRST 0x01
+#define VTD_PGTT_SECOND 0x02
+#define VTD_PGTT_NESTED 0x03
+#define VTD_PGTT_PASS_THROUGH 0x04
+
 /* VT-d: Interrupt Remapping Table Entry (IRTE) for Remapped Interrupts */
 #define VTD_IRTE_SIZE 16
 #define VTD_IRTE_P_QW 0
@@ -532,6 +589,108 @@
 #define VTD_IRTE_SVT_SHIFT 18
 #define VTD_IRTE_SVT_MASK 0x3ull /* Source validation type */
 
+/* VT-d: Scalable-Mode PASID Directory Entry */
+#define VTD_PASID_DIRECTORY_ENTRY_SIZE 8
+#define VTD_PASID_DIRECTORY_ENTRY_P_SHIFT 0
+#define VTD_PASID_DIRECTORY_ENTRY_P_MASK 0x1ull
+#define VTD_PASID_DIRECTORY_ENTRY_P (1ull << 0) /* Present */
+#define VTD_PASID_DIRECTORY_ENTRY_FPD_SHIFT 1
+#define VTD_PASID_DIRECTORY_ENTRY_FPD_MASK 0x1ull
+#define VTD_PASID_DIRECTORY_ENTRY_FPD (1ull << 1) /* Fault processing disable */
+#define VTD_PASID_DIRECTORY_ENTRY_SMPTBLPTR_SHIFT 12
+#define VTD_PASID_DIRECTORY_ENTRY_SMPTBLPTR_MASK 0xfffffffffffffull /* PASID table pointer */
+
+/* VT-d: Scalable-Mode PASID Table Entry */
+#define VTD_PASID_TABLE_ENTRY_SIZE 64
+#define VTD_PASID_TABLE_ENTRY_P_QW 0
+#define VTD_PASID_TABLE_ENTRY_P_SHIFT 0
+#define VTD_PASID_TABLE_ENTRY_P_MASK 0x1ull
+#define VTD_PASID_TABLE_ENTRY_P (1ull << 0) /* Present */
+#define VTD_PASID_TABLE_ENTRY_FPD_QW 0
+#define VTD_PASID_TABLE_ENTRY_FPD_SHIFT 1
+#define VTD_PASID_TABLE_ENTRY_FPD_MASK 0x1ull
+#define VTD_PASID_TABLE_ENTRY_FPD (1ull << 1) /* Fault processing disable */
+#define VTD_PASID_TABLE_ENTRY_AW_QW 0
+#define VTD_PASID_TABLE_ENTRY_AW_SHIFT 2
+#define VTD_PASID_TABLE_ENTRY_AW_MASK 0x7ull /* Second-stage address width */
+#define VTD_PASID_TABLE_ENTRY_SSEE_QW 0
+#define VTD_PASID_TABLE_ENTRY_SSEE_SHIFT 5
+#define VTD_PASID_TABLE_ENTRY_SSEE_MASK 0x1ull
+#define VTD_PASID_TABLE_ENTRY_SSEE (1ull << 5) /* Second-stage execute enable */
+#define VTD_PASID_TABLE_ENTRY_PGTT_QW 0
+#define VTD_PASID_TABLE_ENTRY_PGTT_SHIFT 6
+#define VTD_PASID_TABLE_ENTRY_PGTT_MASK 0x7ull /* Translation type */
+#define VTD_PASID_TABLE_ENTRY_SSADE_QW 0
+#define VTD_PASID_TABLE_ENTRY_SSADE_SHIFT 9
+#define VTD_PASID_TABLE_ENTRY_SSADE_MASK 0x1ull
+#define VTD_PASID_TABLE_ENTRY_SSADE (1ull << 9) /* Second-stage accessed/dirty enable */
+#define VTD_PASID_TABLE_ENTRY_SSPTPTR_QW 0
+#define VTD_PASID_TABLE_ENTRY_SSPTPTR_SHIFT 12
+#define VTD_PASID_TABLE_ENTRY_SSPTPTR_MASK 0xfffffffffffffull /* Second-stage page-table pointer */
+#define VTD_PASID_TABLE_ENTRY_DID_QW 1
+#define VTD_PASID_TABLE_ENTRY_DID_SHIFT 0
+#define VTD_PASID_TABLE_ENTRY_DID_MASK 0xffffull /* Domain-id */
+#define VTD_PASID_TABLE_ENTRY_PWSNP_QW 1
+#define VTD_PASID_TABLE_ENTRY_PWSNP_SHIFT 23
+#define VTD_PASID_TABLE_ENTRY_PWSNP_MASK 0x1ull
+#define VTD_PASID_TABLE_ENTRY_PWSNP (1ull << 23) /* Page-walk snoop */
+#define VTD_PASID_TABLE_ENTRY_PGSNP_QW 1
+#define VTD_PASID_TABLE_ENTRY_PGSNP_SHIFT 24
+#define VTD_PASID_TABLE_ENTRY_PGSNP_MASK 0x1ull
+#define VTD_PASID_TABLE_ENTRY_PGSNP (1ull << 24) /* Page snoop */
+#define VTD_PASID_TABLE_ENTRY_CD_QW 1
+#define VTD_PASID_TABLE_ENTRY_CD_SHIFT 25
+#define VTD_PASID_TABLE_ENTRY_CD_MASK 0x1ull
+#define VTD_PASID_TABLE_ENTRY_CD (1ull << 25) /* Cache disable; ignored without ECAP.MTS */
+#define VTD_PASID_TABLE_ENTRY_EMTE_QW 1
+#define VTD_PASID_TABLE_ENTRY_EMTE_SHIFT 26
+#define VTD_PASID_TABLE_ENTRY_EMTE_MASK 0x1ull
+#define VTD_PASID_TABLE_ENTRY_EMTE (1ull << 26) /* Extended memory type enable; ignored without ECAP.MTS */
+#define VTD_PASID_TABLE_ENTRY_EMT_QW 1
+#define VTD_PASID_TABLE_ENTRY_EMT_SHIFT 27
+#define VTD_PASID_TABLE_ENTRY_EMT_MASK 0x7ull /* Extended memory type; ignored without ECAP.MTS */
+#define VTD_PASID_TABLE_ENTRY_PWT_QW 1
+#define VTD_PASID_TABLE_ENTRY_PWT_SHIFT 30
+#define VTD_PASID_TABLE_ENTRY_PWT_MASK 0x1ull
+#define VTD_PASID_TABLE_ENTRY_PWT (1ull << 30) /* Page-level write-through; ignored without ECAP.MTS */
+#define VTD_PASID_TABLE_ENTRY_PCD_QW 1
+#define VTD_PASID_TABLE_ENTRY_PCD_SHIFT 31
+#define VTD_PASID_TABLE_ENTRY_PCD_MASK 0x1ull
+#define VTD_PASID_TABLE_ENTRY_PCD (1ull << 31) /* Page-level cache disable; ignored without ECAP.MTS */
+#define VTD_PASID_TABLE_ENTRY_PAT_QW 1
+#define VTD_PASID_TABLE_ENTRY_PAT_SHIFT 32
+#define VTD_PASID_TABLE_ENTRY_PAT_MASK 0xffffffffull /* Page attribute table; ignored without ECAP.MTS */
+#define VTD_PASID_TABLE_ENTRY_SRE_QW 2
+#define VTD_PASID_TABLE_ENTRY_SRE_SHIFT 0
+#define VTD_PASID_TABLE_ENTRY_SRE_MASK 0x1ull
+#define VTD_PASID_TABLE_ENTRY_SRE (1ull << 0) /* Supervisor requests enable */
+#define VTD_PASID_TABLE_ENTRY_ERE_QW 2
+#define VTD_PASID_TABLE_ENTRY_ERE_SHIFT 1
+#define VTD_PASID_TABLE_ENTRY_ERE_MASK 0x1ull
+#define VTD_PASID_TABLE_ENTRY_ERE (1ull << 1) /* Execute requests enable */
+#define VTD_PASID_TABLE_ENTRY_FSPM_QW 2
+#define VTD_PASID_TABLE_ENTRY_FSPM_SHIFT 2
+#define VTD_PASID_TABLE_ENTRY_FSPM_MASK 0x3ull /* First-stage paging mode */
+#define VTD_PASID_TABLE_ENTRY_WPE_QW 2
+#define VTD_PASID_TABLE_ENTRY_WPE_SHIFT 4
+#define VTD_PASID_TABLE_ENTRY_WPE_MASK 0x1ull
+#define VTD_PASID_TABLE_ENTRY_WPE (1ull << 4) /* Write protect enable: privileged writes need R/W = 1 */
+#define VTD_PASID_TABLE_ENTRY_NXE_QW 2
+#define VTD_PASID_TABLE_ENTRY_NXE_SHIFT 5
+#define VTD_PASID_TABLE_ENTRY_NXE_MASK 0x1ull
+#define VTD_PASID_TABLE_ENTRY_NXE (1ull << 5) /* No-execute enable */
+#define VTD_PASID_TABLE_ENTRY_SMEP_QW 2
+#define VTD_PASID_TABLE_ENTRY_SMEP_SHIFT 6
+#define VTD_PASID_TABLE_ENTRY_SMEP_MASK 0x1ull
+#define VTD_PASID_TABLE_ENTRY_SMEP (1ull << 6) /* Supervisor-mode execute prevention */
+#define VTD_PASID_TABLE_ENTRY_EAFE_QW 2
+#define VTD_PASID_TABLE_ENTRY_EAFE_SHIFT 7
+#define VTD_PASID_TABLE_ENTRY_EAFE_MASK 0x1ull
+#define VTD_PASID_TABLE_ENTRY_EAFE (1ull << 7) /* Extended accessed flag enable */
+#define VTD_PASID_TABLE_ENTRY_FSPTPTR_QW 2
+#define VTD_PASID_TABLE_ENTRY_FSPTPTR_SHIFT 12
+#define VTD_PASID_TABLE_ENTRY_FSPTPTR_MASK 0xfffffffffffffull /* First-stage page-table pointer */
+
 /* VT-d: Context Entry */
 #define VTD_CONTEXT_ENTRY_SIZE 16
 #define VTD_CONTEXT_ENTRY_P_QW 0
@@ -568,6 +727,59 @@
 #define VTD_ROOT_ENTRY_CTP_SHIFT 12
 #define VTD_ROOT_ENTRY_CTP_MASK 0xfffffffffffffull /* Context-table pointer */
 
+/* VT-d: Scalable-Mode Context Entry */
+#define VTD_SCALABLE_CONTEXT_ENTRY_SIZE 32
+#define VTD_SCALABLE_CONTEXT_ENTRY_P_QW 0
+#define VTD_SCALABLE_CONTEXT_ENTRY_P_SHIFT 0
+#define VTD_SCALABLE_CONTEXT_ENTRY_P_MASK 0x1ull
+#define VTD_SCALABLE_CONTEXT_ENTRY_P (1ull << 0) /* Present */
+#define VTD_SCALABLE_CONTEXT_ENTRY_FPD_QW 0
+#define VTD_SCALABLE_CONTEXT_ENTRY_FPD_SHIFT 1
+#define VTD_SCALABLE_CONTEXT_ENTRY_FPD_MASK 0x1ull
+#define VTD_SCALABLE_CONTEXT_ENTRY_FPD (1ull << 1) /* Fault processing disable */
+#define VTD_SCALABLE_CONTEXT_ENTRY_DTE_QW 0
+#define VTD_SCALABLE_CONTEXT_ENTRY_DTE_SHIFT 2
+#define VTD_SCALABLE_CONTEXT_ENTRY_DTE_MASK 0x1ull
+#define VTD_SCALABLE_CONTEXT_ENTRY_DTE (1ull << 2) /* Device-TLB enable */
+#define VTD_SCALABLE_CONTEXT_ENTRY_PASIDE_QW 0
+#define VTD_SCALABLE_CONTEXT_ENTRY_PASIDE_SHIFT 3
+#define VTD_SCALABLE_CONTEXT_ENTRY_PASIDE_MASK 0x1ull
+#define VTD_SCALABLE_CONTEXT_ENTRY_PASIDE (1ull << 3) /* PASID enable */
+#define VTD_SCALABLE_CONTEXT_ENTRY_PRE_QW 0
+#define VTD_SCALABLE_CONTEXT_ENTRY_PRE_SHIFT 4
+#define VTD_SCALABLE_CONTEXT_ENTRY_PRE_MASK 0x1ull
+#define VTD_SCALABLE_CONTEXT_ENTRY_PRE (1ull << 4) /* Page request enable */
+#define VTD_SCALABLE_CONTEXT_ENTRY_PDTS_QW 0
+#define VTD_SCALABLE_CONTEXT_ENTRY_PDTS_SHIFT 9
+#define VTD_SCALABLE_CONTEXT_ENTRY_PDTS_MASK 0x7ull /* PASID directory size: 2^(PDTS+7) entries */
+#define VTD_SCALABLE_CONTEXT_ENTRY_PASIDDIRPTR_QW 0
+#define VTD_SCALABLE_CONTEXT_ENTRY_PASIDDIRPTR_SHIFT 12
+#define VTD_SCALABLE_CONTEXT_ENTRY_PASIDDIRPTR_MASK 0xfffffffffffffull /* PASID directory pointer */
+#define VTD_SCALABLE_CONTEXT_ENTRY_RID_PASID_QW 1
+#define VTD_SCALABLE_CONTEXT_ENTRY_RID_PASID_SHIFT 0
+#define VTD_SCALABLE_CONTEXT_ENTRY_RID_PASID_MASK 0xfffffull /* PASID of requests without one */
+#define VTD_SCALABLE_CONTEXT_ENTRY_RID_PRIV_QW 1
+#define VTD_SCALABLE_CONTEXT_ENTRY_RID_PRIV_SHIFT 20
+#define VTD_SCALABLE_CONTEXT_ENTRY_RID_PRIV_MASK 0x1ull
+#define VTD_SCALABLE_CONTEXT_ENTRY_RID_PRIV (1ull << 20) /* Requests without PASID are privileged */
+
+/* VT-d: Scalable-Mode Root Entry */
+#define VTD_SCALABLE_ROOT_ENTRY_SIZE 16
+#define VTD_SCALABLE_ROOT_ENTRY_LP_QW 0
+#define VTD_SCALABLE_ROOT_ENTRY_LP_SHIFT 0
+#define VTD_SCALABLE_ROOT_ENTRY_LP_MASK 0x1ull
+#define VTD_SCALABLE_ROOT_ENTRY_LP (1ull << 0) /* Lower present */
+#define VTD_SCALABLE_ROOT_ENTRY_LCTP_QW 0
+#define VTD_SCALABLE_ROOT_ENTRY_LCTP_SHIFT 12
+#define VTD_SCALABLE_ROOT_ENTRY_LCTP_MASK 0xfffffffffffffull /* Lower context-table pointer */
+#define VTD_SCALABLE_ROOT_ENTRY_UP_QW 1
+#define VTD_SCALABLE_ROOT_ENTRY_UP_SHIFT 0
+#define VTD_SCALABLE_ROOT_ENTRY_UP_MASK 0x1ull
+#define VTD_SCALABLE_ROOT_ENTRY_UP (1ull << 0) /* Upper present */
+#define VTD_SCALABLE_ROOT_ENTRY_UCTP_QW 1
+#define VTD_SCALABLE_ROOT_ENTRY_UCTP_SHIFT 12
+#define VTD_SCALABLE_ROOT_ENTRY_UCTP_MASK 0xfffffffffffffull /* Upper context-table pointer */
+
 /* VT-d: Second-Stage Paging Entries */
 #define VTD_SECOND_STAGE_ENTRY_SIZE 8
 #define VTD_SECOND_STAGE_ENTRY_R_SHIFT 0
@@ -578,7 +790,7 @@
 #define VTD_SECOND_STAGE_ENTRY_W (1ull << 1) /* Write */
 #define VTD_SECOND_STAGE_ENTRY_X_SHIFT 2
 #define VTD_SECOND_STAGE_ENTRY_X_MASK 0x1ull
-#define VTD_SECOND_STAGE_ENTRY_X (1ull << 2) /* Execute; ignored in legacy mode */
+#define VTD_SECOND_STAGE_ENTRY_X (1ull << 2) /* Execute; ignored in legacy mode and without SSEE */
 #define VTD_SECOND_STAGE_ENTRY_EMT_SHIFT 3
 #define VTD_SECOND_STAGE_ENTRY_EMT_MASK 0x7ull /* Memory type; ignored without ECAP.MTS */
 #define VTD_SECOND_STAGE_ENTRY_IPAT_SHIFT 6
@@ -589,10 +801,10 @@
 #define VTD_SECOND_STAGE_ENTRY_PS (1ull << 7) /* Page size: a leaf above the last level */
 #define VTD_SECOND_STAGE_ENTRY_A_SHIFT 8
 #define VTD_SECOND_STAGE_ENTRY_A_MASK 0x1ull
-#define VTD_SECOND_STAGE_ENTRY_A (1ull << 8) /* Accessed; ignored in legacy mode */
+#define VTD_SECOND_STAGE_ENTRY_A (1ull << 8) /* Accessed; ignored in legacy mode and without SSADE */
 #define VTD_SECOND_STAGE_ENTRY_D_SHIFT 9
 #define VTD_SECOND_STAGE_ENTRY_D_MASK 0x1ull
-#define VTD_SECOND_STAGE_ENTRY_D (1ull << 9) /* Dirty; ignored in legacy mode */
+#define VTD_SECOND_STAGE_ENTRY_D (1ull << 9) /* Dirty; ignored in legacy mode and without SSADE */
 #define VTD_SECOND_STAGE_ENTRY_SNP_SHIFT 11
 #define VTD_SECOND_STAGE_ENTRY_SNP_MASK 0x1ull
 #define VTD_SECOND_STAGE_ENTRY_SNP (1ull << 11) /* Snoop; reserved in a leaf without ECAP.SC */
@@ -607,6 +819,10 @@
 #define VTD_QI_DEVICE_TLB 0x03
 #define VTD_QI_IEC 0x04
 #define VTD_QI_WAIT 0x05
+#define VTD_QI_PASID_IOTLB 0x06
+#define VTD_QI_PASID_CACHE 0x07
+#define VTD_QI_PASID_DEVICE_TLB 0x08
+#define VTD_QI_PAGE_RESPONSE 0x09
 
 /* VT-d: IOTLB Invalidate Descriptor */
 #define VTD_IOTLB_INVALIDATE_SIZE 16
@@ -640,6 +856,87 @@
 #define VTD_IOTLB_INVALIDATE_ADDR_QW 1
 #define VTD_IOTLB_INVALIDATE_ADDR_SHIFT 12
 #define VTD_IOTLB_INVALIDATE_ADDR_MASK 0xfffffffffffffull /* Address */
+
+/* VT-d: PASID-based-IOTLB Invalidate Descriptor */
+#define VTD_PASID_BASED_IOTLB_INVALIDATE_SIZE 16
+#define VTD_PASID_BASED_IOTLB_INVALIDATE_TYPE_QW 0
+#define VTD_PASID_BASED_IOTLB_INVALIDATE_TYPE_SHIFT 0
+#define VTD_PASID_BASED_IOTLB_INVALIDATE_TYPE_MASK 0xfull /* Type, bits 3:0 */
+#define VTD_PASID_BASED_IOTLB_INVALIDATE_TYPE_HI_QW 0
+#define VTD_PASID_BASED_IOTLB_INVALIDATE_TYPE_HI_SHIFT 9
+#define VTD_PASID_BASED_IOTLB_INVALIDATE_TYPE_HI_MASK 0x7ull /* Type, bits 6:4 */
+#define VTD_PASID_BASED_IOTLB_INVALIDATE_G_QW 0
+#define VTD_PASID_BASED_IOTLB_INVALIDATE_G_SHIFT 4
+#define VTD_PASID_BASED_IOTLB_INVALIDATE_G_MASK 0x3ull /* Granularity */
+#define VTD_PASID_BASED_IOTLB_INVALIDATE_DID_QW 0
+#define VTD_PASID_BASED_IOTLB_INVALIDATE_DID_SHIFT 16
+#define VTD_PASID_BASED_IOTLB_INVALIDATE_DID_MASK 0xffffull /* Domain-id */
+#define VTD_PASID_BASED_IOTLB_INVALIDATE_PASID_QW 0
+#define VTD_PASID_BASED_IOTLB_INVALIDATE_PASID_SHIFT 32
+#define VTD_PASID_BASED_IOTLB_INVALIDATE_PASID_MASK 0xfffffull /* PASID */
+#define VTD_PASID_BASED_IOTLB_INVALIDATE_AM_QW 1
+#define VTD_PASID_BASED_IOTLB_INVALIDATE_AM_SHIFT 0
+#define VTD_PASID_BASED_IOTLB_INVALIDATE_AM_MASK 0x3full /* Address mask */
+#define VTD_PASID_BASED_IOTLB_INVALIDATE_IH_QW 1
+#define VTD_PASID_BASED_IOTLB_INVALIDATE_IH_SHIFT 6
+#define VTD_PASID_BASED_IOTLB_INVALIDATE_IH_MASK 0x1ull
+#define VTD_PASID_BASED_IOTLB_INVALIDATE_IH (1ull << 6) /* Invalidation hint: only leaf entries changed */
+#define VTD_PASID_BASED_IOTLB_INVALIDATE_ADDR_QW 1
+#define VTD_PASID_BASED_IOTLB_INVALIDATE_ADDR_SHIFT 12
+#define VTD_PASID_BASED_IOTLB_INVALIDATE_ADDR_MASK 0xfffffffffffffull /* Address */
+
+/* VT-d: PASID-based Device-TLB Invalidate Descriptor */
+#define VTD_PASID_BASED_DEVICE_TLB_INVALIDATE_SIZE 16
+#define VTD_PASID_BASED_DEVICE_TLB_INVALIDATE_TYPE_QW 0
+#define VTD_PASID_BASED_DEVICE_TLB_INVALIDATE_TYPE_SHIFT 0
+#define VTD_PASID_BASED_DEVICE_TLB_INVALIDATE_TYPE_MASK 0xfull /* Type, bits 3:0 */
+#define VTD_PASID_BASED_DEVICE_TLB_INVALIDATE_MIP_QW 0
+#define VTD_PASID_BASED_DEVICE_TLB_INVALIDATE_MIP_SHIFT 4
+#define VTD_PASID_BASED_DEVICE_TLB_INVALIDATE_MIP_MASK 0x1full /* Most invalidations pending; 0 means 32 */
+#define VTD_PASID_BASED_DEVICE_TLB_INVALIDATE_TYPE_HI_QW 0
+#define VTD_PASID_BASED_DEVICE_TLB_INVALIDATE_TYPE_HI_SHIFT 9
+#define VTD_PASID_BASED_DEVICE_TLB_INVALIDATE_TYPE_HI_MASK 0x7ull /* Type, bits 6:4 */
+#define VTD_PASID_BASED_DEVICE_TLB_INVALIDATE_PFSID_LO_QW 0
+#define VTD_PASID_BASED_DEVICE_TLB_INVALIDATE_PFSID_LO_SHIFT 12
+#define VTD_PASID_BASED_DEVICE_TLB_INVALIDATE_PFSID_LO_MASK 0xfull /* Source-id of the physical function, bits 3:0 */
+#define VTD_PASID_BASED_DEVICE_TLB_INVALIDATE_SID_QW 0
+#define VTD_PASID_BASED_DEVICE_TLB_INVALIDATE_SID_SHIFT 16
+#define VTD_PASID_BASED_DEVICE_TLB_INVALIDATE_SID_MASK 0xffffull /* Source-id */
+#define VTD_PASID_BASED_DEVICE_TLB_INVALIDATE_PASID_QW 0
+#define VTD_PASID_BASED_DEVICE_TLB_INVALIDATE_PASID_SHIFT 32
+#define VTD_PASID_BASED_DEVICE_TLB_INVALIDATE_PASID_MASK 0xfffffull /* PASID */
+#define VTD_PASID_BASED_DEVICE_TLB_INVALIDATE_PFSID_HI_QW 0
+#define VTD_PASID_BASED_DEVICE_TLB_INVALIDATE_PFSID_HI_SHIFT 52
+#define VTD_PASID_BASED_DEVICE_TLB_INVALIDATE_PFSID_HI_MASK 0xfffull /* Source-id of the physical function, bits 15:4 */
+#define VTD_PASID_BASED_DEVICE_TLB_INVALIDATE_G_QW 1
+#define VTD_PASID_BASED_DEVICE_TLB_INVALIDATE_G_SHIFT 0
+#define VTD_PASID_BASED_DEVICE_TLB_INVALIDATE_G_MASK 0x1ull
+#define VTD_PASID_BASED_DEVICE_TLB_INVALIDATE_G (1ull << 0) /* Global: the entries of every PASID */
+#define VTD_PASID_BASED_DEVICE_TLB_INVALIDATE_S_QW 1
+#define VTD_PASID_BASED_DEVICE_TLB_INVALIDATE_S_SHIFT 11
+#define VTD_PASID_BASED_DEVICE_TLB_INVALIDATE_S_MASK 0x1ull
+#define VTD_PASID_BASED_DEVICE_TLB_INVALIDATE_S (1ull << 11) /* Size: more than one page */
+#define VTD_PASID_BASED_DEVICE_TLB_INVALIDATE_ADDR_QW 1
+#define VTD_PASID_BASED_DEVICE_TLB_INVALIDATE_ADDR_SHIFT 12
+#define VTD_PASID_BASED_DEVICE_TLB_INVALIDATE_ADDR_MASK 0xfffffffffffffull /* Address */
+
+/* VT-d: PASID-cache Invalidate Descriptor */
+#define VTD_PASID_CACHE_INVALIDATE_SIZE 16
+#define VTD_PASID_CACHE_INVALIDATE_TYPE_QW 0
+#define VTD_PASID_CACHE_INVALIDATE_TYPE_SHIFT 0
+#define VTD_PASID_CACHE_INVALIDATE_TYPE_MASK 0xfull /* Type, bits 3:0 */
+#define VTD_PASID_CACHE_INVALIDATE_TYPE_HI_QW 0
+#define VTD_PASID_CACHE_INVALIDATE_TYPE_HI_SHIFT 9
+#define VTD_PASID_CACHE_INVALIDATE_TYPE_HI_MASK 0x7ull /* Type, bits 6:4 */
+#define VTD_PASID_CACHE_INVALIDATE_G_QW 0
+#define VTD_PASID_CACHE_INVALIDATE_G_SHIFT 4
+#define VTD_PASID_CACHE_INVALIDATE_G_MASK 0x3ull /* Granularity */
+#define VTD_PASID_CACHE_INVALIDATE_DID_QW 0
+#define VTD_PASID_CACHE_INVALIDATE_DID_SHIFT 16
+#define VTD_PASID_CACHE_INVALIDATE_DID_MASK 0xffffull /* Domain-id */
+#define VTD_PASID_CACHE_INVALIDATE_PASID_QW 0
+#define VTD_PASID_CACHE_INVALIDATE_PASID_SHIFT 32
+#define VTD_PASID_CACHE_INVALIDATE_PASID_MASK 0xfffffull /* PASID */
 
 /* VT-d: Context-cache Invalidate Descriptor */
 #define VTD_CONTEXT_CACHE_INVALIDATE_SIZE 16
@@ -729,6 +1026,10 @@
 #define VTD_INVALIDATION_WAIT_FN_SHIFT 6
 #define VTD_INVALIDATION_WAIT_FN_MASK 0x1ull
 #define VTD_INVALIDATION_WAIT_FN (1ull << 6) /* Fence */
+#define VTD_INVALIDATION_WAIT_PD_QW 0
+#define VTD_INVALIDATION_WAIT_PD_SHIFT 7
+#define VTD_INVALIDATION_WAIT_PD_MASK 0x1ull
+#define VTD_INVALIDATION_WAIT_PD (1ull << 7) /* Page-request drain; reserved without ECAP.PDS */
 #define VTD_INVALIDATION_WAIT_STDATA_QW 0
 #define VTD_INVALIDATION_WAIT_STDATA_SHIFT 32
 #define VTD_INVALIDATION_WAIT_STDATA_MASK 0xffffffffull /* Status data */
@@ -739,6 +1040,77 @@
 #define VTD_INVALIDATION_WAIT_STADDR_HI_SHIFT 32
 #define VTD_INVALIDATION_WAIT_STADDR_HI_MASK 0xffffffffull /* Status address, bits 63:32 */
 
+/* VT-d: Page Group Response Descriptor */
+#define VTD_PAGE_GROUP_RESPONSE_SIZE 16
+#define VTD_PAGE_GROUP_RESPONSE_TYPE_QW 0
+#define VTD_PAGE_GROUP_RESPONSE_TYPE_SHIFT 0
+#define VTD_PAGE_GROUP_RESPONSE_TYPE_MASK 0xfull /* Type, bits 3:0 */
+#define VTD_PAGE_GROUP_RESPONSE_TYPE_HI_QW 0
+#define VTD_PAGE_GROUP_RESPONSE_TYPE_HI_SHIFT 9
+#define VTD_PAGE_GROUP_RESPONSE_TYPE_HI_MASK 0x7ull /* Type, bits 6:4 */
+#define VTD_PAGE_GROUP_RESPONSE_PP_QW 0
+#define VTD_PAGE_GROUP_RESPONSE_PP_SHIFT 4
+#define VTD_PAGE_GROUP_RESPONSE_PP_MASK 0x1ull
+#define VTD_PAGE_GROUP_RESPONSE_PP (1ull << 4) /* PASID present */
+#define VTD_PAGE_GROUP_RESPONSE_RC_QW 0
+#define VTD_PAGE_GROUP_RESPONSE_RC_SHIFT 12
+#define VTD_PAGE_GROUP_RESPONSE_RC_MASK 0xfull /* Response code */
+#define VTD_PAGE_GROUP_RESPONSE_RID_QW 0
+#define VTD_PAGE_GROUP_RESPONSE_RID_SHIFT 16
+#define VTD_PAGE_GROUP_RESPONSE_RID_MASK 0xffffull /* Requester-id */
+#define VTD_PAGE_GROUP_RESPONSE_PASID_QW 0
+#define VTD_PAGE_GROUP_RESPONSE_PASID_SHIFT 32
+#define VTD_PAGE_GROUP_RESPONSE_PASID_MASK 0xfffffull /* PASID */
+#define VTD_PAGE_GROUP_RESPONSE_LPIG_QW 1
+#define VTD_PAGE_GROUP_RESPONSE_LPIG_SHIFT 2
+#define VTD_PAGE_GROUP_RESPONSE_LPIG_MASK 0x1ull
+#define VTD_PAGE_GROUP_RESPONSE_LPIG (1ull << 2) /* Last page in group */
+#define VTD_PAGE_GROUP_RESPONSE_PRGI_QW 1
+#define VTD_PAGE_GROUP_RESPONSE_PRGI_SHIFT 3
+#define VTD_PAGE_GROUP_RESPONSE_PRGI_MASK 0x1ffull /* Page request group index */
+
+/* VT-d: Page Request Descriptor */
+#define VTD_PAGE_REQUEST_SIZE 32
+#define VTD_PAGE_REQUEST_TYPE_QW 0
+#define VTD_PAGE_REQUEST_TYPE_SHIFT 0
+#define VTD_PAGE_REQUEST_TYPE_MASK 0xffull /* Type: 01h */
+#define VTD_PAGE_REQUEST_PP_QW 0
+#define VTD_PAGE_REQUEST_PP_SHIFT 8
+#define VTD_PAGE_REQUEST_PP_MASK 0x1ull
+#define VTD_PAGE_REQUEST_PP (1ull << 8) /* PASID present */
+#define VTD_PAGE_REQUEST_RID_QW 0
+#define VTD_PAGE_REQUEST_RID_SHIFT 16
+#define VTD_PAGE_REQUEST_RID_MASK 0xffffull /* Requester-id */
+#define VTD_PAGE_REQUEST_PASID_QW 0
+#define VTD_PAGE_REQUEST_PASID_SHIFT 32
+#define VTD_PAGE_REQUEST_PASID_MASK 0xfffffull /* PASID */
+#define VTD_PAGE_REQUEST_EXE_QW 0
+#define VTD_PAGE_REQUEST_EXE_SHIFT 52
+#define VTD_PAGE_REQUEST_EXE_MASK 0x1ull
+#define VTD_PAGE_REQUEST_EXE (1ull << 52) /* Execute requested */
+#define VTD_PAGE_REQUEST_PRIV_QW 0
+#define VTD_PAGE_REQUEST_PRIV_SHIFT 53
+#define VTD_PAGE_REQUEST_PRIV_MASK 0x1ull
+#define VTD_PAGE_REQUEST_PRIV (1ull << 53) /* Privileged mode requested */
+#define VTD_PAGE_REQUEST_R_QW 1
+#define VTD_PAGE_REQUEST_R_SHIFT 0
+#define VTD_PAGE_REQUEST_R_MASK 0x1ull
+#define VTD_PAGE_REQUEST_R (1ull << 0) /* Read requested */
+#define VTD_PAGE_REQUEST_W_QW 1
+#define VTD_PAGE_REQUEST_W_SHIFT 1
+#define VTD_PAGE_REQUEST_W_MASK 0x1ull
+#define VTD_PAGE_REQUEST_W (1ull << 1) /* Write requested */
+#define VTD_PAGE_REQUEST_LPIG_QW 1
+#define VTD_PAGE_REQUEST_LPIG_SHIFT 2
+#define VTD_PAGE_REQUEST_LPIG_MASK 0x1ull
+#define VTD_PAGE_REQUEST_LPIG (1ull << 2) /* Last page in group */
+#define VTD_PAGE_REQUEST_PRGI_QW 1
+#define VTD_PAGE_REQUEST_PRGI_SHIFT 3
+#define VTD_PAGE_REQUEST_PRGI_MASK 0x1ffull /* Page request group index */
+#define VTD_PAGE_REQUEST_ADDR_QW 1
+#define VTD_PAGE_REQUEST_ADDR_SHIFT 12
+#define VTD_PAGE_REQUEST_ADDR_MASK 0xfffffffffffffull /* Address */
+
 
 /* ---- Invalidation queue errors: IQERCD.IQEI ---- */
 
@@ -748,6 +1120,7 @@
 #define VTD_IQEI_RESERVED 0x04
 #define VTD_IQEI_WIDTH 0x05
 #define VTD_IQEI_ALIGNMENT 0x06
+#define VTD_IQEI_MODE 0x07
 
 
 /* ---- Fault reasons ---- */
@@ -776,6 +1149,51 @@
 #define VTD_FAULT_IR_INVALID_REQUEST 0x29
 #define VTD_FAULT_RTA_MODE 0x30
 #define VTD_FAULT_RTA_PASID 0x31
+#define VTD_FAULT_RTA_PAGE_REQUEST 0x32
+#define VTD_FAULT_RTA_ABORT 0x33
+#define VTD_FAULT_SRT_READ_ERROR 0x38
+#define VTD_FAULT_SRT_NOT_PRESENT 0x39
+#define VTD_FAULT_SRT_RESERVED 0x3a
+#define VTD_FAULT_SCT_READ_ERROR 0x40
+#define VTD_FAULT_SCT_NOT_PRESENT 0x41
+#define VTD_FAULT_SCT_RESERVED 0x42
+#define VTD_FAULT_SCT_INVALID 0x43
+#define VTD_FAULT_SCT_DEVICE_TLB 0x44
+#define VTD_FAULT_SCT_NO_PASIDS 0x45
+#define VTD_FAULT_SCT_PASID_SIZE 0x46
+#define VTD_FAULT_SCT_PAGE_REQUEST 0x47
+#define VTD_FAULT_SCT_RID_PASID 0x48
+#define VTD_FAULT_SPD_READ_ERROR 0x50
+#define VTD_FAULT_SPD_NOT_PRESENT 0x51
+#define VTD_FAULT_SPD_RESERVED 0x52
+#define VTD_FAULT_SPT_READ_ERROR 0x58
+#define VTD_FAULT_SPT_NOT_PRESENT 0x59
+#define VTD_FAULT_SPT_RESERVED 0x5a
+#define VTD_FAULT_SPT_INVALID 0x5b
+#define VTD_FAULT_SPT_EXECUTE 0x5c
+#define VTD_FAULT_SPT_SUPERVISOR 0x5d
+#define VTD_FAULT_SFS_READ_ERROR 0x70
+#define VTD_FAULT_SFS_NOT_PRESENT 0x71
+#define VTD_FAULT_SFS_RESERVED 0x72
+#define VTD_FAULT_SFS_TOP_READ_ERROR 0x73
+#define VTD_FAULT_SFS_WIDTH 0x74
+#define VTD_FAULT_SFS_TOP_READ_DENIED 0x75
+#define VTD_FAULT_SFS_READ_DENIED 0x76
+#define VTD_FAULT_SFS_WRITE_DENIED 0x77
+#define VTD_FAULT_SSS_READ_ERROR 0x78
+#define VTD_FAULT_SSS_NOT_PRESENT 0x79
+#define VTD_FAULT_SSS_RESERVED 0x7a
+#define VTD_FAULT_SSS_TOP_READ_ERROR 0x7b
+#define VTD_FAULT_SSS_NOT_COHERENT 0x7c
+#define VTD_FAULT_SGN_CANONICAL 0x80
+#define VTD_FAULT_SGN_USER 0x81
+#define VTD_FAULT_SGN_EXECUTE 0x82
+#define VTD_FAULT_SGN_HOST_WIDTH 0x83
+#define VTD_FAULT_SGN_WIDTH 0x84
+#define VTD_FAULT_SGN_WRITE 0x85
+#define VTD_FAULT_SGN_READ 0x86
+#define VTD_FAULT_SGN_INTERRUPT 0x87
+#define VTD_FAULT_SFS_NOT_COHERENT 0x90
 
 
 #define VTD_FAULT_REASONS(X) \
@@ -802,6 +1220,51 @@
 	X(0x26, "IR.7", "the requester is not the source-id the IRTE asks for (SVT, SQ, SID)") \
 	X(0x29, "IR.10", "a request to the interrupt address range that is no single-DWORD write without PASID") \
 	X(0x30, "RTA.1", "the latched translation table mode is reserved or not supported") \
-	X(0x31, "RTA.2", "a request with PASID while the translation table mode is legacy")
+	X(0x31, "RTA.2", "a request with PASID while the translation table mode is legacy") \
+	X(0x32, "RTA.3", "a page request while the translation table mode is legacy") \
+	X(0x33, "RTA.4", "the translation table mode is abort-DMA: every request is blocked") \
+	X(0x38, "SRT.1", "the scalable root entry could not be read: its address is not memory") \
+	X(0x39, "SRT.2", "the Present field (LP or UP) of the half of the scalable root entry is 0") \
+	X(0x3a, "SRT.3", "a reserved field of the present half of the scalable root entry is not 0") \
+	X(0x40, "SCT.1", "the scalable context entry could not be read: its address is not memory") \
+	X(0x41, "SCT.2", "the Present (P) field of the scalable context entry is 0") \
+	X(0x42, "SCT.3", "a reserved field of the present scalable context entry is not 0") \
+	X(0x43, "SCT.4", "the scalable context entry holds a value this unit does not support") \
+	X(0x44, "SCT.5", "a translation, translated or page request, and DTE of the scalable context entry is 0") \
+	X(0x45, "SCT.6", "a request with PASID, and PASIDE of the scalable context entry is 0") \
+	X(0x46, "SCT.7", "the PASID is beyond the PASID directory: PDTS allows 2^(PDTS+13) of them") \
+	X(0x47, "SCT.8", "a page request, and PRE of the scalable context entry is 0") \
+	X(0x48, "SCT.9", "RID_PASID of the scalable context entry is beyond the PASID directory") \
+	X(0x50, "SPD.1", "the PASID directory entry could not be read: its address is not memory") \
+	X(0x51, "SPD.2", "the Present (P) field of the PASID directory entry is 0") \
+	X(0x52, "SPD.3", "a reserved field of the present PASID directory entry is not 0") \
+	X(0x58, "SPT.1", "the PASID table entry could not be read: its address is not memory") \
+	X(0x59, "SPT.2", "the Present (P) field of the PASID table entry is 0") \
+	X(0x5a, "SPT.3", "a reserved field of the present PASID table entry is not 0") \
+	X(0x5b, "SPT.4", "the PASID table entry is programmed wrongly: PGTT, AW or FSPM holds a value this unit does not support") \
+	X(0x5c, "SPT.5", "execute permission is requested, and ERE of the PASID table entry is 0") \
+	X(0x5d, "SPT.6", "a privileged request, and SRE of the PASID table entry is 0") \
+	X(0x70, "SFS.1", "a first-stage paging entry could not be read: its address is not memory") \
+	X(0x71, "SFS.2", "the Present (P) field of a first-stage paging entry is 0") \
+	X(0x72, "SFS.3", "a reserved field of a present first-stage paging entry is not 0") \
+	X(0x73, "SFS.4", "the first-stage entry that FSPTPTR leads to could not be read: its address is not memory") \
+	X(0x74, "SFS.5", "nested: the address of a first-stage table is beyond the width of the second stage") \
+	X(0x75, "SFS.6", "nested: the second stage does not let the first-stage table at FSPTPTR be read") \
+	X(0x76, "SFS.7", "nested: the second stage does not let a first-stage table be read") \
+	X(0x77, "SFS.8", "nested: the second stage does not let accessed or dirty bits of a first-stage entry be written") \
+	X(0x78, "SSS.1", "a second-stage paging entry could not be read: its address is not memory") \
+	X(0x79, "SSS.2", "a second-stage paging entry is not present: it allows nothing") \
+	X(0x7a, "SSS.3", "a reserved field of a present second-stage paging entry is not 0") \
+	X(0x7b, "SSS.4", "the second-stage entry that SSPTPTR leads to could not be read: its address is not memory") \
+	X(0x7c, "SSS.5", "accessed or dirty bits of a second-stage entry need an update, and PWSNP is 0") \
+	X(0x80, "SGN.1", "the input address of the first stage is not canonical") \
+	X(0x81, "SGN.2", "a user request, and U/S of a first-stage entry on the way is 0") \
+	X(0x82, "SGN.3", "execute permission is requested, and an entry on the way denies it") \
+	X(0x83, "SGN.4", "the address is beyond the host address width") \
+	X(0x84, "SGN.5", "the input address of the second stage is beyond the width the PASID table entry or the unit allows") \
+	X(0x85, "SGN.6", "a write or AtomicOp needs write permission in every paging entry on the way") \
+	X(0x86, "SGN.7", "a read or AtomicOp needs read permission in every paging entry on the way") \
+	X(0x87, "SGN.8", "the interrupt address range FEEx_xxxxh: the request is no interrupt write, or the translation leads there") \
+	X(0x90, "SFS.9", "accessed or dirty bits of a first-stage entry need an update, and PWSNP is 0")
 
 #endif

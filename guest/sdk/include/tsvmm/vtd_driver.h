@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A small driver library for Intel VT-d in legacy mode: what a kernel's IOMMU driver does, in pieces one can call alone.
+ * A small driver library for Intel VT-d: what a kernel's IOMMU driver does, in pieces one can call alone. Scalable mode goes
+ * on in <tsvmm/vtd_scalable.h>.
  *
  *	struct vtd_unit unit;
  *	struct vtd_domain domain;
@@ -32,11 +33,17 @@ struct vtd_entry {
 struct vtd_fault {
 	u8 reason; /* fault reason code, such as 0x05 */
 	u16 source; /* requester id */
+	bool has_pasid;
+	u32 pasid;
+	bool execute, privileged;
+	u8 type; /* T1 and T2: 0 write, 1 page request, 2 read, 3 AtomicOp */
 	u64 address; /* page address; of an interrupt fault, the index in bits 63:48 */
 	bool read; /* otherwise a write */
 };
 
 typedef void (*vtd_fault_handler_t)(const struct vtd_fault *fault, void *context);
+
+struct vtd_page_request;
 
 struct vtd_unit {
 	volatile void *regs;
@@ -52,6 +59,12 @@ struct vtd_unit {
 	u32 fault_vector;
 	vtd_fault_handler_t on_fault;
 	void *fault_context;
+	bool scalable;
+	volatile u64 *requests; /* the page request queue */
+	u32 requests_order;
+	u32 request_vector;
+	void (*on_request)(const struct vtd_page_request *request, void *context);
+	void *request_context;
 };
 
 #define VTD_READ BIT(0)
@@ -88,6 +101,8 @@ int vtd_disable_queue(struct vtd_unit *unit);
 int vtd_submit(struct vtd_unit *unit, u64 lo, u64 hi);
 /** Waits until everything submitted is done. -E_IO when the unit refused a descriptor; the queue then goes on after it. */
 int vtd_sync(struct vtd_unit *unit);
+/** The same, and until every page request under way is in its queue, where the unit can tell (ECAP.PDS). */
+int vtd_sync_drain(struct vtd_unit *unit);
 
 /* Invalidations: submitted and waited for. */
 

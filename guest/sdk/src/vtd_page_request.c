@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: MIT
+// VT-d in scalable mode: the page request queue.
+#include <tsvmm.h>
+#include <tsvmm/vtd_scalable.h>
+
+/// Four quadwords a request.
+#define QWORDS 4u
+
+static u32 queue_entries(const struct vtd_unit *unit)
+{
+	return 128u << unit->requests_order;
+}
+
+static struct vtd_page_request decode(const volatile u64 *entry)
+{
+	u64 who = entry[0];
+	u64 what = entry[1];
+
+	return (struct vtd_page_request){
+		.bdf = (u16)FIELD_GET(VTD_PAGE_REQUEST_RID, who),
+		.has_pasid = who & VTD_PAGE_REQUEST_PP,
+		.pasid = (u32)FIELD_GET(VTD_PAGE_REQUEST_PASID, who),
+		.execute = who & VTD_PAGE_REQUEST_EXE,
+		.privileged = who & VTD_PAGE_REQUEST_PRIV,
+		.read = what & VTD_PAGE_REQUEST_R,
+		.write = what & VTD_PAGE_REQUEST_W,
+		.last = what & VTD_PAGE_REQUEST_LPIG,
+		.group = (u16)FIELD_GET(VTD_PAGE_REQUEST_PRGI, what),
+		.address = what & PAGE_MASK,
+	};
+}
+
+/// Hands over what is in the queue. An answer may bring the next request, so the tail is read again each time.
+static void take_requests(struct vtd_unit *unit)
+{
+	u32 entries = queue_entries(unit);
+
+	for (;;) {
+		u32 head = (u32)FIELD_GET(VTD_PQH_QH, readq(unit->regs + VTD_PQH));
+		u32 tail = (u32)FIELD_GET(VTD_PQT_QT, readq(unit->regs + VTD_PQT));
+
+		if (head == tail)
+			return;
+		struct vtd_page_request request = decode(&unit->requests[head * QWORDS]);
+
+		// The place is free before the answer: more requests may come at once.
+		writeq(FIELD_PREP(VTD_PQH_QH, (head + 1) % entries), unit->regs + VTD_PQH);
+		unit->on_request(&request, unit->request_context);
+	}
+}
+
+static void request_interrupt(u32 vector __maybe_unused, void *context)
+{
+	struct vtd_unit *unit = context;
+
+	do {
+		// Cleared first: a request that comes while we look raises the interrupt again.
+		writel(VTD_PRS_PPR, unit->regs + VTD_PRS);
+		take_requests(unit);
+		// What overflowed was answered by the unit; the devices ask again.
+		if (readl(unit->regs + VTD_PRS) & VTD_PRS_PRO)
+			writel(VTD_PRS_PRO, unit->regs + VTD_PRS);
+	} while (readl(unit->regs + VTD_PRS) & VTD_PRS_PPR);
+}
+
+int vtd_enable_page_requests(struct vtd_unit *unit, u32 order, u32 vector, vtd_page_request_handler_t handler,
+			     void *context)
+{
+	int result;
+
+	if (!(unit->ecap & VTD_ECAP_PRS))
+		return -E_OPNOTSUPP;
+	unit->requests_order = order;
+	unit->requests = alloc_pages(1u << order);
+	if (!unit->requests)
+		return -E_NOMEM;
+	unit->on_request = handler;
+	unit->request_context = context;
+	result = request_irq(vector, request_interrupt, unit);
+	if (result)
+		return result;
+	unit->request_vector = vector;
+	writeq(virt_to_phys(unit->requests) | order, unit->regs + VTD_PQA);
+	writeq(0, unit->regs + VTD_PQH);
+	writeq(0, unit->regs + VTD_PQT);
+	writel(VTD_PRS_PPR | VTD_PRS_PRO, unit->regs + VTD_PRS);
+	writel(vector, unit->regs + VTD_PEDATA);
+	writel(MSI_ADDRESS, unit->regs + VTD_PEADDR);
+	writel(0, unit->regs + VTD_PEUADDR);
+	writel(0, unit->regs + VTD_PECTL);
+	return 0;
+}
+
+void vtd_disable_page_requests(struct vtd_unit *unit)
+{
+	if (!unit->request_vector)
+		return;
+	writel(VTD_PECTL_IM, unit->regs + VTD_PECTL);
+	free_irq(unit->request_vector);
+	unit->request_vector = 0;
+	writeq(0, unit->regs + VTD_PQA);
+	free_pages((void *)unit->requests, 1u << unit->requests_order);
+	unit->requests = NULL;
+}
+
+int vtd_page_response(struct vtd_unit *unit, const struct vtd_page_request *request, u32 code)
+{
+	int result = vtd_submit(unit,
+				VTD_QI_PAGE_RESPONSE | FIELD_PREP(VTD_PAGE_GROUP_RESPONSE_RID, request->bdf) |
+					FIELD_PREP(VTD_PAGE_GROUP_RESPONSE_RC, code) |
+					(request->has_pasid ? VTD_PAGE_GROUP_RESPONSE_PP |
+							FIELD_PREP(VTD_PAGE_GROUP_RESPONSE_PASID, request->pasid) :
+						      0),
+				VTD_PAGE_GROUP_RESPONSE_LPIG |
+					FIELD_PREP(VTD_PAGE_GROUP_RESPONSE_PRGI, request->group));
+
+	return result ? result : vtd_sync(unit);
+}
+
+int vtd_drain_page_requests(struct vtd_unit *unit)
+{
+	u32 flags;
+	int result;
+
+	if (!unit->request_vector)
+		return 0;
+	result = vtd_sync_drain(unit);
+	if (result)
+		return result;
+	flags = local_irq_save();
+	take_requests(unit);
+	local_irq_restore(flags);
+	return 0;
+}
