@@ -24,3 +24,29 @@ export const TESTDEV_EVENTS = events({
     role: 'dma-end',
   },
 });
+
+export const SVM_EVENTS = events({
+  svm_engine_start: {
+    doc: 'A frame of the SVM engine begins an operation.',
+    args: { bdf: 'bdf', frame: 'u16', op: 'u8', control: 'u32' },
+  },
+  svm_engine_done: {
+    doc: 'A frame ends; error as its status register.',
+    args: { bdf: 'bdf', frame: 'u16', op: 'u8', error: 'u8', bytes: 'count', address: 'u64' },
+    ring: true,
+  },
+  svm_engine_page_request: {
+    doc: 'A frame asks for pages and waits.',
+    args: { bdf: 'bdf', frame: 'u16', group: 'u16', address: 'u64', access: 'u8', pages: 'u8' },
+    ring: true,
+  },
+  svm_engine_page_response: {
+    doc: 'Page request group response; code 0 success, 1 invalid request, 15 failure.',
+    args: { bdf: 'bdf', group: 'u16', code: 'u8' },
+    ring: true,
+  },
+  svm_engine_invalidate: {
+    doc: 'The address translation cache is invalidated.',
+    args: { bdf: 'bdf', tag: 'u8', mode: 'u8' },
+  },
+});

@@ -15,3 +15,16 @@ export const TESTDEV_LIMITS: readonly Limit[] = [
     cite: 'QEMU: iommu-testdev',
   },
 ];
+
+export const SVM_LIMITS: readonly Limit[] = [
+  {
+    id: 'svm-engine-self',
+    what: 'what an operation of a frame writes to the frames of its own function starts no operation',
+    cite: 'docs/svm-engine.md',
+  },
+  {
+    id: 'svm-engine-size',
+    what: 'an operation moves at most 64 MiB',
+    cite: 'docs/svm-engine.md',
+  },
+];

@@ -113,6 +113,8 @@ export class AtsAgent implements AtsLink {
   oldHi = 0;
   /** What the last translation request was granted: READ, WRITE, EXEC and GRANTED_ bits. */
   granted = 0;
+  /** Accesses go untranslated even with ATS enabled. */
+  bypassAtc = false;
   readonly #s: AtsState;
   readonly #dma: DmaPort;
   readonly #hooks: AtsHooks;
@@ -144,7 +146,7 @@ export class AtsAgent implements AtsLink {
     const controls = this.#controls;
     const dma = this.#dma;
     if (!dma.enabled || (pasid !== NO_PASID && !controls.allowsPasid(pasid))) return ATS_DISABLED;
-    if (!controls.atsEnabled) return this.#untranslated(a, h);
+    if (!controls.atsEnabled || this.bypassAtc) return this.#untranslated(a, h);
     const priv = privileged && pasid !== NO_PASID && controls.privilegedEnabled;
     let wanted = access & ACCESS;
     if ((wanted & EXEC) !== 0 && (pasid === NO_PASID || !controls.executeEnabled))

@@ -72,13 +72,17 @@ export class AtsControls {
     return this.priEnabled || this.#physical.s.pageRequests !== 0;
   }
 
-  /** Takes one of the page requests that the function and its virtual functions may have outstanding. */
-  takeCredit(): boolean {
-    const s = this.#physical.s;
+  /** Page requests that the function and its virtual functions may still make before an answer. */
+  get credits(): number {
+    if (this.#pri === 0) return 0;
     const allocated = this.#shared[this.#pri + (PRI_ALLOCATION.offset - PRI.offset) / 4]!;
     const capacity = this.#shared[this.#pri + (PRI_CAPACITY.offset - PRI.offset) / 4]!;
-    if (s.pageRequests >= Math.min(allocated, capacity)) return false;
-    s.pageRequests++;
+    return Math.max(0, Math.min(allocated, capacity) - this.#physical.s.pageRequests);
+  }
+
+  takeCredit(): boolean {
+    if (this.credits === 0) return false;
+    this.#physical.s.pageRequests++;
     return true;
   }
 

@@ -1,0 +1,135 @@
+import type { SvmEngine } from '../../devices/ep/svm-engine.ts';
+import { SVM_ENGINE, type SvmEngineConfig } from '../../devices/ep/svm-engine-kind.ts';
+import {
+  FRAME_CONTROL,
+  FRAME_DST,
+  FRAME_FAULT,
+  FRAME_OP,
+  FRAME_OPERAND,
+  FRAME_PASID,
+  FRAME_RESULT,
+  FRAME_SIZE,
+  FRAME_SRC,
+  FRAME_STATUS,
+  SVM_ERROR,
+  SVM_FRAME_BASE,
+  SVM_FRAME_BYTES,
+  SVM_OP,
+  SVM_STATE,
+} from '../../devices/ep/svm-engine-registers.ts';
+import { ATS, PASID, PRI, PRI_ALLOCATION } from '../../devices/pci/extended-capabilities.ts';
+import type { PciFunction } from '../../devices/pci/function.ts';
+import type { DmaTranslator } from '../../vmm/bus/dma.ts';
+import { FakeIommu } from './ats-world.ts';
+import { PciRig } from './pci-rig.ts';
+
+export const SVM_BAR = 0xe0000000;
+
+type Control = Partial<Record<keyof typeof FRAME_CONTROL.fields, number>>;
+
+/** What one operation is given; registers not named keep their values. */
+export interface Operation {
+  readonly op: keyof typeof SVM_OP;
+  readonly control?: Control;
+  readonly pasid?: number;
+  readonly src?: number;
+  readonly dst?: number;
+  readonly size?: number;
+  readonly operand?: bigint;
+}
+
+/** Turns PASID, ATS and PRI of a function on, in this order. */
+export function enableSvm(fn: PciFunction, { pasid = 1, allocation = 16 } = {}): void {
+  const { layout } = fn.w;
+  fn.configWrite(4, 2, 6);
+  if (layout.pasid !== 0) fn.configWrite(layout.pasid + PASID.offset + 2, 2, pasid);
+  if (layout.ats !== 0) fn.configWrite(layout.ats + ATS.offset + 2, 2, 0x8000);
+  if (layout.pri === 0) return;
+  fn.configWrite(layout.pri + PRI_ALLOCATION.offset, 4, allocation);
+  fn.configWrite(layout.pri + PRI.offset, 2, 1);
+}
+
+/** An SVM engine with everything enabled, at an address of its own, in front of a fake IOMMU. */
+export class SvmWorld {
+  readonly iommu = new FakeIommu();
+  readonly rig: PciRig;
+  readonly engine: SvmEngine;
+  readonly fn: PciFunction;
+
+  constructor(config: Partial<SvmEngineConfig> = {}, translator?: DmaTranslator) {
+    this.rig = new PciRig(translator ?? this.iommu);
+    const device = this.rig.plug(SVM_ENGINE, { device: 3, config });
+    this.engine = device.device as SvmEngine;
+    this.fn = device.fn;
+    this.fn.configWrite(0x10, 4, SVM_BAR);
+    this.fn.configWrite(0x18, 4, SVM_BAR + 0x100000);
+    enableSvm(this.fn);
+  }
+
+  set(
+    frame: number,
+    register: { readonly offset: number; readonly bytes: number },
+    value: bigint | number,
+  ): void {
+    const v = BigInt(value);
+    const at = SVM_BAR + SVM_FRAME_BASE + frame * SVM_FRAME_BYTES + register.offset;
+    this.rig.mmio.write(at, register.bytes, Number(v & 0xffffffffn), Number(v >> 32n));
+  }
+
+  get(frame: number, register: { readonly offset: number; readonly bytes: number }): bigint {
+    const at = SVM_BAR + SVM_FRAME_BASE + frame * SVM_FRAME_BYTES + register.offset;
+    const lo = BigInt(this.rig.mmio.read(at, register.bytes) >>> 0);
+    return register.bytes === 8 ? lo | (BigInt(this.rig.mmio.hi >>> 0) << 32n) : lo;
+  }
+
+  /** Starts an operation. */
+  start(frame: number, { op, control = {}, pasid, src, dst, size, operand }: Operation): void {
+    const withPasid = pasid === undefined ? control : { PASID_VALID: 1, ...control };
+    this.set(frame, FRAME_CONTROL, FRAME_CONTROL.pack(withPasid)[0]!);
+    if (pasid !== undefined) this.set(frame, FRAME_PASID, pasid);
+    if (src !== undefined) this.set(frame, FRAME_SRC, src);
+    if (dst !== undefined) this.set(frame, FRAME_DST, dst);
+    if (size !== undefined) this.set(frame, FRAME_SIZE, size);
+    if (operand !== undefined) this.set(frame, FRAME_OPERAND, operand);
+    this.set(frame, FRAME_OP, SVM_OP[op]);
+  }
+
+  /** Starts one and says how it stands then: `done`, an error, or the state it waits in. */
+  run(frame: number, operation: Operation): string {
+    this.start(frame, operation);
+    return this.outcome(frame);
+  }
+
+  outcome(frame: number): string {
+    const words = [Number(this.get(frame, FRAME_STATUS))];
+    const state = FRAME_STATUS.get.STATE(words, 0);
+    const error = FRAME_STATUS.get.ERROR(words, 0);
+    if (state !== SVM_STATE.idle) return nameOf(SVM_STATE, state);
+    return error === SVM_ERROR.none ? 'done' : nameOf(SVM_ERROR, error);
+  }
+
+  result(frame: number): bigint {
+    return this.get(frame, FRAME_RESULT);
+  }
+
+  fault(frame: number): bigint {
+    return this.get(frame, FRAME_FAULT);
+  }
+
+  register(register: { readonly offset: number }): number {
+    return this.rig.mmio.read(SVM_BAR + register.offset, 4) >>> 0;
+  }
+
+  setRegister(register: { readonly offset: number }, value: number): void {
+    this.rig.mmio.write(SVM_BAR + register.offset, 4, value, 0);
+  }
+
+  /** Virtual time passes. */
+  wait(ns = 0): void {
+    this.rig.clock.advanceTo(this.rig.clock.now + ns);
+  }
+}
+
+function nameOf(table: Readonly<Record<string, number>>, value: number): string {
+  return Object.keys(table).find((name) => table[name] === value) ?? String(value);
+}
