@@ -48,7 +48,6 @@ export class TestDevice {
 
 /** The host side of a rewritten module: RAM with dirty and watched pages, one device, fuel. */
 export class TrapWorld implements SlowPathOwner {
-  readHi = 0;
   readonly layout: HiddenLayout;
   readonly memory: WebAssembly.Memory;
   readonly ram: Uint8Array;
@@ -115,7 +114,14 @@ export class TrapWorld implements SlowPathOwner {
     const value = this.device.read(address >>> 0, width);
     if (value === undefined) throw new GuestFault('unmapped');
     this.onMmio();
-    this.readHi = Number(value >> 32n);
+    return Number(value & 0xffff_ffffn);
+  }
+
+  mmioRead64(address: number): number {
+    const value = this.device.read(address >>> 0, 8);
+    if (value === undefined) throw new GuestFault('unmapped');
+    this.onMmio();
+    new DataView(this.memory.buffer).setUint32(this.layout.hiWord, Number(value >> 32n), true);
     return Number(value & 0xffff_ffffn);
   }
 

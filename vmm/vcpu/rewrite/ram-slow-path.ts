@@ -15,13 +15,13 @@ export type AccessFault =
 
 /** What RamSlowPath leaves to its owner: page bookkeeping, the bus, time. */
 export interface SlowPathOwner {
-  /** Upper half of the last 8-byte mmioRead. */
-  readHi: number;
   /**
-   * One bus access of 1, 2, 4 or 8 bytes outside of RAM; throws where nothing answers. Addresses and values are signed
+   * One bus access of 1, 2 or 4 bytes outside of RAM; throws where nothing answers. Addresses and values are signed
    * 32-bit numbers here, as they come from the guest: unsigned ones with bit 31 set would be boxed between functions.
    */
   mmioRead(address: number, width: number): number;
+  /** One of 8 bytes: returns the lower half and leaves the upper one in the hidden word, as SlowPath.load64 does. */
+  mmioRead64(address: number): number;
   mmioWrite(address: number, width: number, lo: number, hi: number): void;
   /**
    * A RAM page is about to be written: mark it dirty and, where it may, make it fast (FLAG_FAST). A store is checked at its
@@ -111,19 +111,13 @@ export class RamSlowPath implements SlowPath {
 
   load64(addr: number, off: number): number {
     const a = (addr + off) | 0;
-    if (this.isAboveRam(a, addr)) return this.registerLoad64(a);
+    if (this.isAboveRam(a, addr)) return this.owner.mmioRead64(a);
     const address = (addr >>> 0) + (off >>> 0);
     if (this.isRam(address, 8)) {
       this.view.setInt32(this.hiWord, this.view.getInt32(address + 4, true), true);
       return this.view.getInt32(address, true);
     }
-    return this.registerLoad64(address | 0);
-  }
-
-  private registerLoad64(address: number): number {
-    const lo = this.owner.mmioRead(address, 8);
-    this.view.setInt32(this.hiWord, this.owner.readHi, true);
-    return lo;
+    return this.owner.mmioRead64(address | 0);
   }
 
   store8(addr: number, off: number, value: number): void {

@@ -24,31 +24,39 @@ const FAULT_TEXT: Readonly<Record<AccessFault, string>> = {
 
 /** Where slow accesses of the guest end: pages that want attention, registers, and everything that is neither. */
 class TrapOwner implements SlowPathOwner {
-  readHi = 0;
   readonly #ram: GuestRam;
   readonly #mmio: MmioBus;
   readonly #host: TrapHost;
   readonly #afterAccess: () => void;
+  readonly #words: Int32Array;
+  readonly #hiWord: number;
 
   constructor(ram: GuestRam, mmio: MmioBus, host: TrapHost) {
     this.#ram = ram;
     this.#mmio = mmio;
     this.#host = host;
     this.#afterAccess = host.afterAccess;
+    this.#words = new Int32Array(ram.memory.buffer);
+    this.#hiWord = ram.layout.hiWord >>> 2;
   }
 
   mmioRead(address: number, width: number): number {
     const mmio = this.#mmio;
     const lo = mmio.load(address, width);
     if (!mmio.claimed) this.#unmapped(`${width}-byte load from`, address);
-    if (width !== 8) {
-      this.#afterAccess();
-      return lo;
-    }
-    // An interrupt handler that runs now may read registers too.
-    const hi = mmio.hi;
     this.#afterAccess();
-    this.readHi = hi;
+    return lo;
+  }
+
+  mmioRead64(address: number): number {
+    const mmio = this.#mmio;
+    const lo = mmio.load(address, 8);
+    if (!mmio.claimed) this.#unmapped('8-byte load from', address);
+    // An interrupt handler that runs now may read registers too, and leave the upper half of another.
+    const hi = mmio.hi | 0;
+    this.#afterAccess();
+    // Registers that are polled keep their upper half, and a word that was not stored just now is read sooner.
+    if (this.#words[this.#hiWord] !== hi) this.#words[this.#hiWord] = hi;
     return lo;
   }
 
