@@ -10,6 +10,8 @@ export const ANNOUNCES_PASIDS = 3;
 export const ANNOUNCES_DOMAIN = 4;
 /** The entries of PASID `b` in domain `a`. */
 export const ANNOUNCES_PASID = 5;
+/** Everything: a root pointer was latched. */
+export const ANNOUNCES_ALL = 6;
 
 /** Told of every consumed invalidation: the 'announced' half of a table change. */
 export interface Announcements {

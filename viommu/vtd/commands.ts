@@ -1,4 +1,5 @@
 import { GSTS, IQH, IQT, IRTA, RTADDR } from '../spec/vtd/registers.ts';
+import { ANNOUNCES_ALL } from './announce.ts';
 import type { RemappingCaches } from './caches.ts';
 import type { InvalidationQueue } from './queue.ts';
 import type { VtdState } from './state.ts';
@@ -69,6 +70,8 @@ export class GlobalCommands {
     s.rootHi = hi;
     // CAP.ESRTPS = 1: the command invalidates every DMA-remapping cache.
     this.#caches.dmaGlobal();
+    if (this.#watch.on) this.#watch.told('root table', ANNOUNCES_ALL, 0, 0);
+    if ((s.regs[GSTS_WORD]! & TE) !== 0) this.#watch.dmaTablesLive();
     s.regs[GSTS_WORD]! |= SRTP;
     const event = this.#w.trace.vtd_root_table;
     if (event.on) event.emit(s.rootLo, s.rootHi);
@@ -96,6 +99,7 @@ export class GlobalCommands {
   #setTranslation(value: number): void {
     this.#level(TE, value);
     if ((value & TE) === 0) this.#watch.dmaTablesEnd();
+    else this.#watch.dmaTablesLive();
     this.#caches.forgetRequesters();
     this.#resetFaultIndexWhenOff();
     const event = this.#w.trace.vtd_dmar_enable;

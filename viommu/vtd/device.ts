@@ -170,6 +170,7 @@ export class VtdIommu extends Device<VtdState, VtdWiring, VtdParts> implements D
     for (const words of [s.iotlb, s.iotlbSizes, s.pagingCache, s.contextCache]) words.fill(0);
     s.watched.length = 0;
     s.tableStores = 0;
+    s.changed.length = 0;
     const { clock, id } = w.services;
     for (const event of [QUEUE_EVENT, DEVICE_TLB_EVENT, CONTEXT_EVENT, IOTLB_EVENT]) clock.cancel(id, event);
     this.dropCache();

@@ -1,7 +1,7 @@
 import { RegisterBlock } from '../../vmm/regs/block.ts';
 import type { Register } from '../../vmm/regs/layout.ts';
 import { defineState, type StateDef } from '../../vmm/state/define.ts';
-import { bool, list, registers, type Schema, u8, u16, u32, words } from '../../vmm/state/schema.ts';
+import { bool, count, list, registers, type Schema, u8, u16, u32, words } from '../../vmm/state/schema.ts';
 import { CAP, ECAP } from '../spec/vtd/capabilities.ts';
 import { REGISTER_BYTES, vtdRegisters } from '../spec/vtd/registers.ts';
 import { ENTRY_ROW_WORDS } from '../walk/entry-cache.ts';
@@ -14,12 +14,34 @@ import type { PendingDeviceTlb } from './device-tlbs.ts';
 /** A page of remapping structures the unit has read while live, and what it holds. */
 export interface WatchedTable {
   page: number;
-  /** 0 root, 1 context, 2 second stage, 3 interrupt remapping. */
+  /** One of table-kinds.ts. */
   kind: number;
-  /** Level of a second-stage table. */
+  /** Level of a page table. */
   level: number;
+  /** Requester id or PASID of the first entry, in scalable mode. */
+  base: number;
+  /** First page of the PASID directory that it is or belongs to. */
+  owner: number;
   /** Nothing points to it any more; the watch ends with the next invalidation. */
   detached: boolean;
+}
+
+/** An entry of a scalable-mode structure that software has changed and no invalidation has announced. */
+export interface ChangedEntry {
+  address: number;
+  /** Of its table. */
+  kind: number;
+  /** Requester id of a root or context entry, PASID of others: the first one it stands for. */
+  number: number;
+  /** First page of its PASID directory. */
+  owner: number;
+  /** Domain-id it had before. */
+  did: number;
+  stores: number;
+  /** Stores since it was last made present, or found torn. */
+  live: number;
+  /** The unit has read it since the last of them. */
+  used: boolean;
 }
 
 /** Everything software can find out about a unit: registers, what they were latched into, and the stale-able caches. */
@@ -53,6 +75,7 @@ export interface VtdState {
   watched: WatchedTable[];
   /** Stores to watched tables since the last invalidation. */
   tableStores: number;
+  changed: ChangedEntry[];
 }
 
 const DOMAINS = 65536;
@@ -111,7 +134,17 @@ export function vtdState(config: VtdConfig, block: RegisterBlock): StateDef<VtdS
     pagingCache: words((large ? UNBOUNDED_PAGING_ROWS : PAGING_ROWS) * PAGING_ROW_WORDS),
     contextCache: words((large ? UNBOUNDED_ENTRY_ROWS : CONTEXT_ROWS) * ENTRY_ROW_WORDS),
     interruptCache: words((large ? UNBOUNDED_ENTRY_ROWS : INTERRUPT_ROWS) * ENTRY_ROW_WORDS),
-    watched: list({ page: u32, kind: u8, level: u8, detached: bool }),
+    watched: list({ page: u32, kind: u8, level: u8, base: u32, owner: u32, detached: bool }),
     tableStores: u32,
+    changed: list({
+      address: u32,
+      kind: u8,
+      number: u32,
+      owner: u32,
+      did: u16,
+      stores: count,
+      live: count,
+      used: bool,
+    }),
   });
 }

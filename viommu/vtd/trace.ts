@@ -79,6 +79,39 @@ export const VTD_EVENTS = iommuEvents({
     args: { invalidation: 'text', stores: 'count' },
     role: 'announcement',
   },
+  pasid_table_write: {
+    doc: 'Software stored into a root, context, PASID directory or PASID table entry of scalable mode: written, not yet announced.',
+    args: {
+      structure: 'text',
+      requesters: 'text',
+      pasid: 'pasid',
+      address: 'u32',
+      changes: 'text',
+      by: 'text',
+    },
+    role: 'store',
+  },
+  pasid_table_announced: {
+    doc: 'An invalidation told the unit of changed scalable-mode entries: which it covers, and how many they are.',
+    args: { invalidation: 'text', covers: 'text', entries: 'count' },
+  },
+  pasid_entry_torn: {
+    doc: 'A scalable-mode entry was changed by more than one store while it was present, and then used or announced.',
+    args: {
+      structure: 'text',
+      requesters: 'text',
+      pasid: 'pasid',
+      address: 'u32',
+      stores: 'count',
+      when: 'text',
+    },
+    ring: true,
+  },
+  pasid_entry_used_unannounced: {
+    doc: 'With caching mode: the unit used a scalable-mode entry that software had changed and not announced.',
+    args: { structure: 'text', requesters: 'text', pasid: 'pasid', address: 'u32', stores: 'count' },
+    ring: true,
+  },
   vtd_iotlb_cc_update: {
     doc: 'A requester was resolved to a domain by a context entry in memory.',
     args: { sid: 'bdf', pasid: 'pasid', did: 'u16', low: 'u64', high: 'u64' },

@@ -1,0 +1,268 @@
+import { bdfText } from '../../vmm/core/bdf.ts';
+import { hex } from '../../vmm/core/u64.ts';
+import type { FieldDecl } from '../../vmm/regs/field.ts';
+import type { Layout } from '../../vmm/regs/layout.ts';
+import {
+  ANNOUNCES_CONTEXTS,
+  ANNOUNCES_DOMAIN,
+  ANNOUNCES_FUNCTIONS,
+  ANNOUNCES_NONE,
+  ANNOUNCES_PASID,
+} from './announce.ts';
+import { ChangedEntries, type ChangeSink } from './changed-entries.ts';
+import type { ChangedEntry, VtdState, WatchedTable } from './state.ts';
+import {
+  entryBytes,
+  isPaging,
+  layoutOf,
+  PASID_DIRECTORY,
+  PASID_TABLE,
+  PASIDS_OF_DIRECTORY_PAGE,
+  PASIDS_OF_TABLE,
+  SCALABLE_CONTEXT_TABLE,
+  SCALABLE_ROOT_TABLE,
+} from './table-kinds.ts';
+import type { WatchedPages } from './watched-pages.ts';
+import type { VtdWiring } from './wiring.ts';
+
+const TTM = 0xc00;
+const TTM_SCALABLE = 0x400;
+const NO_PASID = -1;
+/** Requesters named for one store. */
+const MOST_NAMED = 4;
+
+/** Root and context entries, PASID directories and tables of scalable mode: who stores what, and when it is announced. */
+export class PasidTables implements ChangeSink {
+  readonly changed: ChangedEntries;
+  readonly #s: VtdState;
+  readonly #w: VtdWiring;
+  readonly #pages: WatchedPages;
+  readonly #u32: Uint32Array;
+
+  constructor(s: VtdState, w: VtdWiring, pages: WatchedPages) {
+    const { ram } = w.services.memory;
+    this.#s = s;
+    this.#w = w;
+    this.#pages = pages;
+    this.#u32 = ram.u32;
+    this.changed = new ChangedEntries(s, ram, w.config['caching-mode'], this);
+  }
+
+  /** Watches everything the latched root table leads to. */
+  live(): void {
+    const { rootLo, rootHi } = this.#s;
+    if ((rootLo & TTM) === TTM_SCALABLE && rootHi === 0)
+      this.#watch(rootLo >>> 12, SCALABLE_ROOT_TABLE, 0, 0);
+  }
+
+  saw(address: number, kind: number, number: number, owner: number): void {
+    const page = address >>> 12;
+    if (!this.#pages.has(page)) this.#watch(page, kind, firstOf(kind, number), owner);
+    if (this.changed.any) this.changed.used(unitOf(kind, address));
+  }
+
+  stored(
+    table: WatchedTable,
+    address: number,
+    old: Uint32Array,
+    now: Uint32Array,
+    changed: boolean,
+    byCpu: boolean,
+  ): void {
+    const { kind } = table;
+    if (this.#w.trace.pasid_table_write.on) this.#tellStore(table, address, old, now, byCpu);
+    if (!changed) return;
+    const number = numberOf(table, address);
+    if (kind !== SCALABLE_ROOT_TABLE) {
+      const did = kind === PASID_TABLE ? old[2]! & 0xffff : 0;
+      this.changed.stored(address, kind, number, table.owner, old[0]!, now[0]!, did);
+      this.#follow(table, number, old, now, 0);
+      return;
+    }
+    // Two entries in one: software updates either half by itself.
+    for (const half of [0, 2]) {
+      if (old[half] === now[half] && old[half + 1] === now[half + 1]) continue;
+      this.changed.stored(address + half * 4, kind, number + half * 64, 0, old[half]!, now[half]!, 0);
+      this.#follow(table, number + half * 64, old, now, half);
+    }
+  }
+
+  /** The tables that an entry pointed to, and those it points to now. */
+  #follow(table: WatchedTable, number: number, old: Uint32Array, now: Uint32Array, at: number): void {
+    const before = pointerOf(old, at);
+    const after = pointerOf(now, at);
+    const size = sizeOf(table.kind, now[at]!);
+    if (before === after && size === sizeOf(table.kind, old[at]!)) return;
+    if (before >= 0) this.#detach(table.kind, before, sizeOf(table.kind, old[at]!));
+    if (after >= 0) this.#watchChildren(table, number, after, size);
+  }
+
+  #detach(kind: number, page: number, size: number): void {
+    for (let i = 0; i < size; i++) if (kind !== PASID_TABLE) this.#pages.detach(page + i);
+  }
+
+  detachChildren(table: WatchedTable): void {
+    const u32 = this.#u32;
+    for (const [at] of unitsOf(table)) {
+      const page = pointerOf(u32, at);
+      if (page >= 0) this.#detach(table.kind, page, sizeOf(table.kind, u32[at]!));
+    }
+  }
+
+  /** `number` is the requester id or PASID of the entry that points to `page`. */
+  #watchChildren(table: WatchedTable, number: number, page: number, size: number): void {
+    switch (table.kind) {
+      case SCALABLE_ROOT_TABLE:
+        this.#watch(page, SCALABLE_CONTEXT_TABLE, number, 0);
+        return;
+      case SCALABLE_CONTEXT_TABLE:
+        for (let i = 0; i < size; i++)
+          this.#watch(page + i, PASID_DIRECTORY, i * PASIDS_OF_DIRECTORY_PAGE, page);
+        return;
+      case PASID_DIRECTORY:
+        this.#watch(page, PASID_TABLE, number, table.owner);
+    }
+  }
+
+  /** Begins to watch a page and what its present entries lead to. A page keeps what it was first found to be. */
+  #watch(page: number, kind: number, base: number, owner: number): void {
+    const known = this.#pages.find(page);
+    if (known !== undefined) {
+      if (!isPaging(known.table.kind)) {
+        this.#pages.attach(known);
+        return;
+      }
+      this.#pages.forget(page);
+    }
+    const table = { page, kind, level: 0, base, owner, detached: false };
+    if (this.#pages.add(table) === undefined || kind === PASID_TABLE) return;
+    const u32 = this.#u32;
+    for (const [at, number] of unitsOf(table)) {
+      const child = pointerOf(u32, at);
+      if (child >= 0) this.#watchChildren(table, number, child, sizeOf(kind, u32[at]!));
+    }
+  }
+
+  told(kind: string, scope: number, a: number, b: number): void {
+    if (scope === ANNOUNCES_NONE || !this.changed.any) return;
+    const entries = this.changed.announced(scope, a, b);
+    const event = this.#w.trace.pasid_table_announced;
+    if (entries > 0 && event.on) event.emit(kind, scopeText(scope, a, b), entries);
+  }
+
+  torn(entry: ChangedEntry, when: string): void {
+    const event = this.#w.trace.pasid_entry_torn;
+    if (!event.on) return;
+    const { kind, number, address, live } = entry;
+    event.emit(layoutOf(kind).name, this.#requesters(entry), pasidOf(kind, number), address, live, when);
+  }
+
+  usedUnannounced(entry: ChangedEntry): void {
+    const event = this.#w.trace.pasid_entry_used_unannounced;
+    if (!event.on) return;
+    const { kind, number, address, stores } = entry;
+    event.emit(layoutOf(kind).name, this.#requesters(entry), pasidOf(kind, number), address, stores);
+  }
+
+  #tellStore(table: WatchedTable, address: number, old: Uint32Array, now: Uint32Array, byCpu: boolean): void {
+    const { kind, owner } = table;
+    const number = numberOf(table, address);
+    const layout = layoutOf(kind);
+    const by = byCpu ? (this.#w.services.provenance.here() ?? 'guest') : 'dma';
+    const requesters = this.#requesters({ kind, number, owner });
+    const changes = changesOf(layout, old, now);
+    this.#w.trace.pasid_table_write.emit(
+      layout.name,
+      requesters,
+      pasidOf(kind, number),
+      address,
+      changes,
+      by,
+    );
+  }
+
+  /** Whose requests an entry serves. */
+  #requesters({ kind, number, owner }: { kind: number; number: number; owner: number }): string {
+    if (kind === SCALABLE_ROOT_TABLE) return `bus ${(number >>> 8).toString(16).padStart(2, '0')}`;
+    if (kind === SCALABLE_CONTEXT_TABLE) return bdfText(number);
+    const sids: number[] = [];
+    for (const page of this.#pages.contexts) {
+      const table = this.#pages.find(page)!.table;
+      for (const [at, sid] of unitsOf(table)) if (pointerOf(this.#u32, at) === owner) sids.push(sid);
+    }
+    sids.sort((x, y) => x - y);
+    const named = sids.slice(0, MOST_NAMED).map(bdfText);
+    return sids.length > MOST_NAMED ? `${named.join(' ')} ...` : named.join(' ');
+  }
+}
+
+/** Every entry of a table, halves of root entries apart: index of its first word, and its requester id or PASID. */
+function* unitsOf({ page, kind, base }: WatchedTable): Generator<readonly [at: number, number: number]> {
+  const words = kind === SCALABLE_ROOT_TABLE ? 2 : entryBytes(kind) / 4;
+  const step = kind === SCALABLE_ROOT_TABLE ? 128 : kind === PASID_DIRECTORY ? PASIDS_OF_TABLE : 1;
+  const first = page * 1024;
+  for (let i = 0; i * words < 1024; i++) yield [first + i * words, base + i * step];
+}
+
+/** Page that the present entry at words[at] points to, below 4 GiB, or -1. */
+function pointerOf(words: Uint32Array, at: number): number {
+  return (words[at]! & 1) !== 0 && words[at + 1] === 0 ? words[at]! >>> 12 : -1;
+}
+
+/** Pages that a pointer leads to: a PASID directory has 2^(PDTS+7) entries of 8 bytes. */
+function sizeOf(kind: number, word: number): number {
+  return kind === SCALABLE_CONTEXT_TABLE ? 1 << Math.max(((word >>> 9) & 7) - 2, 0) : 1;
+}
+
+/** Where the entry that is updated as one begins: a half of a root entry. */
+function unitOf(kind: number, address: number): number {
+  return (address & -(kind === SCALABLE_ROOT_TABLE ? 8 : entryBytes(kind))) >>> 0;
+}
+
+/** Requester id or PASID of the entry at `address`. */
+function numberOf({ kind, base }: WatchedTable, address: number): number {
+  const index = (address & 4095) / entryBytes(kind);
+  if (kind === SCALABLE_ROOT_TABLE) return index << 8;
+  return base + Math.floor(index) * (kind === PASID_DIRECTORY ? PASIDS_OF_TABLE : 1);
+}
+
+/** Requester id or PASID of the first entry of a page. */
+function firstOf(kind: number, number: number): number {
+  if (kind === SCALABLE_CONTEXT_TABLE) return number & ~0x7f;
+  if (kind === PASID_DIRECTORY) return number - (number % PASIDS_OF_DIRECTORY_PAGE);
+  return kind === PASID_TABLE ? number - (number % PASIDS_OF_TABLE) : 0;
+}
+
+function pasidOf(kind: number, number: number): number {
+  return kind === PASID_DIRECTORY || kind === PASID_TABLE ? number : NO_PASID;
+}
+
+function scopeText(scope: number, a: number, b: number): string {
+  switch (scope) {
+    case ANNOUNCES_FUNCTIONS:
+      return b === 0 ? bdfText(a) : `${bdfText(a)} and functions`;
+    case ANNOUNCES_DOMAIN:
+      return `did ${a}`;
+    case ANNOUNCES_PASID:
+      return `did ${a} pasid ${b}`;
+    default:
+      return scope === ANNOUNCES_CONTEXTS ? 'all contexts' : 'all';
+  }
+}
+
+/** `P=0->1 DID=3->5`; stores that change only reserved bits, or nothing, say so. */
+function changesOf(layout: Layout, old: Uint32Array, now: Uint32Array): string {
+  const changes: string[] = [];
+  for (const [name, field] of Object.entries(layout.fields)) {
+    const before = layout.get[name]!(old, 0);
+    const after = layout.get[name]!(now, 0);
+    if (before !== after) changes.push(`${name}=${valueText(field, before)}->${valueText(field, after)}`);
+  }
+  return changes.length > 0 ? changes.join(' ') : 'none of its fields';
+}
+
+function valueText(field: FieldDecl, value: number): string {
+  const name = field.values?.[value];
+  const text = value < 10 ? String(value) : hex(value);
+  return name === undefined ? text : `${text} (${name})`;
+}
