@@ -1,6 +1,7 @@
 import * as dsaDescriptors from '../../devices/ep/dsa/descriptor.ts';
 import * as dsa from '../../devices/ep/dsa/registers.ts';
 import * as edu from '../../devices/ep/edu-registers.ts';
+import * as svm from '../../devices/ep/svm-engine-registers.ts';
 import * as testdev from '../../devices/ep/testdev-registers.ts';
 import * as capabilities from '../../devices/pci/capabilities.ts';
 import * as extended from '../../devices/pci/extended-capabilities.ts';
@@ -30,6 +31,7 @@ export function generatedHeaders(): readonly GeneratedHeader[] {
     { path: 'tsvmm/edu.h', text: eduHeader() },
     { path: 'tsvmm/iommu_testdev.h', text: testdevHeader() },
     { path: 'tsvmm/pci.h', text: pciHeader() },
+    { path: 'tsvmm/svm_engine.h', text: svmEngineHeader() },
     { path: 'tsvmm/vtd.h', text: vtdHeader() },
     { path: '../user/include/tsvmm_user.h', text: userAbiHeader() },
   ];
@@ -165,6 +167,31 @@ function testdevHeader(): string {
     sections: [
       ['Registers', macros('TESTDEV', testdev.TESTDEV_REGISTERS)],
       ['Values of RESULT', constants('TESTDEV_RESULT', results)],
+    ],
+  });
+}
+
+function svmEngineHeader(): string {
+  const named = (table: Readonly<Record<string, number>>) =>
+    Object.entries(table).map(([name, value]) => [constantCase(name), value] as const);
+  const places = [
+    ['FRAME_BASE', svm.SVM_FRAME_BASE],
+    ['FRAME_BYTES', svm.SVM_FRAME_BYTES],
+    ['MAX_BYTES', svm.SVM_MAX_BYTES],
+  ] as const;
+  return header({
+    guard: 'TSVMM_SVM_ENGINE_H',
+    about: 'The test function svm-engine (1234:53e0): registers of BAR 0. See docs/svm-engine.md.',
+    from: 'devices/ep',
+    sections: [
+      ['Registers of the function', macros('SVM', svm.SVM_REGISTERS)],
+      [
+        'Registers of a frame: offsets from its start',
+        macros('SVM', svm.SVM_FRAME_REGISTERS) + constants('SVM', places),
+      ],
+      ['Operations', constants('SVM_OP', named(svm.SVM_OP))],
+      ['Values of FRAME_STATUS.STATE', constants('SVM_STATE', named(svm.SVM_STATE))],
+      ['Values of FRAME_STATUS.ERROR', constants('SVM_ERROR', named(svm.SVM_ERROR))],
     ],
   });
 }
