@@ -16,9 +16,10 @@ const EXTERNAL = ['zod', 'wabt', 'binaryen', '@yowasp/clang'];
 
 /** Loaded by import() and of no use to a plain `tsvmm run`: left out of dist/run.cjs. The launcher decides which of the two it is. */
 const BEYOND_RUN = [
-  ...['help', 'info', 'inspect', 'new', 'qemu', 'schema', 'snapshot', 'texts'].map(
+  ...['help', 'info', 'inspect', 'new', 'qemu', 'replay', 'schema', 'snapshot', 'texts'].map(
     (name) => `vmm/cli/${name}.ts`,
   ),
+  ...['open-record', 'read-record', 'replay-guest', 'replay-qtest'].map((name) => `vmm/replay/${name}.ts`),
   ...['vmm/monitor/inspect.ts', 'vmm/monitor/run.ts'],
   ...['vmm/machine/snapshot-diff.ts', 'vmm/machine/snapshot-run.ts', 'vmm/state/container.ts'],
 ].map((file) => join(root, file));

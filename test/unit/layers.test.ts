@@ -29,6 +29,7 @@ const LAYERS: Readonly<Record<string, readonly string[] | 'all'>> = {
   'vmm/monitor': [...BELOW_MACHINE, 'vmm/machine'],
   'vmm/qtest': [...BUS, 'vmm/machine', 'vmm/monitor'],
   'vmm/report': [...BELOW_MACHINE, 'vmm/machine'],
+  'vmm/replay': [...BUS, 'vmm/vcpu', 'vmm/machine', 'vmm/monitor', 'vmm/qtest'],
   'vmm/cli': 'all',
   'vmm/api': 'all',
 };

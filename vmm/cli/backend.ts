@@ -67,6 +67,10 @@ export interface RunRequest {
   /** Colour in diagnostics. */
   readonly color: boolean;
   readonly monitor?: MonitorAttachment;
+  /** Files of plugins: a record names them. */
+  readonly plugins: readonly string[];
+  /** File to record the run in. */
+  readonly record?: string;
   /** Keep what a report shows. */
   readonly report?: ReportRequest;
 }
@@ -97,6 +101,26 @@ export interface ResumeRequest {
   readonly save?: SaveRequest;
 }
 
+export interface ReplayRequest {
+  readonly file: string;
+  readonly registry: Registry;
+  readonly plugins: readonly string[];
+  /** Stop at the `count`-th event that matches. */
+  readonly until?: { readonly glob: string; readonly count: number };
+  readonly trace?: TraceRequest;
+  readonly observer: RunObserver;
+  readonly monitor?: MonitorAttachment;
+  /** Told what is to be known before the run begins. */
+  caution(text: string): void;
+}
+
+/** What a record says before it is replayed. */
+export interface RecordGlance {
+  /** Name of the guest; of the record if there is none. */
+  readonly guest: string;
+  readonly seed: number | null;
+}
+
 export interface RunOutcome {
   /** How the guest ended: it exited, did what no driver may do, ran out of fuel or time, or was saved. */
   readonly end: 'exited' | 'crashed' | 'hung' | 'saved' | 'stopped';
@@ -113,6 +137,8 @@ export interface RunOutcome {
   readonly requesters?: readonly Requester[];
   /** What a report was asked for. */
   readonly inside?: RunInside;
+  /** The file that the run can be replayed from; it is written now, if it is not there. Undefined where it cannot be. */
+  readonly record?: () => Promise<string | undefined>;
 }
 
 export interface InspectedMachine {
@@ -134,6 +160,10 @@ export interface Backend {
   save(request: RunRequest, save: SaveRequest): Promise<RunOutcome>;
   /** Continues to the end, or with `save` to the next snapshot. */
   resume(request: ResumeRequest): Promise<RunOutcome>;
+  /** @throws TsvmmError for a file that is no record */
+  recordGlance(file: string): Promise<RecordGlance>;
+  /** Does a recorded run again. */
+  replay(request: ReplayRequest): Promise<RunOutcome>;
   /** The monitor of a snapshot's machine, which does not run. */
   inspect(dir: string, registry: Registry): Promise<InspectedMachine>;
   diff(a: string, b: string): Promise<readonly SnapshotDifference[]>;

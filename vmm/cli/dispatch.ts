@@ -13,6 +13,7 @@ type Action = (context: Context, invocation: Invocation<any>) => ExitCode | Prom
 const ACTIONS: Readonly<Record<string, () => Promise<Action>>> = {
   run: async () => (await import('./run.ts')).run,
   report: async () => (await import('./report.ts')).report,
+  replay: async () => (await import('./replay.ts')).replay,
   new: async () => (await import('./new.ts')).newProject,
   info: async () => (await import('./info.ts')).info,
   'snapshot save': async () => (await import('./snapshot.ts')).snapshotSave,

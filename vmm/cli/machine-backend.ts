@@ -1,6 +1,6 @@
 /** The commands' Backend over the real machine: adapts one to the other, decides nothing. */
 
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { dumpFiles } from '../../firmware/index.ts';
 import { TsvmmError } from '../core/errors.ts';
 import { didYouMean } from '../core/suggest.ts';
@@ -15,10 +15,14 @@ import { requestersOf } from '../machine/requesters.ts';
 import { type RunGuestOptions, type RunResult, runGuest } from '../machine/run-guest.ts';
 import type { SaveAt } from '../machine/snapshot-run.ts';
 import { hiddenLayout } from '../mem/layout.ts';
-import type { Tracer } from '../trace/tracer.ts';
+import type { Recorded } from '../replay/read-record.ts';
+import type { RunRecord } from '../replay/record-run.ts';
+import { globToRegExp, type Tracer } from '../trace/tracer.ts';
 import { openCache } from '../vcpu/cache/disk-cache.ts';
 import type {
   Backend,
+  RecordGlance,
+  ReplayRequest,
   ReportRequest,
   ResumeRequest,
   RunLimits,
@@ -28,6 +32,7 @@ import type {
   SaveRequest,
   TraceRequest,
 } from './backend.ts';
+import { loadZod } from './machine-options.ts';
 import { packageRoot, packageVersion } from './package-files.ts';
 
 /** Ten seconds or so of a guest that computes; what runs longer is asked for with --fuel. */
@@ -41,6 +46,8 @@ export function machineBackend(): Backend {
     run,
     save,
     resume,
+    recordGlance,
+    replay,
     inspect: async (dir, registry) => {
       const { inspectSnapshot } = await import('../monitor/inspect.ts');
       return inspectSnapshot(dir, registry, packageVersion());
@@ -59,19 +66,24 @@ async function run(request: RunRequest): Promise<RunOutcome> {
   const guest = await guestModule(request);
   const seen: Seen = {};
   const options = runOptions(request, seen);
-  if (request.report !== undefined) return runForReport(request, request.report, guest, options);
-  return outcomeOf(await runWith(request, guest, options), seen);
+  const record = await recordIfAsked(request, guest, options);
+  const heard = record?.listen(options) ?? options;
+  if (request.report !== undefined) return runForReport(request, request.report, guest, heard, record);
+  const result = await runWith(request, guest, heard, record);
+  return { ...outcomeOf(result, seen), record: recorded(request, guest, options, result, record) };
 }
 
 async function runWith(
   request: RunRequest,
   guest: GuestModule,
   options: RunGuestOptions,
+  record: RunRecord | undefined,
 ): Promise<RunResult> {
   const { config, registry, monitor } = request;
   if (monitor === undefined) return runGuest(config, registry, guest, options);
   const { runMonitored } = await import('../monitor/run.ts');
-  const attached = { ...monitor, program: packageVersion() };
+  const recorder = record === undefined ? {} : { recorder: record.recorder };
+  const attached = { ...monitor, program: packageVersion(), ...recorder };
   return runMonitored(config, registry, guest, options, attached);
 }
 
@@ -80,6 +92,7 @@ async function runForReport(
   { globs }: ReportRequest,
   guest: GuestModule,
   options: RunGuestOptions,
+  record: RunRecord | undefined,
 ): Promise<RunOutcome> {
   const { config, registry, monitor } = request;
   const { RunRecorder } = await import('../report/collect.ts');
@@ -88,12 +101,53 @@ async function runForReport(
     options.prepare?.(machine);
     recorder.attach(machine);
   };
-  const result = await runWith(request, guest, { ...options, prepare });
+  const result = await runWith(request, guest, { ...options, prepare }, record);
   const { instructions } = result;
   // What was done from a monitor is not repeated.
   const again = monitor === undefined ? { config, registry, guest, options, instructions } : undefined;
   const inside = await recorder.inside(again);
-  return { ...outcomeOf(result, {}), inside, requesters: inside.requesters };
+  return {
+    ...outcomeOf(result, {}),
+    inside,
+    requesters: inside.requesters,
+    record: recorded(request, guest, options, result, record),
+  };
+}
+
+/** From its start, a run that is to be recorded, and one that is asked things: a failed run has them in its record. */
+async function recordIfAsked(
+  request: RunRequest,
+  module: GuestModule,
+  options: RunGuestOptions,
+): Promise<RunRecord | undefined> {
+  if (request.monitor === undefined && request.record === undefined) return undefined;
+  return recordOf(request, module, options, request.record);
+}
+
+/** Ends the record; its file, also that of a run that is put down only because it turned out to have failed. */
+function recorded(
+  request: RunRequest,
+  module: GuestModule,
+  options: RunGuestOptions,
+  result: RunResult,
+  record: RunRecord | undefined,
+): () => Promise<string | undefined> {
+  record?.end(result);
+  return async () => {
+    const made = record ?? (await recordOf(request, module, options, undefined)).unheard();
+    if (record === undefined) made.end(result);
+    return made.keep(openCache().dir);
+  };
+}
+
+async function recordOf(
+  { config, plugins }: RunRequest,
+  module: GuestModule,
+  options: RunGuestOptions,
+  file: string | undefined,
+): Promise<RunRecord> {
+  const { RunRecord } = await import('../replay/record-run.ts');
+  return new RunRecord({ program: packageVersion(), config, plugins, guest: { module, options } }, file);
 }
 
 async function save(request: RunRequest, where: SaveRequest): Promise<RunOutcome> {
@@ -102,8 +156,81 @@ async function save(request: RunRequest, where: SaveRequest): Promise<RunOutcome
   const guest = await suspendable(module, openCache(), () => request.observer.stage('rewriting'));
   const { config, registry } = request;
   const seen: Seen = {};
-  const result = await runToSnapshot(config, registry, guest, runOptions(request, seen), saveAt(where));
-  return outcomeOf(result, seen);
+  const options = runOptions(request, seen);
+  const result = await runToSnapshot(config, registry, guest, options, saveAt(where));
+  return { ...outcomeOf(result, seen), record: recorded(request, module, options, result, undefined) };
+}
+
+/** zod, and what only replays need, are loaded for them alone. */
+async function openRecord(file: string) {
+  const [{ readRecord }, z] = await Promise.all([import('../replay/read-record.ts'), loadZod()]);
+  return readRecord(file, z);
+}
+
+async function recordGlance(file: string): Promise<RecordGlance> {
+  const { header } = await openRecord(file);
+  const { seed } = (header.machine ?? {}) as { readonly seed?: unknown };
+  return {
+    guest: header.guest?.args[0] ?? basename(file),
+    seed: typeof seed === 'number' ? seed : null,
+  };
+}
+
+async function replay(request: ReplayRequest): Promise<RunOutcome> {
+  const recorded = await openRecord(request.file);
+  const { cautionOf, checkPlugins, configOf } = await import('../replay/open-record.ts');
+  checkPlugins(recorded, request.plugins);
+  const caution = cautionOf(recorded, packageVersion());
+  if (caution !== undefined) request.caution(caution);
+  const config = configOf(recorded, request.registry, await loadZod());
+  const { guest } = recorded.header;
+  if (guest === null || config === null) return replayClients(request, recorded, config);
+  const { replayGuest } = await import('../replay/replay-guest.ts');
+  const { observer, registry } = request;
+  const seen: Seen = {};
+  const result = await replayGuest(recorded, guest, config, registry, openCache(), {
+    ...replayOptions(request, seen),
+    stdout: (bytes) => observer.console(bytes),
+    stderr: (bytes) => observer.console(bytes),
+    onStage: (stage) => observer.stage(stage),
+    held: request.monitor?.held ?? false,
+  });
+  const outcome = { ...outcomeOf(result, seen), record: async () => request.file };
+  const { stoppedAfter } = result;
+  return stoppedAfter === undefined ? outcome : { ...outcome, reason: `after ${stoppedAfter}` };
+}
+
+async function replayClients(
+  request: ReplayRequest,
+  recorded: Recorded,
+  config: MachineConfig | null,
+): Promise<RunOutcome> {
+  const { replayQtest } = await import('../replay/replay-qtest.ts');
+  const result = replayQtest(recorded, config, request.registry, replayOptions(request, {}));
+  const { commands, virtualNs, stoppedAfter, report } = result;
+  const common = { end: 'stopped', virtualNs, instructions: 0, faults: [] } as const;
+  const where = stoppedAfter === undefined ? 'at the end of the record' : `after ${stoppedAfter}`;
+  return {
+    ...common,
+    reason: `${where}, ${commands} commands`,
+    ...(report === undefined ? {} : { report }),
+  };
+}
+
+function replayOptions({ monitor, trace, until }: ReplayRequest, seen: Seen) {
+  const silent = { endpoints: [], out: () => {}, print: () => {}, listening: () => {} };
+  return {
+    ...(monitor ?? silent),
+    program: packageVersion(),
+    prepare: (machine: Machine) => {
+      if (trace !== undefined) {
+        seen.machine = machine;
+        select(machine.tracer, trace);
+      }
+      if (until !== undefined) known(machine.tracer, until.glob, '--until');
+    },
+    ...(until === undefined ? {} : { until }),
+  };
 }
 
 async function resume(request: ResumeRequest): Promise<RunOutcome> {
@@ -180,15 +307,22 @@ async function guestModule({ config, guest, observer, color }: RunRequest): Prom
 function select(tracer: Tracer, { globs, sink }: TraceRequest): void {
   tracer.addSink(sink);
   for (const glob of globs) {
-    if (tracer.select(glob) > 0) continue;
-    const names = tracer.declared().map((event) => event.name);
-    throw new TsvmmError({
-      code: 'unknown-event',
-      object: `--trace ${glob}`,
-      why: 'this machine has no such event',
-      mend: `${didYouMean(glob, names).startsWith('did') ? didYouMean(glob, names) : "see 'tsvmm info trace'"}`,
-    });
+    known(tracer, glob, '--trace');
+    tracer.select(glob);
   }
+}
+
+/** @throws TsvmmError when no event of the machine matches */
+function known(tracer: Tracer, glob: string, option: string): void {
+  const pattern = globToRegExp(glob);
+  const names = tracer.declared().map((event) => event.name);
+  if (names.some((name) => pattern.test(name))) return;
+  throw new TsvmmError({
+    code: 'unknown-event',
+    object: `${option} ${glob}`,
+    why: 'this machine has no such event',
+    mend: `${didYouMean(glob, names).startsWith('did') ? didYouMean(glob, names) : "see 'tsvmm info trace'"}`,
+  });
 }
 
 function outcomeOf(

@@ -3,8 +3,8 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { EXIT, type ExitCode } from '../core/errors.ts';
 import { builtinRegistry } from '../machine/builtin.ts';
-import { parseQemuArguments } from '../qtest/args.ts';
-import { type QemuHost, serveQemu } from '../qtest/server.ts';
+import { parseQemuArguments, type QemuRequest } from '../qtest/args.ts';
+import { type QemuHost, type QtestRecorder, serveQemu } from '../qtest/server.ts';
 import type { Context } from './context.ts';
 import { cannotWrite, type Host } from './host.ts';
 import { packageVersion } from './package-files.ts';
@@ -17,8 +17,14 @@ export async function qemu({ host }: Context, argv: readonly string[]): Promise<
     host.out(request.print);
     return EXIT.ok;
   }
-  await serveQemu(request, registry, processSide(host));
+  const recorder = request.record === undefined ? undefined : await recorderOf(request, request.record);
+  await serveQemu(request, registry, processSide(host), recorder);
   return EXIT.ok;
+}
+
+async function recorderOf(request: QemuRequest, file: string): Promise<QtestRecorder> {
+  const { recordQtest } = await import('../replay/record-qtest.ts');
+  return recordQtest(request.machine, packageVersion(), file);
 }
 
 function processSide(host: Host): QemuHost {

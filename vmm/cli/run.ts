@@ -86,8 +86,10 @@ export async function run(
     const traced = trace === undefined ? {} : { trace };
     const attached = monitor === undefined ? {} : { monitor };
     const reported = report === undefined ? {} : { report: { globs: options.trace } };
-    const common = { config, registry, guest, limits, observer, color: host.color };
-    const request = { ...common, ...traced, ...attached, ...reported };
+    const { record } = options as RecordOptions;
+    const recorded = record === undefined ? {} : { record };
+    const common = { config, registry, guest, limits, observer, color: host.color, plugins: options.plugin };
+    const request = { ...common, ...traced, ...attached, ...reported, ...recorded };
     return save === undefined ? backend.run(request) : backend.save(request, save);
   });
 }
@@ -151,10 +153,11 @@ function readHostFile(path: string): Uint8Array {
   }
 }
 
+type RecordOptions = { readonly record?: string };
 type MonitorOptions = Partial<OptionsOf<typeof MONITOR_OPTIONS>>;
 
 /** What --monitor, --qmp and -S ask for. `snapshot save` has none of them. */
-function monitorOf(options: MonitorOptions, json: boolean, host: Host): MonitorAttachment | undefined {
+export function monitorOf(options: MonitorOptions, json: boolean, host: Host): MonitorAttachment | undefined {
   const { monitor = [], qmp = [], hold = false } = options;
   const endpoints = [
     ...monitor.map((text) => parseEndpoint(text, 'text', '--monitor')),
@@ -223,12 +226,12 @@ function reportOf(file: string | undefined, config: MachineConfig): Pick<Watched
 export interface Watched {
   readonly guest: string;
   readonly seed: number | null;
-  readonly options: Pick<
-    RunOptions,
-    'fuel' | 'timeout' | 'trace' | 'trace-file' | 'trace-format' | 'json' | 'quiet'
-  >;
+  readonly options: Pick<RunOptions, 'trace' | 'trace-file' | 'trace-format' | 'json' | 'quiet'> &
+    Partial<Pick<RunOptions, 'fuel' | 'timeout'>>;
   /** Told how the run ended, before anybody else. */
   readonly deliver?: (verdict: Verdict, outcome: RunOutcome) => Promise<void>;
+  /** The command that does the run again, where it is not recorded. */
+  readonly replay?: string;
 }
 
 type Start = (
@@ -268,17 +271,30 @@ export async function supervise(context: Context, watched: Watched, start: Start
     reporter.clear();
     throw error;
   }
-  const verdict = verdictOf({
+  const judged = verdictOf({
     guest: watched.guest,
     seed: watched.seed,
     outcome,
     tap: tap.end(),
     console: Buffer.concat(console_).toString('utf8'),
   });
+  const verdict =
+    judged.exitCode === EXIT.ok ? judged : { ...judged, replay: await replayOf(watched, outcome) };
   await deliver?.(verdict, outcome);
   if (options.json) host.out(`${JSON.stringify(verdict)}\n`);
   else tell(reporter, verdict);
   return verdict.exitCode;
+}
+
+/** The command that does the run again. */
+async function replayOf({ replay }: Watched, { record }: RunOutcome): Promise<string | null> {
+  const file = replay === undefined ? await record?.() : undefined;
+  return replay ?? (file === undefined ? null : `tsvmm replay ${shellWord(file)}`);
+}
+
+/** A word of a command line as a shell reads it. */
+export function shellWord(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
 function limitsOf({ fuel, timeout }: Watched['options']): RunLimits {
@@ -320,4 +336,5 @@ function tell(reporter: Reporter, verdict: Verdict): void {
   const good = verdict.exitCode === EXIT.ok;
   const word = reporter.ink(good ? 'green' : 'red', verdict.verdict);
   reporter.note(`tsvmm: ${word} ${verdictLine(verdict)}`);
+  if (verdict.replay !== null) reporter.note(`replay: ${verdict.replay}`);
 }

@@ -47,6 +47,7 @@ export function verdictSchema(z: Zod) {
       seed: z.number().int().nullable(),
       faults: z.array(fault).describe('DMA faults, each explained entry by entry'),
       report: z.string().nullable().describe('crash or hang report for people'),
+      replay: z.string().nullable().describe('the command that does a failed run again'),
       console: z.string().describe('everything the guest printed'),
     })
     .describe('What tsvmm run --json prints');

@@ -5,7 +5,7 @@ import { EXIT, type ExitCode, TsvmmError } from '../core/errors.ts';
 import type { Invocation } from './command.ts';
 import type { Context } from './context.ts';
 import { loadPlugins } from './plugins.ts';
-import { run, saveOf, supervise } from './run.ts';
+import { run, saveOf, shellWord, supervise } from './run.ts';
 import type { RUN_OPTIONS, SNAPSHOT_DIFF, SNAPSHOT_LOAD_OPTIONS, SNAPSHOT_SAVE_OPTIONS } from './table.ts';
 
 export async function snapshotSave(
@@ -32,15 +32,18 @@ export async function snapshotLoad(
   const registry = backend.registry();
   await loadPlugins(options.plugin, registry, context.host.cwd);
   const save = saveOf(options);
-  return supervise(context, { guest: basename(dir), seed: null, options }, (observer, limits, trace) =>
-    backend.resume({
-      dir,
-      registry,
-      limits,
-      observer,
-      ...(trace === undefined ? {} : { trace }),
-      ...(save === undefined ? {} : { save }),
-    }),
+  return supervise(
+    context,
+    { guest: basename(dir), seed: null, options, replay: `tsvmm snapshot load ${shellWord(dir)}` },
+    (observer, limits, trace) =>
+      backend.resume({
+        dir,
+        registry,
+        limits,
+        observer,
+        ...(trace === undefined ? {} : { trace }),
+        ...(save === undefined ? {} : { save }),
+      }),
   );
 }
 

@@ -108,6 +108,14 @@ export const REPORT_OPTIONS = options({
   },
 });
 
+const RECORD_OPTIONS = options({
+  record: {
+    value: 'FILE',
+    doc: "Record the run, with all that is asked of it from outside, for 'tsvmm replay'",
+    complete: 'file',
+  },
+});
+
 /** Monitors of a run. */
 export const MONITOR_OPTIONS = options({
   monitor: {
@@ -128,7 +136,7 @@ export const RUN = {
     'The console of the guest goes to stdout, everything else to stderr. The exit status of the guest and the TAP lines it prints decide together: a guest passes when it exits with 0 and no test point failed, is missing or bailed out.',
   ],
   operands: [{ name: 'GUEST', doc: 'A .c, .wat or .wasm file', optional: true, complete: 'file' }],
-  options: options({ ...RUN_OPTIONS, ...MONITOR_OPTIONS, ...REPORT_OPTIONS }),
+  options: options({ ...RUN_OPTIONS, ...RECORD_OPTIONS, ...MONITOR_OPTIONS, ...REPORT_OPTIONS }),
   rest: { name: 'ARGS', doc: 'Arguments of the guest' },
   json: 'verdict',
   examples: [
@@ -138,6 +146,7 @@ export const RUN = {
     'tsvmm run driver.c --json -- --verbose 2',
     'tsvmm run driver.c -S --monitor stdio',
     'tsvmm run driver.c --report report.html',
+    'tsvmm run driver.c --record driver.record',
   ],
 } as const satisfies CommandDecl;
 
@@ -161,6 +170,39 @@ export const REPORT = {
     'tsvmm report run.json -o report.html',
     'tsvmm report driver.c -o report.html',
     'tsvmm report --example stale-iotlb',
+  ],
+} as const satisfies CommandDecl;
+
+export const REPLAY_OPTIONS = options({
+  until: {
+    value: 'EVENT[#N]',
+    doc: 'Stop after the first, or N-th, trace event whose name matches; without a monitor, show the machine there and end',
+  },
+  ...MONITOR_OPTIONS,
+  trace: RUN_OPTIONS.trace,
+  'trace-file': RUN_OPTIONS['trace-file'],
+  'trace-format': RUN_OPTIONS['trace-format'],
+  plugin: {
+    ...MACHINE_OPTIONS.plugin,
+    doc: 'The plugins of the record: it names them, and does not bring them',
+  },
+  json: JSON_OPTION,
+  quiet: RUN_OPTIONS.quiet,
+});
+
+export const REPLAY = {
+  name: 'replay',
+  summary: 'do a recorded run again, instruction by instruction',
+  details: [
+    'FILE is what --record made, or what a failed run left behind. The guest and everything it was given are in it; what was asked of the machine from outside is asked again where it was. The same events happen at the same virtual times, and the verdict is the same.',
+    'With a monitor, the replay stops at its end, and reverse-step, reverse-until and reverse-continue go back from there. Commands that would make it another run are refused.',
+  ],
+  operands: [{ name: 'FILE', doc: 'The record', complete: 'file' }],
+  options: REPLAY_OPTIONS,
+  json: 'verdict',
+  examples: [
+    'tsvmm replay driver.record --until vtd_dmar_fault',
+    "tsvmm replay driver.record --until 'vtd_dmar_fault#2' --monitor stdio",
   ],
 } as const satisfies CommandDecl;
 
@@ -361,6 +403,7 @@ export const VERSION = {
 export const COMMANDS: readonly CommandDecl[] = [
   RUN,
   REPORT,
+  REPLAY,
   NEW,
   INFO,
   SNAPSHOT_SAVE,

@@ -24,6 +24,8 @@ export interface Verdict {
   readonly faults: readonly ExplainedFault[];
   /** The crash or hang report for people. */
   readonly report: string | null;
+  /** The command that does the same run again; null when it passed, or cannot be repeated. */
+  readonly replay: string | null;
   /** Everything the guest printed. */
   readonly console: string;
 }
@@ -73,6 +75,7 @@ export function verdictOf({ guest, seed, outcome, tap, console }: Judged): Verdi
     seed,
     faults: outcome.faults,
     report: outcome.report ?? null,
+    replay: null,
     console,
   };
 }

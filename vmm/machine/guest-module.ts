@@ -44,6 +44,18 @@ export async function prepareGuest(
   cache: DiskCache,
 ): Promise<GuestModule> {
   const { wasm, stackLow } = await wasmOf(source, cache);
+  return guestOfWasm(source, wasm, stackLow, layout, growLimit, cache);
+}
+
+/** The same from a module that is there already. @throws TsvmmError */
+export async function guestOfWasm(
+  source: Pick<GuestSource, 'file' | 'onStage'>,
+  wasm: Uint8Array,
+  stackLow: number | undefined,
+  layout: HiddenLayout,
+  growLimit: number,
+  cache: DiskCache,
+): Promise<GuestModule> {
   const programs = await programsIn(source, wasm, layout, cache);
   return {
     file: source.file,
@@ -56,7 +68,7 @@ export async function prepareGuest(
 
 /** Nothing of user mode is loaded for a guest without programs. */
 async function programsIn(
-  source: GuestSource,
+  source: Pick<GuestSource, 'onStage'>,
   wasm: Uint8Array,
   layout: HiddenLayout,
   cache: DiskCache,
@@ -142,7 +154,7 @@ async function assemble(file: string, text: Uint8Array): Promise<Uint8Array> {
 }
 
 async function rewritten(
-  source: GuestSource,
+  source: Pick<GuestSource, 'file' | 'onStage'>,
   wasm: Uint8Array,
   layout: HiddenLayout,
   growLimit: number,

@@ -63,6 +63,8 @@ export interface Recorder {
   asked(entry: AskedAt): void;
   /** Only the first `count` commands stand: the run went back and took another way. */
   cut(count: number): void;
+  /** Something was done otherwise than before: what was printed is not what the run prints. */
+  branched(): void;
 }
 
 /** Commands in the order they were carried out. */

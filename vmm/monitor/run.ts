@@ -142,7 +142,7 @@ class MonitoredRun {
     const place = this.#control.status === 'shutdown' ? this.#world.endPlace : this.#world.place;
     const became = this.#history.add({ place, asked }, this.#follower.applied);
     if (became === 'ignored') return;
-    if (became === 'branched') this.#told.branch();
+    if (became === 'branched' && this.#told.branch()) this.#request.recorder?.branched();
     // It is carried out now, not when the run comes by here.
     this.#follower.applied = this.#history.entries.length;
   }

@@ -32,9 +32,11 @@ export class Told {
     this.#now = { bytes: 0, records: 0 };
   }
 
-  /** What comes from here on is another story. */
-  branch(): void {
+  /** What comes from here on is another story. @returns whether one had been told that is no more */
+  branch(): boolean {
+    const behind = this.#now.bytes < this.#furthest.bytes;
     this.#furthest = { ...this.#now };
+    return behind;
   }
 
   /** The part of `bytes` that is new. */

@@ -39,6 +39,8 @@ export interface QemuRequest {
   /** Whether the machine waits for QMP's `cont`. */
   readonly held: boolean;
   readonly trace: readonly TracePattern[];
+  /** File to record the session in. */
+  readonly record: string | undefined;
   /** Text to print instead of running. */
   readonly print?: string;
 }
@@ -57,6 +59,7 @@ interface Draft {
   exitWithParent: boolean;
   held: boolean;
   readonly trace: TracePattern[];
+  record: string | undefined;
   readonly devices: Pairs[];
   readonly globals: (readonly [driver: string, property: string, value: string])[];
   print: string | undefined;
@@ -126,6 +129,14 @@ export const QEMU_OPTIONS: readonly QemuOption[] = [
   { name: 'qmp', value: 'unix:PATH|tcp:HOST:PORT', doc: 'QMP on a socket', apply: qmp },
   { name: 'run-with', value: 'exit-with-parent=on', doc: 'end when the parent process ends', apply: runWith },
   { name: 'trace', value: 'GLOB[,file=FILE]', doc: 'trace the events that match', apply: trace },
+  {
+    name: 'record',
+    value: 'FILE',
+    doc: "of tsvmm: record the session for 'tsvmm replay'",
+    apply: (draft, value) => {
+      draft.record = value;
+    },
+  },
   absent('display', 'there is no display'),
   absent('audio', 'there is no sound'),
   absent('net', 'there is no network'),
@@ -194,6 +205,7 @@ export function parseQemuArguments(argv: readonly string[], registry: Registry):
     exitWithParent: false,
     held: false,
     trace: [],
+    record: undefined,
     devices: [],
     globals: [],
     print: undefined,
@@ -392,7 +404,7 @@ function showHelp(draft: Draft): void {
 
 function finish(draft: Draft, registry: Registry): QemuRequest {
   const { architecture, qtest: wire, qtestLog, exitWithParent, held, trace: patterns, print } = draft;
-  const common = { architecture, qtest: wire, qtestLog, exitWithParent, held, trace: patterns };
+  const common = { architecture, qtest: wire, qtestLog, exitWithParent, held, trace: patterns, record: draft.record };
   if (print !== undefined) return { ...common, machine: null, qmp: [], print };
   const monitors = draft.monitors.map((id) => {
     const address = draft.chardevs.get(id);

@@ -3,6 +3,7 @@
 import { everyHostMs } from '../core/host-timer.ts';
 import { Machine } from '../machine/machine.ts';
 import type { Registry } from '../machine/registry.ts';
+import type { Asked } from '../monitor/history.ts';
 import { recordText } from '../trace/tracer.ts';
 import type { QemuRequest } from './args.ts';
 import { EmptyTarget } from './empty-target.ts';
@@ -24,16 +25,29 @@ export interface QemuHost {
   program(): string;
 }
 
+/** Told everything that clients ask for, with its virtual time. */
+export interface QtestRecorder {
+  command(ns: number, line: string): void;
+  reply(text: string): void;
+  asked(ns: number, asked: Asked): void;
+  ended(ns: number): void;
+}
+
 const PARENT_CHECK_MS = 200;
 
 /** Resolves when the last client that the process lives for has gone, or at quit or SIGTERM. @throws TsvmmError */
-export async function serveQemu(request: QemuRequest, registry: Registry, host: QemuHost): Promise<void> {
+export async function serveQemu(
+  request: QemuRequest,
+  registry: Registry,
+  host: QemuHost,
+  recorder?: QtestRecorder,
+): Promise<void> {
   const endpoints: Endpoint[] = [];
   const whenOver = new Promise<void>((resolve, reject) => {
     const over = { end: () => resolve(), fail: reject };
     host.onTerminate(over.end);
     if (request.exitWithParent) watchParent(host, over.end);
-    start(request, registry, host, over, endpoints).catch(reject);
+    start(request, registry, host, over, endpoints, recorder).catch(reject);
   });
   try {
     await whenOver;
@@ -53,6 +67,7 @@ async function start(
   host: QemuHost,
   over: Over,
   endpoints: Endpoint[],
+  recorder: QtestRecorder | undefined,
 ): Promise<void> {
   const machine = request.machine === null ? undefined : new Machine(request.machine, registry);
   if (machine !== undefined) traceTo(machine, request, host);
@@ -67,14 +82,16 @@ async function start(
   const qmp =
     machine === undefined
       ? new QmpBasics({ machines: listings(request), reset() {}, quit: over.end, now: () => target.now })
-      : await monitorOf(machine, registry, request, host, over);
+      : await monitorOf(machine, registry, request, host, over, recorder);
   if (request.qtest !== undefined) {
-    endpoints.push(await openEndpoint(request.qtest, qtestHandler(target, wires, log, over)));
+    endpoints.push(await openEndpoint(request.qtest, qtestHandler(target, wires, log, over, recorder)));
   }
   // With a qtest client the process lives as long as it does; a QMP client may come and go.
   const ended = request.qtest === undefined ? over.end : () => {};
   for (const address of request.qmp)
     endpoints.push(await openEndpoint(address, qmpHandler(qmp, ended, over)));
+  // Closed last of all: nothing comes after it.
+  if (recorder !== undefined) endpoints.push({ close: () => recorder.ended(target.now) });
 }
 
 /** Loaded only where there is a machine to ask about. */
@@ -84,6 +101,7 @@ async function monitorOf(
   request: QemuRequest,
   host: QemuHost,
   over: Over,
+  recorder: QtestRecorder | undefined,
 ): Promise<QmpHandler> {
   const [{ Monitor }, { idleControl }, { loadZodNow }] = await Promise.all([
     import('../monitor/monitor.ts'),
@@ -98,6 +116,7 @@ async function monitorOf(
     machineTypes: listings(request),
     control: idleControl(request.held ? 'prelaunch' : 'running', over.end),
     print: (line) => host.err(`${line}\n`),
+    asked: (asked) => recorder?.asked(machine.clock.now, asked),
   });
 }
 
@@ -108,6 +127,7 @@ function qtestHandler(
   wires: Set<Wire>,
   log: Log | undefined,
   over: Over,
+  recorder: QtestRecorder | undefined,
 ): EndpointHandler {
   return {
     open(wire) {
@@ -121,8 +141,11 @@ function qtestHandler(
       const lines = new LineSplitter(LINE_LIMIT, {
         line(text) {
           log?.('R', text);
+          recorder?.command(target.now, text);
           const reply = protocol.reply(text);
-          if (reply !== undefined) say(reply);
+          if (reply === undefined) return;
+          recorder?.reply(reply);
+          say(reply);
         },
         tooLong: () => say(`FAIL a line has more than ${LINE_LIMIT} bytes`),
       });

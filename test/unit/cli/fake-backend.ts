@@ -68,6 +68,8 @@ function fakeBackend(fake: FakeRun, requests: RunRequest[]): Backend {
     run: play,
     save: (request) => play(request),
     resume: async () => ({ end: 'exited', exitStatus: 0, virtualNs: 0, instructions: 0, faults: [] }),
+    recordGlance: async () => ({ guest: 'a.wasm', seed: 1 }),
+    replay: async () => ({ end: 'exited', exitStatus: 0, virtualNs: 0, instructions: 0, faults: [] }),
     inspect: async (dir) => ({
       open: true,
       execute: (line) => (line === 'bad' ? 'Error: bad' : `${dir}: ${line}`),

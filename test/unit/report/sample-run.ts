@@ -52,6 +52,7 @@ export function sampleRun(text = 'plain'): RunData {
         },
       ],
       report: text,
+      replay: 'tsvmm replay run.record',
       console: text,
     },
     machine: { machine: 'q35', devices: [{ kind: 'edu', id: text }] },
