@@ -2,7 +2,7 @@ import type { PageWatcher } from '../../vmm/mem/ram.ts';
 import type { SecondStageWalker } from '../walk/second-stage.ts';
 import { type AccessRecord, FROM_MEMORY } from './access-record.ts';
 import type { Announcements } from './announce.ts';
-import { PasidTables } from './pasid-tables.ts';
+import { PasidWatch } from './pasid-watch.ts';
 import type { ReadSink } from './remap.ts';
 import type { VtdState, WatchedTable } from './state.ts';
 import {
@@ -30,7 +30,7 @@ export class TableWatch implements ReadSink, PageWatcher, Announcements {
   readonly #s: VtdState;
   readonly #w: VtdWiring;
   readonly #pages: WatchedPages;
-  readonly #pasids: PasidTables;
+  readonly #pasids: PasidWatch;
   /** The entry of a store, before and after it. */
   readonly #old = new Uint32Array(16);
   readonly #now = new Uint32Array(16);
@@ -39,7 +39,7 @@ export class TableWatch implements ReadSink, PageWatcher, Announcements {
     this.#s = s;
     this.#w = w;
     this.#pages = new WatchedPages(s, w.services.memory.ram, this);
-    this.#pasids = new PasidTables(s, w, this.#pages);
+    this.#pasids = new PasidWatch(s, w, this.#pages);
   }
 
   /** Something was written that no invalidation has announced. */

@@ -32,7 +32,7 @@ const NO_PASID = -1;
 const MOST_NAMED = 4;
 
 /** Root and context entries, PASID directories and tables of scalable mode: who stores what, and when it is announced. */
-export class PasidTables implements ChangeSink {
+export class PasidWatch implements ChangeSink {
   readonly changed: ChangedEntries;
   readonly #s: VtdState;
   readonly #w: VtdWiring;
