@@ -6,10 +6,14 @@ import {
   DEVICE_TLB_DESCRIPTOR,
   IEC_DESCRIPTOR,
   IOTLB_DESCRIPTOR,
-  UNSUPPORTED_DESCRIPTORS,
+  PAGE_RESPONSE_DESCRIPTOR,
+  PASID_CACHE_DESCRIPTOR,
+  PASID_DEVICE_TLB_DESCRIPTOR,
+  PASID_IOTLB_DESCRIPTOR,
   WAIT_DESCRIPTOR,
 } from '../spec/vtd/descriptors.ts';
 import { FAULT_REASONS, faultCodeText } from '../spec/vtd/faults.ts';
+import { unitCapabilities } from './capabilities.ts';
 import { capability, extendedCapability, type VtdConfig } from './config.ts';
 
 /** One row of the table "feature | advertised | note". */
@@ -28,13 +32,17 @@ function capabilityRows(layout: Layout, words: Uint32Array): FeatureRow[] {
 }
 
 function descriptorRows(config: VtdConfig): FeatureRow[] {
+  const unit = unitCapabilities(config);
   const offered: [Layout, boolean][] = [
     [CONTEXT_DESCRIPTOR as unknown as Layout, true],
     [IOTLB_DESCRIPTOR as unknown as Layout, true],
-    [DEVICE_TLB_DESCRIPTOR as unknown as Layout, config['device-iotlb']],
+    [DEVICE_TLB_DESCRIPTOR as unknown as Layout, unit.deviceTlbs],
     [IEC_DESCRIPTOR as unknown as Layout, config.intremap],
     [WAIT_DESCRIPTOR as unknown as Layout, true],
-    ...UNSUPPORTED_DESCRIPTORS.map((d): [Layout, boolean] => [d, false]),
+    [PASID_IOTLB_DESCRIPTOR as unknown as Layout, unit.scalable],
+    [PASID_CACHE_DESCRIPTOR as unknown as Layout, unit.scalable],
+    [PASID_DEVICE_TLB_DESCRIPTOR as unknown as Layout, unit.scalable && unit.deviceTlbs],
+    [PAGE_RESPONSE_DESCRIPTOR as unknown as Layout, unit.pageRequests],
   ];
   return offered.map(([layout, yes]) => ({
     feature: `descriptor: ${layout.name}`,

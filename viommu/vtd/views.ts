@@ -1,7 +1,9 @@
 import type { DeviceView } from '../../vmm/bus/device.ts';
 import { bdfText } from '../../vmm/core/bdf.ts';
 import { hex, hex32, hex64, hi32, lo32, u64 } from '../../vmm/core/u64.ts';
-import { IQA, IQH, IQT } from '../spec/vtd/registers.ts';
+import type { Register } from '../../vmm/regs/layout.ts';
+import { PAGE_REQUEST_BYTES } from '../spec/vtd/descriptors.ts';
+import { IQA, IQH, IQT, PQA, PQH, PQT } from '../spec/vtd/registers.ts';
 import { CONTEXT_ENTRY, IRTE } from '../spec/vtd/structures.ts';
 import { ENTRY_ROW_WORDS } from '../walk/entry-cache.ts';
 import { OWNER_MASK, ROW_WORDS } from '../walk/iotlb.ts';
@@ -82,41 +84,57 @@ function registers(device: VtdIommu) {
 /** Descriptors that one look shows. */
 const MAX_WAITING = 64;
 
-/** The invalidation queue: its registers, and what lies between head and tail. */
-function queues(device: VtdIommu) {
-  const { block } = device.w;
-  const { regs } = device.s;
-  const read = (offset: number): [number, number] => [
-    block.read32(regs, offset),
-    block.read32(regs, offset + 4),
-  ];
-  const words = read(IQA.offset);
-  const base = u64((words[0] & 0xfffff000) >>> 0, words[1]);
-  const size = 4096 << IQA.get.QS(words, 0);
-  const head = read(IQH.offset)[0];
-  const tail = read(IQT.offset)[0];
-  const waiting: { at: string; raw: string[] }[] = [];
-  for (let at = head; at !== tail && waiting.length < MAX_WAITING; at = (at + 16) % size) {
-    const address = base + BigInt(at);
-    const bytes = new Uint8Array(16);
-    const { memory } = device.w.services;
-    // Reading registers could do things.
-    if (!memory.ram.holds(lo32(address), hi32(address), 16)) break;
-    memory.read(lo32(address), hi32(address), bytes, 0, 16);
-    const w = new Uint32Array(bytes.buffer);
-    waiting.push({ at: hex(address), raw: [hex64(w[0]!, w[1]!), hex64(w[2]!, w[3]!)] });
-  }
-  return {
-    queue: 'invalidation',
-    base: hex(base),
-    bytes: size,
-    head: hex(head),
-    tail: hex(tail),
-    waiting,
-  };
+interface QueueView {
+  readonly queue: string;
+  readonly base: string;
+  readonly bytes: number;
+  readonly head: string;
+  readonly tail: string;
+  /** What lies between head and tail. */
+  readonly waiting: readonly { readonly at: string; readonly raw: readonly string[] }[];
 }
 
-function queueText(q: ReturnType<typeof queues>): string {
+/** A queue from its registers: size in bits 2:0 of its address register, entries of `width` bytes. */
+function queueView(
+  device: VtdIommu,
+  queue: string,
+  address: Register,
+  heads: Register,
+  tails: Register,
+  width: number,
+): QueueView {
+  const { block } = device.w;
+  const { regs } = device.s;
+  const lo = block.read32(regs, address.offset);
+  const base = u64((lo & 0xfffff000) >>> 0, block.read32(regs, address.offset + 4));
+  const size = 4096 << (lo & 7);
+  const head = block.read32(regs, heads.offset);
+  const tail = block.read32(regs, tails.offset);
+  const waiting: { at: string; raw: string[] }[] = [];
+  const { ram } = device.w.services.memory;
+  for (let at = head; at !== tail && waiting.length < MAX_WAITING; at = (at + width) % size) {
+    const a = base + BigInt(at);
+    // Reading registers could do things.
+    const located = ram.locate(lo32(a), hi32(a), width);
+    if (located < 0) break;
+    const place = located >>> 2;
+    const raw = Array.from({ length: width / 8 }, (_, i) =>
+      hex64(ram.u32[place + i * 2]!, ram.u32[place + i * 2 + 1]!),
+    );
+    waiting.push({ at: hex(a), raw });
+  }
+  return { queue, base: hex(base), bytes: size, head: hex(head), tail: hex(tail), waiting };
+}
+
+function queues(device: VtdIommu): QueueView[] {
+  const wide = (device.w.block.read32(device.s.regs, IQA.offset) & 0x800) !== 0;
+  const all = [queueView(device, 'invalidation', IQA, IQH, IQT, wide ? 32 : 16)];
+  if (device.c.unit.pageRequests)
+    all.push(queueView(device, 'page request', PQA, PQH, PQT, PAGE_REQUEST_BYTES));
+  return all;
+}
+
+function queueText(q: QueueView): string {
   const head = `${q.queue} queue: base=${q.base} bytes=${q.bytes} head=${q.head} tail=${q.tail}`;
   return [head, ...q.waiting.map(({ at, raw }) => `  ${at}: ${raw.join(' ')}`)].join('\n');
 }
@@ -146,9 +164,9 @@ export function vtdViews(device: VtdIommu): DeviceView[] {
     view('iotlb', 'The IOTLB', () => iotlb(device)),
     {
       name: 'queues',
-      doc: 'The invalidation queue and what waits in it',
-      json: () => [queues(device)],
-      text: () => queueText(queues(device)),
+      doc: 'The invalidation and the page-request queue, and what waits in them',
+      json: () => queues(device),
+      text: () => queues(device).map(queueText).join('\n'),
     },
     view('interrupts', 'The interrupt-entry cache', () => interruptEntries(device)),
   ];

@@ -1,5 +1,5 @@
 import { rw } from '../../../vmm/regs/field.ts';
-import { type Layout, struct } from '../../../vmm/regs/layout.ts';
+import { struct } from '../../../vmm/regs/layout.ts';
 
 /**
  * Intel Virtualization Technology for Directed I/O, revision 4.1: Queued Invalidation Interface.
@@ -155,14 +155,6 @@ export const PAGE_REQUEST_DESCRIPTOR = struct('page request', 32, 'VT-d: Page Re
   ADDR: rw(127, 76, 'Address'),
 });
 export const PAGE_REQUEST_BYTES = 32;
-
-/** Descriptors that need scalable mode. */
-export const UNSUPPORTED_DESCRIPTORS: readonly Layout[] = [
-  PASID_IOTLB_DESCRIPTOR,
-  PASID_CACHE_DESCRIPTOR,
-  PASID_DEVICE_TLB_DESCRIPTOR,
-  PAGE_RESPONSE_DESCRIPTOR,
-] as unknown as Layout[];
 
 /** Invalidation queue error information: IQERCD.IQEI. */
 export const IQEI_TAIL = 1;
