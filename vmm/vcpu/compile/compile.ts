@@ -8,6 +8,7 @@ import { TsvmmError } from '../../core/errors.ts';
 import { cacheKey, type DiskCache, openCache } from '../cache/disk-cache.ts';
 import { decodeBuilt, encodeBuilt } from './built.ts';
 import { DEFAULT_OPTIMISE, layoutOf, stackGoesFirst } from './flags.ts';
+import { type ProgramSection, programsNamed, withPrograms } from './programs.ts';
 import { SourceReader, sdkSources } from './sources.ts';
 import type { BuildOutput, Toolchain, ToolOutput } from './toolchain.ts';
 import type { CompiledGuest, CompileRequest, Unit } from './types.ts';
@@ -25,12 +26,40 @@ interface Plan {
 }
 
 /**
+ * Compiles a guest, and the programs it carries (programs.ts) into sections of its module.
+ *
  * @throws TsvmmError when a source, the compiler or the C library is missing (exit 2 or 3), and after compile or link
  *   errors (exit 2), which were handed to `onDiagnostics` before.
  */
 export async function compileC(request: CompileRequest): Promise<CompiledGuest> {
-  const cache = request.cache ?? openCache();
   const plan = await makePlan(request);
+  const guest = await compilePlan(request, plan);
+  if (request.userMode) return guest;
+  const sections: ProgramSection[] = [];
+  for (const program of programsNamed(ownFiles(request, plan))) {
+    const { layout: _layout, extraFiles: _files, ...common } = request;
+    const { wasm } = await compileC({ ...common, file: program.file, userMode: true, freestanding: true });
+    sections.push({ ...program, wasm });
+  }
+  return sections.length === 0 ? guest : { ...guest, wasm: withPrograms(guest.wasm, sections) };
+}
+
+/** Sources of the guest itself, the SDK's left out, with the names that diagnostics give them. */
+function ownFiles(request: CompileRequest, plan: Plan): { shown: string; text: string }[] {
+  const sdk = request.sdkDir === undefined ? undefined : join(resolve(request.sdkDir), '/');
+  const seen = new Map<string, string>();
+  for (const unit of plan.units)
+    for (const file of unit.files)
+      if (sdk === undefined || !file.path.startsWith(sdk))
+        seen.set(
+          file.path,
+          Buffer.from(file.bytes.buffer, file.bytes.byteOffset, file.bytes.length).toString(),
+        );
+  return [...seen].map(([path, text]) => ({ shown: relative(process.cwd(), path), text }));
+}
+
+async function compilePlan(request: CompileRequest, plan: Plan): Promise<CompiledGuest> {
+  const cache = request.cache ?? openCache();
   const hit = cache.get('wasm', plan.key);
   const stored = hit === undefined ? undefined : decodeBuilt(hit);
   if (stored !== undefined) return finish(request, stored.text, stored.bytes, true);
@@ -68,7 +97,9 @@ async function makePlan(request: CompileRequest): Promise<Plan> {
   const guest = userUnits(request);
   const { sdkDir } = request;
   const units =
-    sdkDir !== undefined && needsSdk(guest, sdkDir) ? [...guest, ...sdkUnits(sdkDir, freestanding)] : guest;
+    sdkDir !== undefined && needsSdk(guest, sdkDir)
+      ? [...guest, ...sdkUnits(sdkDir, freestanding, libraryOf(request, guest, sdkDir))]
+      : guest;
   const toolchain = await toolchainFor(request.cc ?? 'bundled', freestanding);
   const unitKeys = units.map((unit) => unitKey(toolchain, unit));
   const linkParts = toolchain.linkFlags(freestanding, layoutOf(request));
@@ -88,10 +119,14 @@ function needsSdk(guest: readonly Unit[], sdkDir: string): boolean {
 
 function userUnits(request: CompileRequest): Unit[] {
   const sdk = request.sdkDir === undefined ? undefined : resolve(request.sdkDir);
+  const includes = request.userMode ? ['user/include', 'include'] : ['include'];
   const reader = new SourceReader({
     optimise: request.optimise ?? DEFAULT_OPTIMISE,
     defines: request.defines ?? [],
-    includeDirs: [...(request.includeDirs ?? []), ...(sdk === undefined ? [] : [join(sdk, 'include')])],
+    includeDirs: [
+      ...(request.includeDirs ?? []),
+      ...(sdk === undefined ? [] : includes.map((dir) => join(sdk, dir))),
+    ],
     freestanding: request.freestanding ?? false,
     color: request.color ?? false,
     cwd: process.cwd(),
@@ -100,23 +135,37 @@ function userUnits(request: CompileRequest): Unit[] {
   return [request.file, ...(request.extraFiles ?? [])].map((name) => reader.unit(name));
 }
 
+/** Folders of the SDK, and files of them where not all are wanted. */
+type Library = readonly { readonly folder: string; readonly files?: readonly string[] }[];
+
+/** A kernel without processes needs nothing of the kernel library; a program has the string functions and the formatter. */
+function libraryOf(request: CompileRequest, guest: readonly Unit[], sdkDir: string): Library {
+  if (request.userMode) return [{ folder: 'user/src' }, { folder: 'src', files: ['printk.c', 'string.c'] }];
+  const kernel = join(resolve(sdkDir), 'include/tsvmm/mm.h');
+  const wanted = guest.some((unit) => unit.files.some((file) => file.path === kernel));
+  return wanted ? [{ folder: 'src' }, { folder: 'kernel' }] : [{ folder: 'src' }];
+}
+
 /**
  * The SDK is compiled the same for every guest, wherever it lies and whatever the guest's own flags are: its objects then
  * come from the cache, or from the installation, for all guests but the first.
  */
-function sdkUnits(sdkDir: string, freestanding: boolean): Unit[] {
+function sdkUnits(sdkDir: string, freestanding: boolean, library: Library): Unit[] {
   const sdk = resolve(sdkDir);
   const name = basename(sdk);
+  const user = library.some(({ folder }) => folder === 'user/src');
   const reader = new SourceReader({
     optimise: DEFAULT_OPTIMISE,
     defines: [],
-    includeDirs: [`${name}/include`],
+    includeDirs: [...(user ? [`${name}/user/include`] : []), `${name}/include`],
     freestanding,
     color: false,
     cwd: dirname(sdk),
     debugPrefixes: [],
   });
-  return sdkSources(sdk).map((source) => reader.unit(`${name}/src/${source}`));
+  return library.flatMap(({ folder, files }) =>
+    (files ?? sdkSources(sdk, folder)).map((source) => reader.unit(`${name}/${folder}/${source}`)),
+  );
 }
 
 /** The tools' modules start processes; a warm start of the bundled compiler needs only its version. */

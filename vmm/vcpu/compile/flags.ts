@@ -1,7 +1,7 @@
 /** The compiler's and the linker's flags: one list for the bundled and the system's tools. */
 
 import type { CompileRequest, GuestLayout, UnitOptions } from './types.ts';
-import { Q35_LAYOUT } from './types.ts';
+import { Q35_LAYOUT, USER_LAYOUT } from './types.ts';
 
 export const DEFAULT_OPTIMISE = '2';
 
@@ -24,8 +24,8 @@ export function commonFlags(options: UnitOptions): string[] {
   ];
 }
 
-export function layoutOf(request: Pick<CompileRequest, 'layout'>): GuestLayout {
-  return request.layout ?? Q35_LAYOUT;
+export function layoutOf(request: Pick<CompileRequest, 'layout' | 'userMode'>): GuestLayout {
+  return request.layout ?? (request.userMode ? USER_LAYOUT : Q35_LAYOUT);
 }
 
 /** The stack can go first when RAM starts at 0 and it ends below the statics. */
@@ -51,6 +51,8 @@ export function linkFlags(layout: GuestLayout, freestanding: boolean, knowsNoSta
     '--export=__heap_base',
     '--export=__data_end',
     '--export=__stack_pointer',
+    // The kernel maps a program's data from here.
+    ...(layout === USER_LAYOUT ? ['--export=__global_base'] : []),
     // Interrupt handlers are called by table index.
     '--export-table',
   ];

@@ -83,9 +83,9 @@ export class SourceReader {
   }
 }
 
-/** Names of the `src/*.c` of an SDK, sorted, so that links are reproducible. */
-export function sdkSources(sdkDir: string): string[] {
-  return listDir(join(sdkDir, 'src'))
+/** Names of the `src/*.c` of an SDK, or of another of its folders, sorted, so that links are reproducible. */
+export function sdkSources(sdkDir: string, folder = 'src'): string[] {
+  return listDir(join(sdkDir, folder))
     .filter((name) => name.endsWith('.c'))
     .sort();
 }

@@ -24,6 +24,12 @@ export const Q35_LAYOUT: GuestLayout = { globalBase: 0x100000, stackSize: 0x8000
  */
 export const VIRT_LAYOUT: GuestLayout = { globalBase: 0x40100000, stackSize: 0x80000, ramBase: 0x40000000 };
 
+/**
+ * Programs of user processes: page 0 is not mapped, the stack occupies what the kernel maps of 64 KiB .. 512 KiB, statics start
+ * at 1 MiB, the heap behind them. Endless recursion ends in a page fault below the stack.
+ */
+export const USER_LAYOUT: GuestLayout = { globalBase: 0x100000, stackSize: 0x80000, ramBase: 0 };
+
 export interface CompileRequest {
   /** The main C file as the user typed it: diagnostics name it so. */
   readonly file: string;
@@ -41,6 +47,8 @@ export interface CompileRequest {
   /** No C library and no crt: the guest exports `main` itself. */
   readonly freestanding?: boolean;
   readonly layout?: GuestLayout;
+  /** A program of a user process: the SDK's user library in place of the kernel's, freestanding, in USER_LAYOUT. */
+  readonly userMode?: boolean;
   /** Colour in the diagnostics: where stderr is a terminal. */
   readonly color?: boolean;
   readonly cache?: DiskCache;

@@ -11,7 +11,7 @@ import {
   rewrite,
 } from '../rewrite/index.ts';
 import { MMU_UNWINDING } from '../rewrite/mmu-path.ts';
-import { readSections, unlessMalformed, WasmReader } from '../symbols/wasm-reader.ts';
+import { readSections, unlessMalformed } from '../symbols/wasm-reader.ts';
 
 /** A program as its author's tools made it. */
 export interface Program {
@@ -26,7 +26,6 @@ export interface ProgramImage extends Program {
   readonly rewritten: RewriteResult;
 }
 
-const CUSTOM = 0;
 /** Where binaryen finds the system call. */
 const SYSCALL_IMPORT = 'tsvmm_user.syscall';
 /** Modules of programs are told from the kernel's in stack traces by this. */
@@ -37,15 +36,12 @@ export function programsOf(kernel: Uint8Array): Program[] {
   const found = unlessMalformed(() => {
     const programs: Program[] = [];
     for (const section of readSections(kernel)) {
-      if (section.id !== CUSTOM) continue;
-      const reader = new WasmReader(kernel, section.start, section.end);
-      const title = reader.name();
-      const prefix = [PROGRAM_SECTION, PREEMPTIBLE_SECTION].find((p) => title.startsWith(p));
+      const prefix = [PROGRAM_SECTION, PREEMPTIBLE_SECTION].find((p) => section.name.startsWith(p));
       if (prefix === undefined) continue;
       programs.push({
-        name: title.slice(prefix.length),
+        name: section.name.slice(prefix.length),
         preemptible: prefix === PREEMPTIBLE_SECTION,
-        wasm: kernel.subarray(reader.at, section.end),
+        wasm: kernel.subarray(section.start, section.end),
       });
     }
     return programs;

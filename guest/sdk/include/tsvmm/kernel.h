@@ -13,5 +13,6 @@
 #include <tsvmm/mmu_notifier.h>
 #include <tsvmm/pasid.h>
 #include <tsvmm/process.h>
+#include <tsvmm/slab.h>
 
 #endif

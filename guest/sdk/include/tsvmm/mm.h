@@ -49,6 +49,8 @@ struct mm_struct {
 	u32 faults, cow_copies;
 };
 
+/* Weak: a guest that defines one of these has its own taken. */
+#pragma clang attribute push(__attribute__((weak)), apply_to = function)
 struct mm_struct *mm_alloc(void);
 struct mm_struct *mmget(struct mm_struct *mm);
 /** The last one out frees pages and tables, after the notifiers' release(). */
@@ -104,5 +106,7 @@ u32 page_count(phys_addr_t page);
 /* Between kernel and user memory; pages are faulted in. Return 0 or -E_FAULT. */
 int copy_from_user(struct mm_struct *mm, void *to, u32 from, size_t size);
 int copy_to_user(struct mm_struct *mm, u32 to, const void *from, size_t size);
+
+#pragma clang attribute pop
 
 #endif

@@ -20,11 +20,15 @@ struct mmu_notifier {
 	struct mmu_notifier *next;
 };
 
+/* Weak: a guest that defines one of these has its own taken. */
+#pragma clang attribute push(__attribute__((weak)), apply_to = function)
 void mmu_notifier_register(struct mmu_notifier *mn, struct mm_struct *mm);
 void mmu_notifier_unregister(struct mmu_notifier *mn, struct mm_struct *mm);
 
 /* For the mm itself (tlb.c, mm.c). */
 void mmu_notifier_invalidate_range(struct mm_struct *mm, u32 start, u32 end);
 void mmu_notifier_release(struct mm_struct *mm);
+
+#pragma clang attribute pop
 
 #endif

@@ -10,6 +10,7 @@
 #define TSVMM_PROCESS_H
 
 #include <tsvmm/mm.h>
+#include <tsvmm/syscall.h>
 
 /**
  * Has `tsvmm run` compile FILE (named from the directory of the file this stands in) for user mode and carry it along under
@@ -34,6 +35,8 @@ struct process {
 	void *data; /* the driver's own */
 };
 
+/* Weak: a guest that defines one of these has its own taken. */
+#pragma clang attribute push(__attribute__((weak)), apply_to = function)
 /** A process that runs the program from its entry, or NULL. */
 struct process *process_spawn(const char *program);
 struct process *process_find(u32 pid);
@@ -55,13 +58,14 @@ void schedule_until_exit(void);
 int process_wait(void);
 void wake_up_process(struct process *process);
 
-/* System calls 0 to 31 are the library's (syscall.c); the driver's own begin here. */
-#define SYSCALL_DRIVER 32
+/* System calls below SYSCALL_DRIVER (tsvmm/syscall.h) are the library's (syscall.c). */
 typedef s32 (*syscall_fn)(struct process *process, u32 a0, u32 a1, u32 a2, u32 a3, u32 a4, u32 a5);
 /** Installs a system call of the driver; see tsvmm_user_syscall() on the other side. */
 int register_syscall(u32 number, syscall_fn handler);
 
 /* Called when a process ends, before its address space goes: for drivers with DMA in flight. */
 extern void (*process_exit_hook)(struct process *process);
+
+#pragma clang attribute pop
 
 #endif
