@@ -404,7 +404,15 @@ function showHelp(draft: Draft): void {
 
 function finish(draft: Draft, registry: Registry): QemuRequest {
   const { architecture, qtest: wire, qtestLog, exitWithParent, held, trace: patterns, print } = draft;
-  const common = { architecture, qtest: wire, qtestLog, exitWithParent, held, trace: patterns, record: draft.record };
+  const common = {
+    architecture,
+    qtest: wire,
+    qtestLog,
+    exitWithParent,
+    held,
+    trace: patterns,
+    record: draft.record,
+  };
   if (print !== undefined) return { ...common, machine: null, qmp: [], print };
   const monitors = draft.monitors.map((id) => {
     const address = draft.chardevs.get(id);

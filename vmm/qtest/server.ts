@@ -42,7 +42,7 @@ export async function serveQemu(
   host: QemuHost,
   recorder?: QtestRecorder,
 ): Promise<void> {
-  const endpoints: Endpoint[] = [];
+  const endpoints = new Endpoints();
   const whenOver = new Promise<void>((resolve, reject) => {
     const over = { end: () => resolve(), fail: reject };
     host.onTerminate(over.end);
@@ -52,7 +52,26 @@ export async function serveQemu(
   try {
     await whenOver;
   } finally {
-    for (const endpoint of endpoints) endpoint.close();
+    endpoints.close();
+  }
+}
+
+/** What is closed at the end; a connection that comes to stand after that is closed at once. */
+class Endpoints {
+  /** Done when all are closed. */
+  last: () => void = () => {};
+  readonly #open: Endpoint[] = [];
+  #over = false;
+
+  add(endpoint: Endpoint): void {
+    if (this.#over) endpoint.close();
+    else this.#open.push(endpoint);
+  }
+
+  close(): void {
+    this.#over = true;
+    for (const endpoint of this.#open) endpoint.close();
+    this.last();
   }
 }
 
@@ -66,7 +85,7 @@ async function start(
   registry: Registry,
   host: QemuHost,
   over: Over,
-  endpoints: Endpoint[],
+  endpoints: Endpoints,
   recorder: QtestRecorder | undefined,
 ): Promise<void> {
   const machine = request.machine === null ? undefined : new Machine(request.machine, registry);
@@ -79,19 +98,19 @@ async function start(
     for (const wire of wires) wire.send(`${text}\n`);
   };
   const target: QtestTarget = machine === undefined ? new EmptyTarget() : new MachineTarget(machine, irq);
+  endpoints.last = () => recorder?.ended(target.now);
+  // Its client asks before it looks at QMP: it is not to wait until a monitor is loaded.
+  if (request.qtest !== undefined) {
+    endpoints.add(await openEndpoint(request.qtest, qtestHandler(target, wires, log, over, recorder)));
+  }
+  if (request.qmp.length === 0) return;
   const qmp =
     machine === undefined
       ? new QmpBasics({ machines: listings(request), reset() {}, quit: over.end, now: () => target.now })
       : await monitorOf(machine, registry, request, host, over, recorder);
-  if (request.qtest !== undefined) {
-    endpoints.push(await openEndpoint(request.qtest, qtestHandler(target, wires, log, over, recorder)));
-  }
   // With a qtest client the process lives as long as it does; a QMP client may come and go.
   const ended = request.qtest === undefined ? over.end : () => {};
-  for (const address of request.qmp)
-    endpoints.push(await openEndpoint(address, qmpHandler(qmp, ended, over)));
-  // Closed last of all: nothing comes after it.
-  if (recorder !== undefined) endpoints.push({ close: () => recorder.ended(target.now) });
+  for (const address of request.qmp) endpoints.add(await openEndpoint(address, qmpHandler(qmp, ended, over)));
 }
 
 /** Loaded only where there is a machine to ask about. */
