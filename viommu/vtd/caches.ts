@@ -2,6 +2,8 @@ import type { Emitter } from '../../vmm/trace/event.ts';
 import { EntryCache } from '../walk/entry-cache.ts';
 import { Iotlb } from '../walk/iotlb.ts';
 import { PagingCache } from '../walk/paging-cache.ts';
+import { ENTRIES, PairTags, TRANSLATIONS } from '../walk/pair-tags.ts';
+import { PasidCache } from '../walk/pasid-cache.ts';
 import { GenerationTags } from '../walk/tags.ts';
 import type { VtdState } from './state.ts';
 
@@ -11,18 +13,26 @@ const PROBED_ORDER = 9;
 export const FUNCTION_MASK = [0, 4, 6, 7] as const;
 /** Owner of the only tag of the interrupt-entry cache. */
 const ALL_ENTRIES = 0;
+/** Domain of cached entries that fault (VT-d: Caching Mode). */
+export const NO_DOMAIN = 0;
 
 /**
  * The caches of one unit and the operations software has on them. All rows are state: what is stale stays stale until one
- * of these operations drops it. `epoch` changes whenever what a requester was resolved to may have changed.
+ * of these operations drops it. `tables` changes whenever anything a requester was resolved to may have changed, `epoch`
+ * also when only what belongs to one PASID did.
  */
 export class RemappingCaches {
   readonly contexts: EntryCache;
   readonly interrupts: EntryCache;
+  readonly pasids: PasidCache;
   readonly iotlb: Iotlb;
   readonly paging: PagingCache;
+  /** Tags of second-stage translations, legacy or scalable. */
   readonly domains: GenerationTags;
+  /** Tags of first-stage and nested translations, and of PASID-table entries. */
+  readonly pairs: PairTags;
   epoch: number;
+  tables = 0;
   readonly #contextTags: GenerationTags;
   readonly #dropped: Emitter;
 
@@ -31,16 +41,39 @@ export class RemappingCaches {
     this.epoch = epoch;
     this.#dropped = dropped;
     const forget = () => this.forgetRequesters();
-    this.domains = new GenerationTags(s.domainTags, s.domainCounters, [s.iotlb, s.pagingCache], forget);
+    const perPasid = [s.pasidCache, s.pairs, s.pairFloors, s.pairLatest, s.pasidFloors, s.pasidFloor];
+    this.domains = new GenerationTags(
+      s.domainTags,
+      s.domainCounters,
+      [s.iotlb, s.pagingCache, ...perPasid],
+      forget,
+    );
     this.#contextTags = new GenerationTags(s.contextTags, s.contextCounters, [s.contextCache], forget);
     const interruptTags = new GenerationTags(s.interruptTags, s.interruptCounters, [s.interruptCache]);
     this.contexts = new EntryCache(s.contextCache, this.#contextTags);
     this.interrupts = new EntryCache(s.interruptCache, interruptTags);
     this.iotlb = new Iotlb(s.iotlb, s.iotlbSizes);
     this.paging = new PagingCache(s.pagingCache);
+    this.pairs = new PairTags(
+      {
+        rows: s.pairs,
+        translationFloors: s.pairFloors,
+        entryFloors: s.pasidFloors,
+        latest: s.pairLatest,
+        entryFloor: s.pasidFloor,
+      },
+      this.domains,
+    );
+    this.pasids = new PasidCache(s.pasidCache, this.pairs);
   }
 
   forgetRequesters(): void {
+    this.tables = (this.tables + 1) | 0;
+    this.forgetCurrent();
+  }
+
+  /** What was resolved for a PASID is compared with the caches before it is believed again. */
+  forgetCurrent(): void {
     this.epoch = (this.epoch + 1) | 0;
   }
 
@@ -74,17 +107,25 @@ export class RemappingCaches {
 
   iotlbDomain(did: number): void {
     this.domains.renew(did);
+    this.pairs.dropTranslations(did);
     this.forgetRequesters();
   }
 
-  /** ADDR is taken as aligned to 2^order pages: the mask says how many low bits do not count. */
+  /**
+   * ADDR is taken as aligned to 2^order pages: the mask says how many low bits do not count. First-stage and nested
+   * translations of the domain go whatever their address (VT-d: IOTLB Invalidate Descriptor).
+   */
   iotlbPages(did: number, lo: number, hi: number, order: number, leafOnly: boolean): void {
     if (order > PROBED_ORDER) {
       this.iotlbDomain(did);
       return;
     }
+    if (this.pairs.dropTranslations(did)) this.forgetRequesters();
     const tag = this.domains.peek(did);
-    if (tag === 0) return;
+    if (tag !== 0) this.#dropPages(lo, hi, tag, order, leafOnly);
+  }
+
+  #dropPages(lo: number, hi: number, tag: number, order: number, leafOnly: boolean): void {
     const base = lo & (-4096 << order);
     this.iotlb.dropPages(base, hi, tag, order);
     if (!leafOnly) this.paging.dropPages(base, hi, tag, order);
@@ -92,39 +133,60 @@ export class RemappingCaches {
 
   /** PASID-cache invalidation, global. */
   pasidGlobal(): void {
+    this.pairs.dropAllEntries();
     this.forgetRequesters();
   }
 
-  /** PASID-cache invalidation, domain-selective. */
-  pasidDomain(_did: number): void {
+  /** PASID-cache invalidation, domain-selective; entries that were not present or faulty lie in domain 0. */
+  pasidDomain(did: number): void {
+    this.pairs.dropEntries(did);
+    this.pairs.dropEntries(NO_DOMAIN);
     this.forgetRequesters();
   }
 
   /** PASID-cache invalidation, PASID-selective within the domain. */
-  pasidInDomain(_did: number, _pasid: number): void {
-    this.forgetRequesters();
+  pasidInDomain(did: number, pasid: number): void {
+    this.#dropPair(did, pasid, ENTRIES);
+    if (did !== NO_DOMAIN) this.#dropPair(NO_DOMAIN, pasid, ENTRIES);
   }
 
   /** PASID-based IOTLB invalidation, PASID-selective: every first-stage and nested translation of (did, pasid). */
-  pasidIotlb(did: number, _pasid: number): void {
-    this.iotlbDomain(did);
+  pasidIotlb(did: number, pasid: number): void {
+    this.#dropPair(did, pasid, TRANSLATIONS);
   }
 
-  /** PASID-based IOTLB invalidation, page-selective within the PASID. */
+  #dropPair(did: number, pasid: number, kind: typeof ENTRIES | typeof TRANSLATIONS): void {
+    const pair = this.pairs.find(did, pasid);
+    if (pair < 0) return;
+    this.pairs.drop(pair, kind);
+    this.forgetCurrent();
+  }
+
+  /** PASID-based IOTLB invalidation, page-selective within the PASID; global pages go as well, which is allowed. */
   pasidIotlbPages(
     did: number,
     pasid: number,
-    _lo: number,
-    _hi: number,
-    _order: number,
-    _leafOnly: boolean,
+    lo: number,
+    hi: number,
+    order: number,
+    leafOnly: boolean,
   ): void {
-    this.pasidIotlb(did, pasid);
+    const pair = this.pairs.find(did, pasid);
+    if (pair < 0) return;
+    if (order > PROBED_ORDER) {
+      this.pairs.drop(pair, TRANSLATIONS);
+      this.forgetCurrent();
+      return;
+    }
+    const tag = this.pairs.peek(pair, TRANSLATIONS);
+    if (tag !== 0) this.#dropPages(lo, hi, tag, order, leafOnly);
   }
 
   /** What a page request drops by itself: its page of (did, pasid), so that the answer is seen. */
   implicitPage(did: number, pasid: number, lo: number, hi: number): void {
     this.pasidIotlbPages(did, pasid, lo, hi, 0, true);
+    const tag = this.domains.peek(did);
+    if (tag !== 0) this.#dropPages(lo, hi, tag, 0, true);
   }
 
   interruptGlobal(): void {
@@ -138,6 +200,7 @@ export class RemappingCaches {
   /** Everything of DMA remapping: SRTP with CAP.ESRTPS. */
   dmaGlobal(): void {
     this.contextGlobal();
+    this.pasidGlobal();
     this.iotlbGlobal();
   }
 }

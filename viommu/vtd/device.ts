@@ -5,7 +5,7 @@ import type { MmioBus, MmioHandler } from '../../vmm/bus/mmio.ts';
 import { Bug } from '../../vmm/core/errors.ts';
 import { hex, u64 } from '../../vmm/core/u64.ts';
 import type { StateDef } from '../../vmm/state/define.ts';
-import { FAULT_BY_CODE, LCT_RESERVED, RTA_PAGE_REQUEST } from '../spec/vtd/faults.ts';
+import { FAULT_BY_CODE, LCT_RESERVED } from '../spec/vtd/faults.ts';
 import { FECTL, IECTL, PECTL } from '../spec/vtd/registers.ts';
 import { RemappingCaches } from './caches.ts';
 import { type UnitCapabilities, unitCapabilities } from './capabilities.ts';
@@ -37,7 +37,7 @@ export interface VtdParts {
   readonly unit: UnitCapabilities;
 }
 
-/** An Intel VT-d unit in legacy mode. */
+/** An Intel VT-d unit. */
 export class VtdIommu extends Device<VtdState, VtdWiring, VtdParts> implements DmaTranslator, MmioHandler {
   constructor(w: VtdWiring) {
     super(w);
@@ -64,7 +64,7 @@ export class VtdIommu extends Device<VtdState, VtdWiring, VtdParts> implements D
     const pages = new PageRequests(s, w, pageEvent, {
       check: (port) => this.#pageRequestContext(port),
       fault: (port, code, lo, hi, access) => this.#dmaFault(port, code, lo, hi, access, true),
-      invalidate: () => {},
+      invalidate: (_port, lo, hi) => this.#invalidatePage(lo, hi),
     });
     const invalidations = new Invalidations(s, w, caches, tlbs, watch, unit);
     const queue = new InvalidationQueue(s, w, {
@@ -130,8 +130,13 @@ export class VtdIommu extends Device<VtdState, VtdWiring, VtdParts> implements D
   }
 
   #pageRequestContext(port: DmaPort): number {
-    const dma = this.c.dma as { pageRequestContext?: (port: DmaPort) => number };
-    return dma.pageRequestContext?.(port) ?? RTA_PAGE_REQUEST;
+    return this.c.dma.pageRequestContext(port);
+  }
+
+  /** The page of a page request that #pageRequestContext has just checked. */
+  #invalidatePage(lo: number, hi: number): void {
+    const { caches, dma } = this.c;
+    if (dma.scalable.pageDomain >= 0) caches.implicitPage(dma.scalable.pageDomain, dma.record.pasid, lo, hi);
   }
 
   read(offset: number, size: number, bus: MmioBus): number {
@@ -168,6 +173,8 @@ export class VtdIommu extends Device<VtdState, VtdWiring, VtdParts> implements D
     for (const words of [s.domainTags, s.domainCounters, s.contextTags, s.contextCounters]) words.fill(0);
     for (const words of [s.interruptTags, s.interruptCounters, s.interruptCache]) words.fill(0);
     for (const words of [s.iotlb, s.iotlbSizes, s.pagingCache, s.contextCache]) words.fill(0);
+    for (const words of [s.pasidCache, s.pairs, s.pairFloors, s.pairLatest, s.pasidFloors, s.pasidFloor])
+      words.fill(0);
     s.watched.length = 0;
     s.tableStores = 0;
     s.changed.length = 0;
@@ -182,7 +189,7 @@ export class VtdIommu extends Device<VtdState, VtdWiring, VtdParts> implements D
     const code = dma.procedure(port, lo >>> 0, hi >>> 0, access, false);
     return {
       steps: translationSteps(dma, this.s, this.w.services.provenance),
-      outcome: outcomeText(code, dma.outLo, dma.outHi),
+      outcome: outcomeText(code, dma.result.outLo, dma.result.outHi),
     };
   }
 

@@ -2,28 +2,43 @@ import type { DmaPort } from '../../vmm/bus/dma.ts';
 import type { ExplainedFault, Provenance, WalkStep } from '../../vmm/bus/iommu.ts';
 import { hex, hex64, u64 } from '../../vmm/core/u64.ts';
 import type { Layout } from '../../vmm/regs/layout.ts';
+import { FS_ENTRY, FS_LEVEL_NAMES } from '../spec/paging/first-stage.ts';
 import { SS_ENTRY, SS_LEVEL_NAMES } from '../spec/paging/second-stage.ts';
 import { FAULT_BY_CODE, faultCodeText } from '../spec/vtd/faults.ts';
-import { CONTEXT_ENTRY, IRTE, ROOT_ENTRY } from '../spec/vtd/structures.ts';
+import {
+  CONTEXT_ENTRY,
+  IRTE,
+  PASID_DIRECTORY_ENTRY,
+  PASID_ENTRY,
+  ROOT_ENTRY,
+  SCALABLE_CONTEXT_ENTRY,
+  SCALABLE_ROOT_ENTRY,
+} from '../spec/vtd/structures.ts';
+import type { FirstStageWalker } from '../walk/first-stage.ts';
 import { OWNER_MASK } from '../walk/iotlb.ts';
-import { FROM_CACHE, NOT_READ } from './access-record.ts';
+import type { SecondStageWalker } from '../walk/second-stage.ts';
+import { type AccessRecord, FROM_CACHE, NOT_READ } from './access-record.ts';
 import { RECORDED, type Recording } from './faults.ts';
 import type { InterruptRecord } from './interrupts.ts';
-import { BLOCKED, type DmaRemapper, MESSAGE } from './remap.ts';
+import type { DmaRemapper } from './remap.ts';
+import { allowedIn, faultIn, UPPER_CLASS } from './row-flags.ts';
 import type { VtdState } from './state.ts';
+import { BLOCKED, MESSAGE } from './translation.ts';
 
 /** Steps of the translation the remapper did last, from what it kept of it. */
 export function translationSteps(dma: DmaRemapper, s: VtdState, provenance: Provenance): WalkStep[] {
   const record = dma.record;
   const steps: WalkStep[] = [];
   if (record.rootSource !== NOT_READ) {
-    steps.push(entryStep(ROOT_ENTRY, record.root, record.rootAddress, record.rootUpper, false, provenance));
+    const layout: Layout = record.scalable ? SCALABLE_ROOT_ENTRY : ROOT_ENTRY;
+    const address = (record.rootAddress & -16) >>> 0;
+    steps.push(entryStep(layout, record.root, address, record.rootUpper, false, provenance));
   }
   if (record.contextSource !== NOT_READ) {
     const cached = record.contextSource === FROM_CACHE;
     steps.push(
       entryStep(
-        CONTEXT_ENTRY,
+        record.scalable ? SCALABLE_CONTEXT_ENTRY : CONTEXT_ENTRY,
         record.context,
         record.contextAddress,
         record.contextUpper,
@@ -32,8 +47,29 @@ export function translationSteps(dma: DmaRemapper, s: VtdState, provenance: Prov
       ),
     );
   }
+  steps.push(...pasidSteps(record, provenance));
   if (record.row >= 0) steps.push(iotlbStep(s.iotlb, record.row));
-  if (record.walked) steps.push(...walkSteps(dma, provenance));
+  if (record.firstWalked) steps.push(...firstStageSteps(dma, provenance));
+  const top = (record.scalable ? (record.pasidEntry[0]! >>> 2) & 7 : record.context[2]! & 7) + 2;
+  if (record.walked || (record.firstWalked && dma.firstStage.secondUsed))
+    steps.push(...walkSteps(dma, top, provenance));
+  return steps;
+}
+
+/** The PASID directory and table entry of a request in scalable mode. */
+function pasidSteps(record: AccessRecord, provenance: Provenance): WalkStep[] {
+  const steps: WalkStep[] = [];
+  if (record.directorySource !== NOT_READ) {
+    const { directory, directoryAddress, directoryUpper } = record;
+    const layout: Layout = PASID_DIRECTORY_ENTRY;
+    steps.push(entryStep(layout, directory, directoryAddress, directoryUpper, false, provenance));
+  }
+  if (record.pasidSource !== NOT_READ) {
+    const { pasid, pasidEntry, pasidAddress, pasidUpper } = record;
+    const cached = record.pasidSource === FROM_CACHE;
+    const step = entryStep(PASID_ENTRY, pasidEntry, pasidAddress, pasidUpper, cached, provenance);
+    steps.push({ ...step, what: `${step.what} of PASID ${hex(pasid)}` });
+  }
   return steps;
 }
 
@@ -48,32 +84,43 @@ function entryStep(
   return {
     what: layout.name,
     address: cached ? undefined : hex(u64(address, upper)),
-    raw: [hex64(words[0]!, words[1]!), hex64(words[2]!, words[3]!)],
+    raw: quadwords(words, layout.bytes),
     fields: layout.show(words),
     source: cached ? 'cache' : 'memory',
     lastWriter: cached || upper !== 0 ? undefined : provenance.lastWriter(address),
   };
 }
 
+/** Least significant first; zeroes at the end of a long entry say nothing. */
+function quadwords(words: Uint32Array, bytes: number): string[] {
+  const raw: string[] = [];
+  for (let i = 0; i < bytes / 4; i += 2) raw.push(hex64(words[i]!, words[i + 1]!));
+  while (raw.length > 2 && raw.at(-1) === hex64(0, 0)) raw.pop();
+  return raw;
+}
+
 function iotlbStep(rows: Uint32Array, r: number): WalkStep {
   const flags = rows[r + 5]!;
   const size = ['4 KiB', '2 MiB', '1 GiB'][rows[r]! & 3];
   const output = hex(u64(rows[r + 3]!, rows[r + 4]!));
-  const negative = flags >>> 8 !== 0 ? ` fault=${faultCodeText(flags >>> 8)}` : '';
+  const fault = faultIn(flags);
+  const negative = fault !== 0 ? ` fault=${faultCodeText(fault)}` : '';
+  const allowed = fault === 0 ? allowedIn(flags, 0) : 0;
+  const upper = fault === 0 ? allowedIn(flags, UPPER_CLASS) : 0;
+  const privileged = upper === allowed ? '' : ` privileged: R=${upper & 1} W=${(upper >>> 1) & 1}`;
   return {
     what: 'IOTLB entry',
     address: undefined,
     raw: [],
-    fields: `R=${flags & 1} W=${(flags >>> 1) & 1} page=${output} size=${size} DID=${rows[r + 7]! & OWNER_MASK}${negative}`,
+    fields: `R=${allowed & 1} W=${(allowed >>> 1) & 1}${privileged} page=${output} size=${size} DID=${rows[r + 7]! & OWNER_MASK}${negative}`,
     source: 'cache',
     lastWriter: undefined,
   };
 }
 
-function walkSteps(dma: DmaRemapper, provenance: Provenance): WalkStep[] {
+function walkSteps(dma: DmaRemapper, top: number, provenance: Provenance): WalkStep[] {
   const walker = dma.walker;
   const steps: WalkStep[] = [];
-  const top = (dma.record.context[2]! & 7) + 2;
   if (walker.first < top) {
     const p = walker.cachedPermissions;
     steps.push({
@@ -86,17 +133,45 @@ function walkSteps(dma: DmaRemapper, provenance: Provenance): WalkStep[] {
     });
   }
   for (let level = walker.first; level >= walker.level; level--)
-    steps.push(tableStep(dma, level, provenance));
+    steps.push(tableStep(walker, level, SS_LEVEL_NAMES[level]!, SS_ENTRY, provenance));
   return steps;
 }
 
-function tableStep(dma: DmaRemapper, level: number, provenance: Provenance): WalkStep {
-  const { walker } = dma;
+/** First-stage entries; of a nested walk at their place in memory. */
+function firstStageSteps(dma: DmaRemapper, provenance: Provenance): WalkStep[] {
+  const walker = dma.firstStage;
+  const steps: WalkStep[] = [];
+  const top = ((dma.record.pasidEntry[4]! >>> 2) & 3) === 1 ? 5 : 4;
+  if (walker.first < top) {
+    const bits = walker.cachedBits;
+    steps.push({
+      what: 'paging-structure cache',
+      address: undefined,
+      raw: [],
+      fields: `RW=${(bits >>> 1) & 1} US=${(bits >>> 2) & 1} XD=${bits >>> 31} level=${walker.first}`,
+      source: 'cache',
+      lastWriter: undefined,
+    });
+  }
+  // A table that the second stage does not lead to has not been read.
+  const last = walker.opened ? walker.level : walker.level + 1;
+  for (let level = walker.first; level >= last; level--)
+    steps.push(tableStep(walker, level, FS_LEVEL_NAMES[level]!, FS_ENTRY, provenance));
+  return steps;
+}
+
+function tableStep(
+  walker: FirstStageWalker | SecondStageWalker,
+  level: number,
+  what: string,
+  layout: Pick<Layout, 'show'>,
+  provenance: Provenance,
+): WalkStep {
   const address = walker.address[level]!;
   if (level === walker.level && walker.unreadable) {
     return {
-      what: SS_LEVEL_NAMES[level]!,
-      address: hex(u64(address, walker.outHi)),
+      what,
+      address: hex(u64(address, walker.addressHi[level]!)),
       raw: [],
       fields: 'not memory',
       source: 'memory',
@@ -105,10 +180,10 @@ function tableStep(dma: DmaRemapper, level: number, provenance: Provenance): Wal
   }
   const words = [walker.rawLo[level]!, walker.rawHi[level]!];
   return {
-    what: SS_LEVEL_NAMES[level]!,
+    what,
     address: hex(u64(address, walker.addressHi[level]!)),
     raw: [hex64(words[0]!, words[1]!)],
-    fields: SS_ENTRY.show(words, 0, true),
+    fields: layout.show(words, 0, true),
     source: 'memory',
     lastWriter: provenance.lastWriter(address),
   };

@@ -17,20 +17,23 @@ import type { Emitter } from '../../vmm/trace/event.ts';
 import {
   LCT_BLOCKED,
   LCT_INVALID,
-  LCT_READ_ERROR,
   LGN_INTERRUPT,
   LGN_READ,
   LGN_WIDTH,
   LGN_WRITE,
-  LRT_READ_ERROR,
   LSS_READ_ERROR,
   LSS_RESERVED,
+  RTA_ABORT,
   RTA_MODE,
+  RTA_PAGE_REQUEST,
   RTA_PASID,
+  SGN_INTERRUPT,
 } from '../spec/vtd/faults.ts';
 import { GSTS } from '../spec/vtd/registers.ts';
 import { TT_DEVICE_TLB, TT_PASS_THROUGH } from '../spec/vtd/structures.ts';
+import type { FirstStageWalker } from '../walk/first-stage.ts';
 import { PAGE_MASK, SIZE_1G, SIZE_2M, SIZE_4K } from '../walk/iotlb.ts';
+import type { WalkMemory } from '../walk/memory.ts';
 import {
   SecondStageWalker,
   WALK_OK,
@@ -42,80 +45,45 @@ import { AccessRecord, FROM_CACHE } from './access-record.ts';
 import type { RemappingCaches } from './caches.ts';
 import { type ContextOptions, contextOptions, fetchContext, reservedAddressHi } from './contexts.ts';
 import { isProtected, protectionOn } from './protected-memory.ts';
+import { HINT_MASK, IDENTITY, PAGING, PortContext, type Requester, SLOW } from './requester.ts';
+import { allowedIn, faultFlags, faultIn, secondStageFlags } from './row-flags.ts';
+import { ScalableTranslation } from './scalable.ts';
+import { isReadError, isRecoverable, qemuStructureCode } from './scalable-faults.ts';
+import { fetchScalableContext } from './scalable-structures.ts';
+import type { FaultSink, ReadSink } from './sinks.ts';
 import type { VtdState } from './state.ts';
+import { BLOCKED, beyondWidth, MESSAGE, Translation } from './translation.ts';
 import type { VtdWiring } from './wiring.ts';
 
-/** Outcomes of the procedure besides 0 and the fault codes 01h-FFh. */
-export const MESSAGE = 0x100;
-/** Aborted without a record: protected memory, or a translation request while translation is off. */
-export const BLOCKED = 0x101;
+export type { ReadSink } from './sinks.ts';
 
 const TES = 0x80000000;
 const GSTS_WORD = GSTS.offset / 4;
-const FEE_BASE = 0xfee00000;
 
-/** How a requester's next plain request is served without asking tables. */
-const SLOW = 0;
-const PAGING = 1;
-const IDENTITY = 2;
-
-/** Pages a requester can walk over in turn and be found without hashing. */
-const HINTS = 4096;
-
-/**
- * What a requester was resolved to: a predictor that is compared with the caches' rows before it is believed, and dropped
- * by a change of `epoch`.
- */
-class Requester {
-  epoch = 0;
-  mode = SLOW;
-  tag = 0;
-  /** Address bits, upper word, that this requester may not use. */
-  beyond = 0;
-  /** Page mask and size code of the rows it may remember. */
-  mask = 0;
-  size = 0;
-  tableLo = 0;
-  tableHi = 0;
-  levels = 0;
-  did = 0;
-  /** Shift of the page size in use. */
-  shift = 12;
-  /** By low page-number bits: the row that answered last. Only a hint: the row itself is compared. */
-  readonly hints = new Int32Array(HINTS);
-}
+/** RTADDR.TTM as SRTP latched it. */
+const TTM = 0xc00;
+const TTM_SCALABLE = 0x400;
+const TTM_ABORT = 0xc00;
 
 /** docs/deviations.md: vtd-iotlb-by-requester. Rows keep the requester in the bits above their domain. */
 const SID_SHIFT = 16;
 const SID_MASK = 0x7fff;
 
-/** Who is told of a fault the procedure found. */
-export type FaultSink = (port: DmaPort, code: number, lo: number, hi: number, access: number) => void;
-
-/** Who is told which memory the procedure read. */
-export interface ReadSink {
-  sawContext(record: AccessRecord): void;
-  sawTables(walker: SecondStageWalker): void;
-  /** Only the entry of a last table at this address below 4 GiB was read. */
-  sawLastTable(address: number): void;
-}
-
-/** DMA remapping in legacy mode (VT-d: DMA Remapping; Legacy Mode Address Translation). */
+/** DMA remapping: the procedure's beginning, legacy mode, and what is served without it (VT-d: DMA Remapping). */
 export class DmaRemapper {
   readonly record = new AccessRecord();
   readonly walker: SecondStageWalker;
-  /** Result of the procedure; halves signed. */
-  outLo = 0;
-  outHi = 0;
-  #span = 0;
-  #pageSize = 0;
-  #granted = 0;
+  readonly scalable: ScalableTranslation;
+  /** Result of the procedure. */
+  readonly result = new Translation();
   /** Outcome of a walk that #miss did and the procedure is to explain, or -1. */
   #walked = -1;
   readonly #s: VtdState;
   readonly #w: VtdWiring;
   readonly #caches: RemappingCaches;
   readonly #options: ContextOptions;
+  /** Values of TTM offered, a set of 1 << value. */
+  readonly #modes: number;
   readonly #caching: boolean;
   readonly #cachesFaults: boolean;
   readonly #noZeroLength: boolean;
@@ -149,78 +117,134 @@ export class DmaRemapper {
     this.#rows = s.iotlb;
     this.#regs = s.regs;
     const sizes = { none: 0, '2M': 1, '1G': 3 } as const;
-    this.walker = new SecondStageWalker(w.services.memory.ram, this.#qemu ? undefined : caches.paging, {
+    this.#modes = (config['scalable-mode'] ? 2 : 0) | (config['abort-dma'] ? 8 : 0) | 1;
+    const memory = new MarkedMemory(w, reads);
+    this.walker = new SecondStageWalker(memory, this.#qemu ? undefined : caches.paging, {
       haw: config['aw-bits'],
       largePages: sizes[config['large-pages']],
       snoop: config['snoop-control'],
       strict: this.#qemu,
     });
+    const { record, result, walker: second } = this;
+    this.scalable = new ScalableTranslation(s, w, memory, { caches, record, result, second, reads });
   }
 
-  /** DmaTranslator.translate, halves signed or unsigned: hits of a resolved requester here, everything else in #translateSlow. */
+  get firstStage(): FirstStageWalker {
+    return this.scalable.first;
+  }
+
+  /** DmaTranslator.translate, halves signed or unsigned: hits of a resolved requester here, everything else further on. */
   translate(port: DmaPort, lo: number, hi: number, access: number): number {
-    const q = port.context as Requester | null;
-    if (
-      q !== null &&
-      q.epoch === this.#caches.epoch &&
-      (port.at | (port.pasid + 1)) === 0 &&
-      access !== 0 &&
-      (((lo >>> 20) ^ MSI_WINDOW_PAGE) | hi) !== 0 &&
-      (hi & q.beyond) === 0
-    ) {
-      if (q.mode === PAGING) {
-        const rows = this.#rows;
-        const p = q.hints[(lo >>> q.shift) & (HINTS - 1)]!;
-        const key = (lo & q.mask) | q.size;
-        if (
-          ((rows[p]! ^ key) | (rows[p + 1]! ^ hi) | (rows[p + 2]! ^ q.tag) | (access & ~rows[p + 5]!)) ===
-          0
-        ) {
-          return this.#hit(port, p, lo);
+    const context = port.context as PortContext | null;
+    if (context !== null && port.at === AT_UNTRANSLATED) {
+      const q = port.pasid < 0 ? context.plain : context.withPasid;
+      if (
+        q.epoch === this.#caches.epoch &&
+        port.pasid === q.pasid &&
+        port.privileged === q.privileged &&
+        (access & ~q.refused) !== 0 &&
+        (access & q.refused) === 0 &&
+        (((lo >>> 20) ^ MSI_WINDOW_PAGE) | hi) !== 0 &&
+        ((hi ^ ((hi >> 31) & q.signed)) & q.beyond) === 0
+      ) {
+        if (q.mode === PAGING) {
+          const rows = this.#rows;
+          const p = q.hints[((lo >>> q.shift) ^ q.salt) & HINT_MASK]!;
+          const key = (lo & q.mask) | q.size;
+          const denied = (access << q.permissions) & ~rows[p + 5]!;
+          if (((rows[p]! ^ key) | (rows[p + 1]! ^ hi) | (rows[p + 2]! ^ q.tag) | denied) === 0)
+            return this.#hit(port, p, lo);
+          return this.#lookup(port, q, lo, hi, access);
         }
-        return this.#lookup(port, q, lo, hi, access);
-      } else if (q.mode === IDENTITY) {
-        port.outLo = lo >>> 0;
-        port.outHi = hi >>> 0;
-        port.outSpan = 4096 - (lo & 4095);
-        return DMA_OK;
+        if (q.mode === IDENTITY) return this.#pass(port, lo, hi);
+      }
+    }
+    return this.#translateOther(port, context, lo, hi, access);
+  }
+
+  #pass(port: DmaPort, lo: number, hi: number): number {
+    port.outLo = lo >>> 0;
+    port.outHi = hi >>> 0;
+    port.outSpan = 4096 - (lo & 4095);
+    return DMA_OK;
+  }
+
+  /** Translated requests, and requests of another PASID than the last one's, where no table has to be asked. */
+  #translateOther(
+    port: DmaPort,
+    context: PortContext | null,
+    lo: number,
+    hi: number,
+    access: number,
+  ): number {
+    if (context !== null && access !== 0 && (((lo >>> 20) ^ MSI_WINDOW_PAGE) | hi) !== 0) {
+      if (port.at === AT_TRANSLATED) {
+        const known = context.translatedEpoch === this.#caches.epoch;
+        if (known && port.pasid < context.translatedPasids && (hi & this.#beyondHost) === 0)
+          return this.#pass(port, lo, hi);
+      } else if (port.at === AT_UNTRANSLATED && port.pasid >= 0) {
+        const q = context.withPasid;
+        const known = q.epoch === this.#caches.epoch && port.pasid === q.pasid;
+        if (!(known && port.privileged === q.privileged) && this.scalable.predicted(port, q))
+          return this.#predicted(port, q, lo, hi, access);
       }
     }
     return this.#translateSlow(port, lo, hi, access);
   }
 
+  #predicted(port: DmaPort, q: Requester, lo: number, hi: number, access: number): number {
+    const served = (access & q.refused) === 0 && ((hi ^ ((hi >> 31) & q.signed)) & q.beyond) === 0;
+    if (!served) return this.#translateSlow(port, lo, hi, access);
+    if (q.mode === IDENTITY) return this.#pass(port, lo, hi);
+    const rows = this.#rows;
+    const p = q.hints[((lo >>> q.shift) ^ q.salt) & HINT_MASK]!;
+    const denied = (access << q.permissions) & ~rows[p + 5]!;
+    const other = (rows[p]! ^ ((lo & q.mask) | q.size)) | (rows[p + 1]! ^ hi) | (rows[p + 2]! ^ q.tag);
+    return (other | denied) === 0 ? this.#hit(port, p, lo) : this.#lookup(port, q, lo, hi, access);
+  }
+
   #lookup(port: DmaPort, q: Requester, lo: number, hi: number, access: number): number {
     const rows = this.#rows;
     const r = this.#caches.iotlb.lookup(lo, hi, q.tag);
-    if (r >= 0 && (access & ~rows[r + 5]!) === 0) {
-      if ((rows[r]! & 3) === q.size) q.hints[(lo >>> q.shift) & (HINTS - 1)] = r;
+    if (r >= 0 && ((access << q.permissions) & ~rows[r + 5]!) === 0) {
+      if ((rows[r]! & 3) === q.size) q.hints[((lo >>> q.shift) ^ q.salt) & HINT_MASK] = r;
       return this.#hit(port, r, lo);
     }
     if (r < 0) {
-      if (this.#missLast(port, q, lo, hi, access)) return DMA_OK;
-      if (this.#miss(q, lo, hi, access)) return this.#answer(port, access);
+      if (q.firstStage || q.secondMode !== 0) {
+        if (this.scalable.missLast(q, lo, hi, access)) return this.#page4K(port, lo);
+      } else if (this.#missLast(q, lo, hi, access)) return this.#page4K(port, lo);
+      else if (this.#miss(q, lo, hi, access)) return this.#answer(port, access);
     }
     return this.#translateSlow(port, lo, hi, access);
+  }
+
+  /** The page in the result is of 4 KiB. */
+  #page4K(port: DmaPort, lo: number): number {
+    const offset = lo & 0xfff;
+    port.outLo = (this.result.outLo | offset) >>> 0;
+    port.outHi = this.result.outHi;
+    port.outSpan = 4096 - offset;
+    return DMA_OK;
   }
 
   /**
    * The usual miss, in few steps: the last table is known and its entry is good. False: nothing has been changed and #miss
    * does it all.
    */
-  #missLast(port: DmaPort, q: Requester, lo: number, hi: number, access: number): boolean {
-    const { walker } = this;
+  #missLast(q: Requester, lo: number, hi: number, access: number): boolean {
+    const { walker, result } = this;
     const { iotlb } = this.#caches;
     if (this.#update.on || !iotlb.holdsSmallPages) return false;
+    walker.mode = 0;
     if (!walker.walkLast(lo, hi, permissionsOf(access), q.tag)) return false;
     const outLo = walker.outLo;
     const outHi = walker.outHi;
     if (inMsiWindow(outLo, outHi)) return false;
     this.#reads.sawLastTable(walker.lastEntry);
-    iotlb.insertPage(lo, hi, q.tag, outLo, outHi, walker.permissions, q.did);
-    const offset = lo & 0xfff;
-    port.outLo = (outLo | offset) >>> 0;
-    port.outHi = outHi;
-    port.outSpan = 4096 - offset;
+    iotlb.insertPage(lo, hi, q.tag, outLo, outHi, legacyFlags(walker.permissions), q.did);
+    result.outLo = outLo;
+    result.outHi = outHi;
     return true;
   }
 
@@ -231,8 +255,10 @@ export class DmaRemapper {
   #miss(q: Requester, lo: number, hi: number, access: number): boolean {
     const walker = this.walker;
     walker.fills = true;
+    walker.mode = 0;
     const need = permissionsOf(access);
-    const outcome = walker.walk(q.tableLo, q.tableHi, q.levels, lo, hi, need, q.tag);
+    const t = q.tables;
+    const outcome = walker.walk(t.tableLo, t.tableHi, t.levels, lo, hi, need, q.tag);
     if (outcome === WALK_OK) {
       this.#reads.sawTables(walker);
       if (this.#fromWalk(lo, hi, q.tag, q.did, true) === 0) return true;
@@ -262,16 +288,16 @@ export class DmaRemapper {
     if (code === BLOCKED) return DMA_UR;
     if (port.at === AT_TRANSLATION && isRecoverable(code)) return this.#refuseTranslation(port);
     this.#onFault(port, code, low, high, access);
-    const readError = code === LRT_READ_ERROR || code === LCT_READ_ERROR || code === LSS_READ_ERROR;
-    return readError && port.at === AT_TRANSLATION ? DMA_CA : DMA_UR;
+    return port.at === AT_TRANSLATION && isReadError(code) ? DMA_CA : DMA_UR;
   }
 
   #answer(port: DmaPort, access: number): number {
-    port.outLo = this.outLo >>> 0;
-    port.outHi = this.outHi >>> 0;
-    port.outSpan = this.#span;
-    port.outSize = this.#pageSize;
-    port.outAccess = this.#granted === UNTRANSLATED_ONLY ? UNTRANSLATED_ONLY : this.#granted & access;
+    const { result } = this;
+    port.outLo = result.outLo >>> 0;
+    port.outHi = result.outHi >>> 0;
+    port.outSpan = result.span;
+    port.outSize = result.pageSize;
+    port.outAccess = answerOf(result.granted, access);
     return DMA_OK;
   }
 
@@ -296,12 +322,16 @@ export class DmaRemapper {
       if (port.at === AT_TRANSLATION) return BLOCKED;
       return this.#identity(lo, hi);
     }
-    if ((this.#s.rootLo & 0xc00) !== 0) return RTA_MODE;
-    if (plain && toWindow) return access === WRITE ? MESSAGE : LGN_INTERRUPT;
+    const mode = this.#s.rootLo & TTM;
+    if ((this.#modes & (1 << (mode >>> 10))) === 0) return RTA_MODE;
+    const legacy = mode === 0;
+    if (plain && toWindow) return access === WRITE ? MESSAGE : legacy ? LGN_INTERRUPT : SGN_INTERRUPT;
+    if (mode === TTM_ABORT) return RTA_ABORT;
     if (toWindow && port.at === AT_TRANSLATION) return this.#untranslatedOnly();
-    if (port.pasid !== NO_PASID) return RTA_PASID;
+    if (legacy && port.pasid !== NO_PASID) return RTA_PASID;
     const contextFault = this.#context(port.requester, live);
-    if (contextFault !== 0) return contextFault;
+    if (contextFault !== 0) return this.#qemu ? qemuStructureCode(contextFault) : contextFault;
+    if (!legacy) return this.scalable.procedure(port, lo | 0, hi | 0, access, live);
     const type = (record.context[0]! >>> 2) & 3;
     if (port.at !== AT_UNTRANSLATED && type !== TT_DEVICE_TLB) return LCT_BLOCKED;
     if (port.at === AT_TRANSLATED) return this.#translated(lo, hi);
@@ -309,19 +339,29 @@ export class DmaRemapper {
     return this.#page(port, lo, hi, access, live);
   }
 
+  /**
+   * The checks of a page request, in the order of the specification: 0 or a fault code. On 0 the domain of its PASID is in
+   * `scalable.pageDomain`, if it has one, and the PASID in `record`.
+   */
+  pageRequestContext(port: DmaPort): number {
+    this.record.clear();
+    const mode = this.#s.rootLo & TTM;
+    if ((this.#modes & (1 << (mode >>> 10))) === 0) return RTA_MODE;
+    if (mode === TTM_ABORT) return RTA_ABORT;
+    if (mode === 0) return RTA_PAGE_REQUEST;
+    const fault = this.#context(port.requester, true);
+    return fault !== 0 ? fault : this.scalable.pageRequest(port);
+  }
+
   #identity(lo: number, hi: number): number {
     if (isProtected(this.#regs, lo, hi)) return BLOCKED;
-    this.outLo = lo;
-    this.outHi = hi;
-    this.#span = 4096 - (lo & 4095);
-    this.#pageSize = 4096;
-    this.#granted = READ | WRITE;
+    this.result.identity(lo, hi, 4096, READ | WRITE);
     return 0;
   }
 
   #untranslatedOnly(): number {
-    this.#granted = UNTRANSLATED_ONLY;
-    this.#pageSize = 4096;
+    this.result.granted = UNTRANSLATED_ONLY;
+    this.result.pageSize = 4096;
     return 0;
   }
 
@@ -337,21 +377,26 @@ export class DmaRemapper {
   /** The context entry, from the context-cache or memory, into record.context. */
   #context(sid: number, live: boolean): number {
     const record = this.record;
+    const scalable = (this.#s.rootLo & TTM) === TTM_SCALABLE;
     const cache = this.#caches.contexts;
     const r = cache.find(sid);
+    record.context.fill(0);
     if (r >= 0) {
+      record.scalable = scalable;
       record.contextSource = FROM_CACHE;
       for (let i = 0; i < 4; i++) record.context[i] = cache.rows[r + 2 + i]!;
       record.faultDisabled = (record.context[0]! & 2) !== 0;
       return cache.rows[r + 6]!;
     }
     const memory = this.#w.services.memory.ram;
-    record.context.fill(0);
-    const fault = fetchContext(memory, this.#s.rootLo, this.#s.rootHi, sid, this.#options, record);
+    const { rootLo, rootHi } = this.#s;
+    const fault = scalable
+      ? fetchScalableContext(memory, rootLo, rootHi, sid, this.scalable.options, record)
+      : fetchContext(memory, rootLo, rootHi, sid, this.#options, record);
     if (live) {
       this.#reads.sawContext(record);
       this.#keepContext(sid, fault);
-      if (fault === 0 && this.#bound.on) this.#tellBound(sid);
+      if (fault === 0 && !scalable && this.#bound.on) this.#tellBound(sid);
     }
     return fault;
   }
@@ -364,9 +409,10 @@ export class DmaRemapper {
   /** Entries that fault are kept in caching mode only, under domain 0. */
   #keepContext(sid: number, fault: number): void {
     if (!this.#caching || (fault !== 0 && !this.#cachesFaults)) return;
-    if (fault === LRT_READ_ERROR || fault === LCT_READ_ERROR) return;
+    if (isReadError(fault)) return;
     const e = this.record.context;
-    const did = fault === 0 ? (e[2]! >>> 8) & 0xffff : 0;
+    // Scalable context entries carry no domain.
+    const did = fault === 0 && !this.record.scalable ? (e[2]! >>> 8) & 0xffff : 0;
     if (this.#caches.contexts.insert(sid, did, e[0]!, e[1]!, e[2]!, e[3]!, fault)) {
       this.#caches.forgetRequesters();
     }
@@ -389,6 +435,7 @@ export class DmaRemapper {
       return this.#fromRow(r, lo, need);
     this.record.walked = true;
     this.walker.fills = live;
+    this.walker.mode = 0;
     const outcome =
       this.#walked >= 0 ? this.#walked : this.walker.walk(e[0]!, e[1]!, width + 2, lo, hi, need, tag);
     if (live) this.#reads.sawTables(this.walker);
@@ -413,9 +460,9 @@ export class DmaRemapper {
     const rows = this.#rows;
     this.record.row = r;
     const flags = rows[r + 5]!;
-    const fault = flags >>> 8;
-    // What a faulting entry allows lies in bits 3:2: permissions are checked before reserved bits.
-    const allowed = fault === 0 ? flags & 3 : (flags >>> 2) & 3;
+    const fault = faultIn(flags);
+    // Permissions are checked before reserved bits.
+    const allowed = allowedIn(flags, 0);
     if (allowed !== 0 && (need & ~allowed) === 0 && fault !== 0) return fault;
     if ((need & ~allowed) !== 0 || allowed === 0) {
       // docs/deviations.md: vtd-silent-denial.
@@ -423,32 +470,26 @@ export class DmaRemapper {
       return (need & WRITE & ~allowed) !== 0 ? LGN_WRITE : LGN_READ;
     }
     const inside = rows[r + 6]!;
-    this.outLo = rows[r + 3]! | (lo & inside);
-    this.outHi = rows[r + 4]!;
-    this.#span = inside + 1 - (lo & inside);
-    this.#pageSize = inside + 1;
-    this.#granted = allowed;
+    const { result } = this;
+    result.outLo = rows[r + 3]! | (lo & inside);
+    result.outHi = rows[r + 4]!;
+    result.span = inside + 1 - (lo & inside);
+    result.pageSize = inside + 1;
+    result.granted = allowed;
     return 0;
   }
 
   #fromWalk(lo: number, hi: number, tag: number, did: number, live: boolean): number {
-    const walker = this.walker;
-    if (inMsiWindow(walker.outLo, walker.outHi)) return LGN_INTERRUPT;
+    const { walker, result } = this;
+    const { outLo, outHi } = walker;
+    if (inMsiWindow(outLo, outHi)) return LGN_INTERRUPT;
     const size = walker.level === 1 ? SIZE_4K : walker.level === 2 ? SIZE_2M : SIZE_1G;
-    const inside = ~PAGE_MASK[size]!;
-    this.outLo = walker.outLo;
-    this.outHi = walker.outHi;
-    this.#granted = walker.permissions;
-    // A large page over the interrupt window, on either side, is neither kept nor used as a whole.
-    const whole =
-      size === SIZE_4K || !(holdsWindow(lo, hi, inside) || holdsWindow(walker.outLo, walker.outHi, inside));
-    this.#span = whole ? inside + 1 - (lo & inside) : 4096 - (lo & 4095);
-    this.#pageSize = whole ? inside + 1 : 4096;
-    if (live && this.#update.on) {
-      this.#update.emit(did & 0xffff, lo, hi, walker.outLo, walker.outHi, walker.permissions);
-    }
+    const permissions = walker.permissions & (READ | WRITE);
+    result.granted = permissions;
+    const whole = result.page(lo, hi, outLo, outHi, size);
+    if (live && this.#update.on) this.#update.emit(did & 0xffff, lo, hi, outLo, outHi, permissions);
     if (live && tag !== 0 && whole) {
-      this.#keep(lo, hi, tag, size, walker.outLo & ~inside, walker.outHi, walker.permissions, did);
+      this.#keep(lo, hi, tag, size, outLo & PAGE_MASK[size]!, outHi, legacyFlags(permissions), did);
     }
     return 0;
   }
@@ -473,7 +514,7 @@ export class DmaRemapper {
   #keepFault(outcome: number, lo: number, hi: number, tag: number, did: number): void {
     const walker = this.walker;
     if (outcome === WALK_RESERVED)
-      this.#keep(lo, hi, tag, SIZE_4K, 0, 0, (LSS_RESERVED << 8) | (walker.permissions << 2), did);
+      this.#keep(lo, hi, tag, SIZE_4K, 0, 0, faultFlags(LSS_RESERVED, walker.permissions & 3), did);
     else if (outcome !== WALK_READ_ERROR && (walker.rawLo[walker.level]! & 3) === 0) {
       this.#keep(lo, hi, tag, SIZE_4K, 0, 0, 0, did);
     }
@@ -481,30 +522,52 @@ export class DmaRemapper {
 
   /** Prepares the next request of this port, from state alone. */
   #resolve(port: DmaPort): void {
-    let q = port.context as Requester | null;
-    if (q === null) {
-      q = new Requester();
-      port.context = q;
-    } else if (q.epoch === this.#caches.epoch && q.mode !== SLOW) return;
+    let context = port.context as PortContext | null;
+    if (context === null) {
+      context = new PortContext();
+      port.context = context;
+    }
+    const q = port.pasid < 0 ? context.plain : context.withPasid;
+    const { epoch } = this.#caches;
+    const same = q.pasid === port.pasid && q.privileged === port.privileged;
+    const translatedKnown = context.translatedEpoch === epoch && context.translatedPasids >= 0;
+    if (port.at === AT_TRANSLATED ? translatedKnown : q.epoch === epoch && same && q.mode !== SLOW) return;
+    q.pasid = port.pasid;
+    q.privileged = port.privileged;
     q.mode = SLOW;
     q.beyond = 0;
+    q.signed = 0;
+    q.refused = 0;
+    q.permissions = 0;
+    q.firstStage = false;
+    q.secondMode = 0;
+    q.salt = 0;
+    context.translatedPasids = -1;
+    const mode = this.#s.rootLo & TTM;
     if ((this.#regs[GSTS_WORD]! & TES) === 0) {
       if (!protectionOn(this.#regs)) q.mode = IDENTITY;
-    } else if ((this.#s.rootLo & 0xc00) === 0) this.#resolveContext(port.requester, q);
+    } else if (mode === 0) context.translatedPasids = this.#resolveContext(port, q);
+    else if (mode === TTM_SCALABLE) context.translatedPasids = this.scalable.resolve(port, q);
     q.epoch = this.#caches.epoch;
+    context.translatedEpoch = this.#caches.epoch;
   }
 
-  #resolveContext(sid: number, q: Requester): void {
+  /** Returns 0 where translated requests may pass, else -1. */
+  #resolveContext(port: DmaPort, q: Requester): number {
     const cache = this.#caches.contexts;
-    const r = cache.find(sid);
-    if (r < 0 || cache.rows[r + 6] !== 0) return;
+    const r = cache.find(port.requester);
+    if (r < 0 || cache.rows[r + 6] !== 0) return -1;
     const e0 = cache.rows[r + 2]!;
     const e2 = cache.rows[r + 4]!;
-    if (this.#qemu && ((e0 >>> 2) & 3) !== TT_PASS_THROUGH) return;
-    if (((e0 >>> 2) & 3) === TT_PASS_THROUGH) {
+    const type = (e0 >>> 2) & 3;
+    const translated = type === TT_DEVICE_TLB && !protectionOn(this.#regs) ? 0 : -1;
+    // A request with PASID has no place in legacy mode.
+    if (port.pasid !== NO_PASID) return translated;
+    if (this.#qemu && type !== TT_PASS_THROUGH) return translated;
+    if (type === TT_PASS_THROUGH) {
       q.beyond = this.#beyondIdentity | 0;
       if (!protectionOn(this.#regs)) q.mode = IDENTITY;
-      return;
+      return translated;
     }
     const sizes = this.#caches.iotlb.sizes[0]!;
     q.size = (sizes & 1) !== 0 || sizes === 0 ? SIZE_4K : (sizes & 2) !== 0 ? SIZE_2M : SIZE_1G;
@@ -513,11 +576,54 @@ export class DmaRemapper {
     q.beyond = beyondWidth(e2 & 7);
     q.did = (e2 >>> 8) & 0xffff;
     q.tag = this.#caches.domains.tagOf(q.did) | 0;
-    q.tableLo = e0 | 0;
-    q.tableHi = cache.rows[r + 3]! | 0;
-    q.levels = (e2 & 7) + 2;
+    q.tables.tableLo = e0 | 0;
+    q.tables.tableHi = cache.rows[r + 3]! | 0;
+    q.tables.levels = (e2 & 7) + 2;
     q.mode = PAGING;
+    return translated;
   }
+}
+
+/** Guest memory as the walkers see it: who watches tables is told that the unit itself sets bits in them. */
+class MarkedMemory implements WalkMemory {
+  readonly u32: Uint32Array;
+  readonly base: number;
+  readonly end: number;
+  readonly #w: VtdWiring;
+  readonly #reads: ReadSink;
+
+  constructor(w: VtdWiring, reads: ReadSink) {
+    const { ram } = w.services.memory;
+    this.u32 = ram.u32;
+    this.base = ram.base;
+    this.end = ram.end;
+    this.#w = w;
+    this.#reads = reads;
+  }
+
+  locate(lo: number, hi: number, bytes: number): number {
+    return this.#w.services.memory.ram.locate(lo, hi, bytes);
+  }
+
+  wrote(address: number, bytes: number): void {
+    const { memory, id } = this.#w.services;
+    memory.writer = id;
+    this.#reads.updating = true;
+    memory.ram.wrote(address, bytes);
+    this.#reads.updating = false;
+  }
+}
+
+/** What a translation completion says, or what an untranslated request got. */
+function answerOf(granted: number, access: number): number {
+  if (granted === UNTRANSLATED_ONLY) return UNTRANSLATED_ONLY;
+  const permissions = granted & access & 7;
+  return permissions === 0 ? 0 : permissions | (granted & ~7);
+}
+
+/** Flags of a row in legacy mode: executing is reading, and nothing is marked. */
+function legacyFlags(permissions: number): number {
+  return secondStageFlags(permissions & 3, false, false);
 }
 
 /** Second-stage permissions a request needs: executing is reading in legacy mode. */
@@ -525,22 +631,8 @@ function permissionsOf(access: number): number {
   return (access & WRITE) | ((access & ~WRITE) !== 0 ? READ : 0);
 }
 
-/** Upper-word address bits at and above the width of an AW value: 39, 48 or 57 bits. */
-function beyondWidth(width: number): number {
-  return ~(2 ** (9 * width - 2) - 1);
-}
-
-function holdsWindow(lo: number, hi: number, inside: number): boolean {
-  return hi === 0 && ((lo ^ FEE_BASE) & ~inside) === 0;
-}
-
 function walkFault(outcome: number): number {
   if (outcome === WALK_READ_ERROR) return LSS_READ_ERROR;
   if (outcome === WALK_RESERVED) return LSS_RESERVED;
   return outcome === WALK_WRITE_DENIED ? LGN_WRITE : LGN_READ;
-}
-
-/** Faults of the paging stage that a device with a device-TLB may recover from. */
-function isRecoverable(code: number): boolean {
-  return code === LGN_WIDTH || code === LGN_WRITE || code === LGN_READ || code === LSS_RESERVED;
 }

@@ -7,6 +7,8 @@ import { REGISTER_BYTES, vtdRegisters } from '../spec/vtd/registers.ts';
 import { ENTRY_ROW_WORDS } from '../walk/entry-cache.ts';
 import { ROW_WORDS } from '../walk/iotlb.ts';
 import { PAGING_ROW_WORDS } from '../walk/paging-cache.ts';
+import { PAIR_WAYS, PAIR_WORDS } from '../walk/pair-tags.ts';
+import { PASID_ROW_WORDS } from '../walk/pasid-cache.ts';
 import { unitCapabilities } from './capabilities.ts';
 import { capability, extendedCapability, type VtdConfig } from './config.ts';
 import type { PendingDeviceTlb } from './device-tlbs.ts';
@@ -70,6 +72,13 @@ export interface VtdState {
   iotlb: Uint32Array;
   iotlbSizes: Uint32Array;
   pagingCache: Uint32Array;
+  /** Scalable mode: the PASID-cache, and the tags of (domain, PASID) with their floors by domain. */
+  pasidCache: Uint32Array;
+  pairs: Uint32Array;
+  pairFloors: Uint32Array;
+  pairLatest: Uint32Array;
+  pasidFloors: Uint32Array;
+  pasidFloor: Uint32Array;
   contextCache: Uint32Array;
   interruptCache: Uint32Array;
   watched: WatchedTable[];
@@ -84,6 +93,12 @@ export const IOTLB_ROWS = 8192;
 export const UNBOUNDED_ROWS = 131072;
 const PAGING_ROWS = 1024;
 const UNBOUNDED_PAGING_ROWS = 16384;
+/** With PASIDs: a hundred thousand of them, each with a page, find most of what they need. */
+const PASID_ROWS = 65536;
+const PAIR_ROWS = 131072;
+const WIDE_IOTLB_ROWS = 65536;
+/** Without: one PASID for each requester. */
+const RID_ROWS = 1024;
 const CONTEXT_ROWS = 1024;
 const INTERRUPT_ROWS = 1024;
 const UNBOUNDED_ENTRY_ROWS = 65536;
@@ -111,8 +126,22 @@ export function resetCapabilities(regs: Uint32Array, config: VtdConfig): void {
   regs.set(extendedCapability(config), ECAP.offset / 4);
 }
 
+/** Rows of the caches, by the options. */
+function sizes(config: VtdConfig) {
+  const large = config.cache === 'unbounded';
+  const scalable = config['scalable-mode'];
+  const pasids = config['pasid-bits'] > 0;
+  return {
+    iotlb: large ? UNBOUNDED_ROWS : pasids ? WIDE_IOTLB_ROWS : IOTLB_ROWS,
+    pasids: !scalable ? 1 : pasids ? PASID_ROWS : RID_ROWS,
+    pairs: !scalable ? PAIR_WAYS : pasids ? PAIR_ROWS : RID_ROWS * PAIR_WAYS,
+    domains: scalable ? DOMAINS : 1,
+  };
+}
+
 export function vtdState(config: VtdConfig, block: RegisterBlock): StateDef<VtdState> {
   const large = config.cache === 'unbounded';
+  const size = sizes(config);
   return defineState('viommu.intel', 1, {
     regs: vtdRegisterState(config, block),
     rootLo: u32,
@@ -129,9 +158,15 @@ export function vtdState(config: VtdConfig, block: RegisterBlock): StateDef<VtdS
     contextCounters: words(2),
     interruptTags: words(1),
     interruptCounters: words(2),
-    iotlb: words((large ? UNBOUNDED_ROWS : IOTLB_ROWS) * ROW_WORDS),
+    iotlb: words(size.iotlb * ROW_WORDS),
     iotlbSizes: words(1),
     pagingCache: words((large ? UNBOUNDED_PAGING_ROWS : PAGING_ROWS) * PAGING_ROW_WORDS),
+    pasidCache: words(size.pasids * PASID_ROW_WORDS),
+    pairs: words(size.pairs * PAIR_WORDS),
+    pairFloors: words(size.domains),
+    pairLatest: words(size.domains),
+    pasidFloors: words(size.domains),
+    pasidFloor: words(1),
     contextCache: words((large ? UNBOUNDED_ENTRY_ROWS : CONTEXT_ROWS) * ENTRY_ROW_WORDS),
     interruptCache: words((large ? UNBOUNDED_ENTRY_ROWS : INTERRUPT_ROWS) * ENTRY_ROW_WORDS),
     watched: list({ page: u32, kind: u8, level: u8, base: u32, owner: u32, detached: bool }),

@@ -5,4 +5,6 @@ export interface WalkMemory {
   readonly end: number;
   /** Index of the bytes at (lo, hi) in the linear memory, or -1 when they are not memory. */
   locate(lo: number, hi: number, bytes: number): number;
+  /** Told after accessed or dirty bits were set in the bytes at `address` of the linear memory. */
+  wrote(address: number, bytes: number): void;
 }

@@ -1,6 +1,7 @@
 /**
  * Paging-structure cache: where the table for a region lies, and what the entries above it allow. Direct-mapped rows of 8
- * words: 0 region address with the level in the low bits | 1 upper half | 2 tag | 3 table address | 4 permissions.
+ * words: 0 region address with the level in the low bits | 1 upper half | 2 tag | 3 table address | 4 permissions | 5, 6 of a
+ * first-stage table: its address before the second stage.
  * Level 1 rows speak for 2 MiB (the last table), level 2 rows for 1 GiB. Tag 0 marks an empty row.
  */
 export const PAGING_ROW_WORDS = 8;
@@ -25,7 +26,16 @@ export class PagingCache {
     return ((rows[r]! ^ key) | (rows[r + 1]! ^ hi) | (rows[r + 2]! ^ tag)) === 0 ? r : -1;
   }
 
-  insert(level: number, lo: number, hi: number, tag: number, table: number, permissions: number): void {
+  insert(
+    level: number,
+    lo: number,
+    hi: number,
+    tag: number,
+    table: number,
+    permissions: number,
+    givenLo = 0,
+    givenHi = 0,
+  ): void {
     const rows = this.rows;
     const r = this.#row(level, lo, hi, tag);
     rows[r] = (lo & REGION_MASK[level]!) | level;
@@ -33,6 +43,8 @@ export class PagingCache {
     rows[r + 2] = tag;
     rows[r + 3] = table;
     rows[r + 4] = permissions;
+    rows[r + 5] = givenLo;
+    rows[r + 6] = givenHi;
   }
 
   /** Drops what speaks for any of the 2^order pages at (lo, hi); order <= 18. */

@@ -7,10 +7,26 @@ export const WALK_READ_ERROR = 1;
 export const WALK_WRITE_DENIED = 2;
 export const WALK_READ_DENIED = 3;
 export const WALK_RESERVED = 4;
+/** Accessed or dirty bits need an update that a walk without coherency cannot make. */
+export const WALK_NOT_COHERENT = 5;
 
 const READ = 1;
 const WRITE = 2;
+const EXEC = 4;
 const PS = 0x80;
+const A = 0x100;
+const D = 0x200;
+
+/** A request to execute is denied. */
+export const WALK_EXECUTE = 8;
+
+/** How a walk is done, a bit set: SSADE, SSEE, no coherency, and reserved bits checked before permissions. */
+export const SS_ACCESSED_DIRTY = 1;
+export const SS_EXECUTE = 2;
+export const SS_NOT_COHERENT = 4;
+export const SS_STRUCTURE_FIRST = 8;
+/** Of permissions in the paging-structure cache: the accessed bits on the way are set. */
+const MARKED = 0x10;
 const SNP = 0x800;
 /** Bit 62, in the upper half. */
 const TM = 0x40000000;
@@ -35,8 +51,14 @@ export class SecondStageWalker {
   /** Signed 32-bit halves. */
   outLo = 0;
   outHi = 0;
-  /** AND of the permissions of every entry read: READ 1, WRITE 2. */
+  /** AND of the permissions of every entry read: READ 1, WRITE 2, EXEC 4. */
   permissions = 0;
+  /** The leaf's dirty bit is set. */
+  dirty = false;
+  /** How walks are done: a set of SS_ bits. */
+  mode = 0;
+  /** What the translation will be used for, where that is more than what `need` checks: a write sets the dirty bit. */
+  intent = 0;
   /** Level of the leaf, or where the walk ended: 1 is the last table. */
   level = 0;
   /** Level of the first entry read: below the top when a paging-structure cache answered. */
@@ -47,7 +69,7 @@ export class SecondStageWalker {
   unreadable = false;
   /** Address of the entry that walkLast read; signed. */
   lastEntry = 0;
-  /** False: the walk adds nothing to the paging-structure cache. */
+  /** False: the walk changes neither the paging-structure cache nor memory. */
   fills = true;
   /** By level: address and value of the entry read. */
   readonly addressHi = new Uint32Array(MAX_LEVEL + 1);
@@ -98,7 +120,9 @@ export class SecondStageWalker {
     let level = top;
     let table = tableLo & -4096;
     let upper = tableHi;
-    let allowed = READ | WRITE;
+    let allowed = READ | WRITE | EXEC;
+    const mode = this.mode;
+    const present = (mode & SS_EXECUTE) !== 0 ? READ | WRITE | EXEC : READ | WRITE;
     if (tag !== 0 && this.#cache !== undefined) {
       const r = this.#cached(lo, hi, tag);
       if (r >= 0) {
@@ -106,7 +130,7 @@ export class SecondStageWalker {
         level = rows[r]! & 3;
         table = rows[r + 3]! | 0;
         upper = 0;
-        allowed = rows[r + 4]!;
+        allowed = rows[r + 4]! & ~MARKED;
         // What the entries above deny is denied there, whatever the next table holds, as without the cache.
         if ((need & ~allowed) !== 0) return this.#deniedAbove(level, table, allowed, need);
       }
@@ -135,17 +159,39 @@ export class SecondStageWalker {
       this.rawHi[level] = e1;
       allowed &= e0;
       this.permissions = allowed;
-      // Permissions before reserved bits, level by level.
-      if ((need & ~allowed) !== 0 || allowed === 0) return denial(need, allowed);
+      const denied = (need & ~allowed) !== 0 || (allowed & present) === 0;
+      // Permissions before reserved bits, level by level; or the other way round, once the entry is present.
+      if (denied && ((mode & SS_STRUCTURE_FIRST) === 0 || (e0 & present) === 0)) return denial(need, allowed);
       if ((e1 & this.#reservedHi) !== 0) return WALK_RESERVED;
-      if (level === 1 || (e0 & PS) !== 0) return this.#leaf(level, e0, e1, lo);
-      if ((e0 & this.#reservedTableLo) !== 0) return WALK_RESERVED;
+      const isLeaf = level === 1 || (e0 & PS) !== 0;
+      if (isLeaf ? this.#badLeaf(level, e0) : (e0 & this.#reservedTableLo) !== 0) return WALK_RESERVED;
+      if (denied) return denial(need, allowed);
+      if ((mode & SS_ACCESSED_DIRTY) !== 0 && !this.#mark(word, e0, isLeaf)) return WALK_NOT_COHERENT;
+      if (isLeaf) return this.#leaf(level, e0, e1, lo);
       level--;
       table = e0 & -4096;
       upper = e1 & this.#addressMaskHi;
       if (level <= 2 && tag !== 0 && upper === 0 && this.fills)
-        this.#cache?.insert(level, lo, hi, tag, table, allowed);
+        this.#cache?.insert(
+          level,
+          lo,
+          hi,
+          tag,
+          table,
+          allowed | ((mode & SS_ACCESSED_DIRTY) !== 0 ? MARKED : 0),
+        );
     }
+  }
+
+  /** Sets the accessed bit of an entry, and the dirty bit of a leaf that is to be written. False: it may not. */
+  #mark(word: number, e0: number, isLeaf: boolean): boolean {
+    const writes = isLeaf && (this.intent & this.permissions & WRITE) !== 0;
+    const missing = (writes ? A | D : A) & ~e0;
+    if (missing === 0 || !this.fills) return true;
+    if ((this.mode & SS_NOT_COHERENT) !== 0) return false;
+    this.#u32[word] = e0 | missing;
+    this.#memory.wrote(word << 2, 4);
+    return true;
   }
 
   /**
@@ -154,6 +200,7 @@ export class SecondStageWalker {
    * `walk` does it all.
    */
   walkLast(lo: number, hi: number, need: number, tag: number): boolean {
+    const marks = (this.mode & SS_ACCESSED_DIRTY) === 0 ? 0 : (this.intent & WRITE) === 0 ? A : A | D;
     const cache = this.#cache;
     if (cache === undefined) return false;
     const r = cache.find(1, lo, hi, tag);
@@ -165,9 +212,11 @@ export class SecondStageWalker {
     const e0 = this.#u32[word]! | 0;
     const e1 = this.#u32[word + 1]! | 0;
     const allowed = cache.rows[r + 4]! & e0;
-    if (((need & ~allowed) | (e1 & this.#reservedHi) | (e0 & this.#reservedLeafLo)) !== 0) return false;
+    const bad = (need & ~allowed) | (e1 & this.#reservedHi) | (e0 & this.#reservedLeafLo) | (marks & ~e0);
+    if (bad !== 0 || (marks !== 0 && (cache.rows[r + 4]! & MARKED) === 0)) return false;
     this.lastEntry = entry;
-    this.permissions = allowed;
+    this.permissions = allowed & (READ | WRITE | EXEC);
+    this.dirty = (e0 & D) !== 0;
     this.outLo = e0 & -4096;
     this.outHi = e1 & this.#addressMaskHi;
     return true;
@@ -188,27 +237,40 @@ export class SecondStageWalker {
 
   #cached(lo: number, hi: number, tag: number): number {
     const cache = this.#cache!;
-    const r = cache.find(1, lo, hi, tag);
-    return r >= 0 ? r : cache.find(2, lo, hi, tag);
+    let r = cache.find(1, lo, hi, tag);
+    if (r < 0) r = cache.find(2, lo, hi, tag);
+    // Filled by a walk that marks nothing: one that does has to see the entries above.
+    return r >= 0 && (this.mode & SS_ACCESSED_DIRTY) !== 0 && (cache.rows[r + 4]! & MARKED) === 0 ? -1 : r;
+  }
+
+  #badLeaf(level: number, e0: number): boolean {
+    // PS above the levels that may hold a leaf, or without the capability, is a reserved bit.
+    if (level > 1 && (level > 3 || (this.#largePages & (1 << (level - 2))) === 0)) return true;
+    return (e0 & this.#reservedLeafLo) !== 0 || (e0 & insideOf(level) & -4096) !== 0;
   }
 
   #leaf(level: number, e0: number, e1: number, lo: number): number {
-    // PS above the levels that may hold a leaf, or without the capability, is a reserved bit.
-    if (level > 1 && (level > 3 || (this.#largePages & (1 << (level - 2))) === 0)) return WALK_RESERVED;
-    const inside = level === 1 ? 0xfff : level === 2 ? 0x1fffff : 0x3fffffff;
-    if ((e0 & this.#reservedLeafLo) !== 0 || (e0 & inside & -4096) !== 0) return WALK_RESERVED;
+    const inside = insideOf(level);
+    this.dirty = (e0 & D) !== 0 || (this.intent & this.permissions & WRITE) !== 0;
     this.outLo = (e0 & ~inside) | (lo & inside);
     this.outHi = e1 & this.#addressMaskHi;
     return WALK_OK;
   }
 }
 
-/** The denial that is told when both are missing is that of the write. */
-function denial(need: number, allowed: number): number {
-  return (need & WRITE & ~allowed) !== 0 ? WALK_WRITE_DENIED : WALK_READ_DENIED;
+/** Address bits inside a page at the level of its leaf. */
+export function insideOf(level: number): number {
+  return level === 1 ? 0xfff : level === 2 ? 0x1fffff : 0x3fffffff;
 }
 
-function indexOf(level: number, lo: number, hi: number): number {
+/** The denial that is told when both are missing is that of the write. */
+function denial(need: number, allowed: number): number {
+  const missing = need & ~allowed;
+  if ((missing & WRITE) !== 0) return WALK_WRITE_DENIED;
+  return missing === EXEC ? WALK_EXECUTE : WALK_READ_DENIED;
+}
+
+export function indexOf(level: number, lo: number, hi: number): number {
   switch (level) {
     case 1:
       return (lo >>> 12) & 511;

@@ -49,10 +49,26 @@ export class GenerationTags {
     this.#counters[1] = this.#counters[0]!;
   }
 
-  #take(id: number): number {
+  /** A tag that no id has. */
+  next(): number {
     if (this.#counters[0] === 0xffffffff) this.#wrap();
     const tag = this.#counters[0]! + 1;
     this.#counters[0] = tag;
+    return tag;
+  }
+
+  /** The tag taken last: tags taken from now on are larger. */
+  get last(): number {
+    return this.#counters[0]!;
+  }
+
+  /** Tags up to this one are dead. */
+  get floor(): number {
+    return this.#counters[1]!;
+  }
+
+  #take(id: number): number {
+    const tag = this.next();
     this.#table[id] = tag;
     return tag;
   }

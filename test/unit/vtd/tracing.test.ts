@@ -391,7 +391,7 @@ describe('the kind', () => {
       'no',
       'no',
     ]);
-    expect(rows.filter((r) => r.feature.startsWith('fault ')).length).toBe(24);
+    expect(rows.filter((r) => r.feature.startsWith('fault ')).length).toBe(69);
     expect(vtdFeatureTable(VTD_DEFAULTS).split('\n').length).toBe(rows.length + 2);
   });
 

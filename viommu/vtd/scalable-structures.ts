@@ -1,0 +1,179 @@
+import {
+  SCT_NOT_PRESENT,
+  SCT_READ_ERROR,
+  SCT_RESERVED,
+  SPD_NOT_PRESENT,
+  SPD_READ_ERROR,
+  SPD_RESERVED,
+  SPT_INVALID,
+  SPT_NOT_PRESENT,
+  SPT_READ_ERROR,
+  SPT_RESERVED,
+  SRT_NOT_PRESENT,
+  SRT_READ_ERROR,
+  SRT_RESERVED,
+} from '../spec/vtd/faults.ts';
+import { PGTT_FIRST, PGTT_NESTED, PGTT_PASS_THROUGH, PGTT_SECOND } from '../spec/vtd/structures.ts';
+import type { WalkMemory } from '../walk/memory.ts';
+import { type AccessRecord, FROM_MEMORY } from './access-record.ts';
+import { stagesOf, type VtdConfig } from './config.ts';
+import { contextOptions, reservedAddressHi } from './contexts.ts';
+
+/** What the checks of scalable-mode structures depend on. */
+export interface ScalableOptions {
+  /** Address bits at and above the host address width, upper word. */
+  readonly reservedHi: number;
+  /** Reserved bits of a context entry by words 0 and 2: fields whose feature is not there count as such. */
+  readonly contextReserved: readonly [number, number];
+  /** The same of words 0, 2 and 4 of a PASID-table entry. */
+  readonly pasidReserved: readonly [number, number, number];
+  /** PGTT values offered, a set of 1 << value. */
+  readonly types: number;
+  /** AW values offered. */
+  readonly widths: number;
+  readonly fiveLevels: boolean;
+  /** docs/deviations.md: vtd-scalable-reserved. */
+  readonly qemu: boolean;
+}
+
+const DTE = 1 << 2;
+const PASIDE = 1 << 3;
+const PRE = 1 << 4;
+const RID_PRIV = 1 << 20;
+const SSEE = 1 << 5;
+const SSADE = 1 << 9;
+const SRE = 1 << 0;
+const ERE = 1 << 1;
+const EAFE = 1 << 7;
+
+/** Fields of a feature that is not offered are reserved (VT-d: Translation Structure Formats). */
+export function scalableOptions(config: VtdConfig): ScalableOptions {
+  const qemu = config.profile === 'qemu';
+  const stages = stagesOf(config);
+  const unless = (offered: boolean, bits: number) => (offered || qemu ? 0 : bits);
+  const supervisor = config['supervisor-requests'];
+  const execute = config['execute-requests'];
+  const updates = config['accessed-dirty'];
+  return {
+    reservedHi: reservedAddressHi(config['aw-bits']),
+    contextReserved: [
+      0x1e0 |
+        unless(config['device-iotlb'], DTE) |
+        unless(config['pasid-bits'] > 0, PASIDE) |
+        unless(config['page-requests'], PRE),
+      0xffe00000 | unless(supervisor, RID_PRIV),
+    ],
+    pasidReserved: qemu
+      ? [0, 0, 0]
+      : [
+          0xc00 | unless(execute, SSEE) | unless(updates && stages.second, SSADE),
+          0x7f0000,
+          0xf00 | unless(supervisor, SRE) | unless(execute, ERE) | unless(updates && stages.first, EAFE),
+        ],
+    types:
+      (stages.first ? 1 << PGTT_FIRST : 0) |
+      (stages.second ? 1 << PGTT_SECOND : 0) |
+      (config.nested ? 1 << PGTT_NESTED : 0) |
+      (config.pt ? 1 << PGTT_PASS_THROUGH : 0),
+    widths: contextOptions(config).widths,
+    fiveLevels: config['first-stage-5-level'],
+    qemu,
+  };
+}
+
+/**
+ * Reads the half of the root entry and the context entry of a requester (VT-d: Scalable Mode Address Translation), checks
+ * in the order of the text. Returns 0 or the fault code; everything read is left in `record`.
+ */
+export function fetchScalableContext(
+  memory: WalkMemory,
+  rootLo: number,
+  rootHi: number,
+  sid: number,
+  options: ScalableOptions,
+  record: AccessRecord,
+): number {
+  const { root } = record;
+  const upper = (sid & 0x80) !== 0;
+  const entry = ((rootLo & 0xfffff000) | ((sid >>> 8) << 4)) >>> 0;
+  record.scalable = true;
+  // Of the half that counts.
+  record.rootAddress = upper ? entry + 8 : entry;
+  record.rootUpper = rootHi;
+  if (!copy(memory, entry, rootHi, root)) return SRT_READ_ERROR;
+  record.rootSource = FROM_MEMORY;
+  const half = upper ? 2 : 0;
+  if ((root[half]! & 1) === 0) return SRT_NOT_PRESENT;
+  const reserved = (h: number) => (root[h]! & 0xffe) | (root[h + 1]! & options.reservedHi);
+  if ((reserved(half) | (options.qemu ? reserved(2 - half) : 0)) !== 0) return SRT_RESERVED;
+  record.contextAddress = ((root[half]! & 0xfffff000) | ((sid & 0x7f) << 5)) >>> 0;
+  record.contextUpper = root[half + 1]!;
+  if (!copy(memory, record.contextAddress, record.contextUpper, record.context)) return SCT_READ_ERROR;
+  record.contextSource = FROM_MEMORY;
+  return checkContext(record.context, options, record);
+}
+
+/** FPD counts even in an entry that is not present. */
+function checkContext(e: Uint32Array, options: ScalableOptions, record: AccessRecord): number {
+  record.faultDisabled = (e[0]! & 2) !== 0;
+  if ((e[0]! & 1) === 0) return SCT_NOT_PRESENT;
+  const own = (e[0]! & options.contextReserved[0]) | (e[1]! & options.reservedHi);
+  const rid = (e[2]! & options.contextReserved[1]) | e[3]!;
+  return (own | rid | e[4]! | e[5]! | e[6]! | e[7]!) === 0 ? 0 : SCT_RESERVED;
+}
+
+/**
+ * Reads the PASID directory and table entry of `pasid` under the context entry in `record`, checks in the order of the
+ * text. Returns 0 or the fault code.
+ */
+export function fetchPasidEntry(
+  memory: WalkMemory,
+  pasid: number,
+  options: ScalableOptions,
+  record: AccessRecord,
+): number {
+  const { context, directory, pasidEntry } = record;
+  const offset = (context[0]! & 0xfffff000) + ((pasid >>> 6) << 3);
+  record.directoryAddress = offset >>> 0;
+  record.directoryUpper = context[1]! + (offset > 0xffffffff ? 1 : 0);
+  if (!copy(memory, record.directoryAddress, record.directoryUpper, directory)) return SPD_READ_ERROR;
+  record.directorySource = FROM_MEMORY;
+  record.faultDisabled ||= (directory[0]! & 2) !== 0;
+  if ((directory[0]! & 1) === 0) return SPD_NOT_PRESENT;
+  const reserved = (directory[0]! & 0xffc) | (directory[1]! & options.reservedHi);
+  if (reserved !== 0 && !options.qemu) return SPD_RESERVED;
+  record.pasidAddress = ((directory[0]! & 0xfffff000) | ((pasid & 63) << 6)) >>> 0;
+  record.pasidUpper = directory[1]!;
+  if (!copy(memory, record.pasidAddress, record.pasidUpper, pasidEntry)) return SPT_READ_ERROR;
+  record.pasidSource = FROM_MEMORY;
+  record.faultDisabled ||= (pasidEntry[0]! & 2) !== 0;
+  return checkPasidEntry(pasidEntry, options);
+}
+
+function checkPasidEntry(e: Uint32Array, options: ScalableOptions): number {
+  if ((e[0]! & 1) === 0) return SPT_NOT_PRESENT;
+  if (!options.qemu && hasReserved(e, options)) return SPT_RESERVED;
+  const type = (e[0]! >>> 6) & 7;
+  if ((options.types & (1 << type)) === 0) return SPT_INVALID;
+  const width = (e[0]! >>> 2) & 7;
+  const second = type === PGTT_SECOND || type === PGTT_NESTED;
+  if (second && (options.widths & (1 << width)) === 0) return SPT_INVALID;
+  const mode = (e[4]! >>> 2) & 3;
+  const first = type === PGTT_FIRST || type === PGTT_NESTED;
+  return first && mode !== 0 && !(mode === 1 && options.fiveLevels) ? SPT_INVALID : 0;
+}
+
+function hasReserved(e: Uint32Array, options: ScalableOptions): boolean {
+  const [own, domain, first] = options.pasidReserved;
+  let bits = (e[0]! & own) | (e[2]! & domain) | (e[4]! & first) | ((e[1]! | e[5]!) & options.reservedHi);
+  for (let i = 6; i < 16; i++) bits |= e[i]!;
+  return bits !== 0;
+}
+
+function copy(memory: WalkMemory, lo: number, hi: number, into: Uint32Array): boolean {
+  const at = memory.locate(lo, hi, into.length * 4);
+  if (at < 0) return false;
+  const i = at >>> 2;
+  for (let word = 0; word < into.length; word++) into[word] = memory.u32[i + word]!;
+  return true;
+}

@@ -1,0 +1,651 @@
+import {
+  AT_TRANSLATED,
+  AT_TRANSLATION,
+  AT_UNTRANSLATED,
+  type DmaPort,
+  EXEC,
+  GRANTED_GLOBAL,
+  GRANTED_PRIVILEGED,
+  NO_PASID,
+  READ,
+  WRITE,
+} from '../../vmm/bus/dma.ts';
+import { inMsiWindow } from '../../vmm/bus/interrupts.ts';
+import {
+  SCT_DEVICE_TLB,
+  SCT_NO_PASIDS,
+  SCT_PAGE_REQUEST,
+  SCT_PASID_SIZE,
+  SCT_RID_PASID,
+  SGN_CANONICAL,
+  SGN_EXECUTE,
+  SGN_HOST_WIDTH,
+  SGN_INTERRUPT,
+  SGN_READ,
+  SGN_USER,
+  SGN_WIDTH,
+  SGN_WRITE,
+  SPD_READ_ERROR,
+  SPT_EXECUTE,
+  SPT_READ_ERROR,
+  SPT_SUPERVISOR,
+  SSS_NOT_PRESENT,
+  SSS_RESERVED,
+} from '../spec/vtd/faults.ts';
+import { PGTT_NESTED, PGTT_PASS_THROUGH, PGTT_SECOND } from '../spec/vtd/structures.ts';
+import {
+  FirstStageWalker,
+  FS_EAFE,
+  FS_NOT_COHERENT,
+  FS_NXE,
+  FS_SMEP,
+  FS_WPE,
+  StageTables,
+} from '../walk/first-stage.ts';
+import { PAGE_MASK, SIZE_1G, SIZE_2M, SIZE_4K } from '../walk/iotlb.ts';
+import type { WalkMemory } from '../walk/memory.ts';
+import { TRANSLATIONS } from '../walk/pair-tags.ts';
+import { PASID_ENTRY_WORDS, PASID_FPD } from '../walk/pasid-cache.ts';
+import {
+  type SecondStageWalker,
+  SS_ACCESSED_DIRTY,
+  SS_EXECUTE,
+  SS_NOT_COHERENT,
+  SS_STRUCTURE_FIRST,
+  WALK_OK,
+} from '../walk/second-stage.ts';
+import { type AccessRecord, FROM_CACHE } from './access-record.ts';
+import { NO_DOMAIN, type RemappingCaches } from './caches.ts';
+import type { VtdConfig } from './config.ts';
+import { reservedAddressHi } from './contexts.ts';
+import { isProtected, protectionOn } from './protected-memory.ts';
+import { IDENTITY, PAGING, Predictors, type Requester, SLOW, saltOf } from './requester.ts';
+import {
+  allowedIn,
+  faultFlags,
+  faultIn,
+  firstStageFlags,
+  ROW_GLOBAL,
+  ROW_USER_PAGE,
+  secondStageFlags,
+  UPPER_CLASS,
+  usableIn,
+} from './row-flags.ts';
+import { asQemuReports, firstStageFault, secondStageFault } from './scalable-faults.ts';
+import { fetchPasidEntry, type ScalableOptions, scalableOptions } from './scalable-structures.ts';
+import type { ReadSink } from './sinks.ts';
+import type { VtdState } from './state.ts';
+import { BLOCKED, beyondWidth, holdsWindow, type Translation } from './translation.ts';
+import type { VtdWiring } from './wiring.ts';
+
+const DTE = 1 << 2;
+const PASIDE = 1 << 3;
+const PRE = 1 << 4;
+const RID_PRIV = 1 << 20;
+const PASID_MASK = 0xfffff;
+
+/** Words of a PASID-table entry and the fields in them. */
+const SSEE = 1 << 5;
+const SSADE = 1 << 9;
+const PWSNP = 1 << 23;
+const SRE = 1 << 0;
+const ERE = 1 << 1;
+const WPE = 1 << 4;
+const NXE = 1 << 5;
+const SMEP = 1 << 6;
+const EAFE = 1 << 7;
+
+/** A row does not say what this request needs to know: the tables do. */
+const ASK_TABLES = -1;
+/** Largest page a pass-through translation request is told of. */
+const IDENTITY_BITS = 0x3fffffff;
+
+/** Address translation in scalable mode, from the context entry on (VT-d: Scalable Mode Address Translation). */
+export class ScalableTranslation {
+  readonly first: FirstStageWalker;
+  readonly options: ScalableOptions;
+  /** Domain of the PASID that pageRequest() looked at, or -1. */
+  pageDomain = -1;
+  readonly #s: VtdState;
+  readonly #w: VtdWiring;
+  readonly #caches: RemappingCaches;
+  readonly #record: AccessRecord;
+  readonly #result: Translation;
+  readonly #second: SecondStageWalker;
+  readonly #reads: ReadSink;
+  readonly #predictors: Predictors;
+  readonly #tables = new StageTables();
+  readonly #caching: boolean;
+  readonly #cachesEntries: boolean;
+  readonly #cachesFaults: boolean;
+  readonly #qemu: boolean;
+  readonly #ridPasid: boolean;
+  readonly #ridPrivilege: boolean;
+  readonly #coherent: boolean;
+  readonly #zeroLength: number;
+  readonly #beyondHost: number;
+
+  constructor(
+    s: VtdState,
+    w: VtdWiring,
+    memory: WalkMemory,
+    parts: {
+      readonly caches: RemappingCaches;
+      readonly record: AccessRecord;
+      readonly result: Translation;
+      readonly second: SecondStageWalker;
+      readonly reads: ReadSink;
+    },
+  ) {
+    const config: VtdConfig = w.config;
+    this.#s = s;
+    this.#w = w;
+    this.#caches = parts.caches;
+    this.#record = parts.record;
+    this.#result = parts.result;
+    this.#second = parts.second;
+    this.#reads = parts.reads;
+    this.options = scalableOptions(config);
+    this.#qemu = config.profile === 'qemu';
+    this.#caching = config.cache !== 'none';
+    this.#cachesEntries = this.#caching && !this.#qemu;
+    this.#cachesFaults = config['caching-mode'] && this.#cachesEntries;
+    this.#ridPasid = config['rid-pasid'];
+    this.#ridPrivilege = config['supervisor-requests'];
+    // Without ECAP.SMPWCS nothing says that walks are not coherent; here they are.
+    this.#coherent = !config['accessed-dirty'];
+    this.#zeroLength = config.zlr ? 0 : READ;
+    this.#beyondHost = reservedAddressHi(config['aw-bits']) | 0;
+    this.#predictors = new Predictors(s.pasidCache.length / 16, s.pairs);
+    this.first = new FirstStageWalker(memory, this.#qemu ? undefined : parts.caches.paging, parts.second, {
+      haw: config['aw-bits'],
+      hugePages: true,
+    });
+  }
+
+  /** Continues the procedure after the context entry, which is in the record. */
+  procedure(port: DmaPort, lo: number, hi: number, access: number, live: boolean): number {
+    const code = this.#procedure(port, lo, hi, access, live);
+    return this.#qemu ? asQemuReports(code, (this.#record.pasidEntry[0]! >>> 6) & 7, access) : code;
+  }
+
+  #procedure(port: DmaPort, lo: number, hi: number, access: number, live: boolean): number {
+    const record = this.#record;
+    const identified = this.#identify(port);
+    if (identified !== 0) return identified;
+    if (port.at === AT_TRANSLATED) return this.#translated(lo, hi);
+    const fault = this.#entry(port.requester, live);
+    if (fault !== 0) return fault;
+    const e = record.pasidEntry;
+    const type = (e[0]! >>> 6) & 7;
+    switch (type) {
+      case PGTT_PASS_THROUGH:
+        return this.#passThrough(lo, hi);
+      case PGTT_SECOND:
+        return this.#secondStage(port, lo, hi, access, live);
+      default: {
+        const executes = (e[4]! & ERE) !== 0;
+        if ((access & EXEC) !== 0 && !executes && port.at !== AT_TRANSLATION) return SPT_EXECUTE;
+        if (record.privileged && (e[4]! & SRE) === 0) return SPT_SUPERVISOR;
+        // A translation request for execution is granted what else it asks for.
+        return this.#firstStage(port, lo, hi, executes ? access : access & ~EXEC, live);
+      }
+    }
+  }
+
+  /** Whose PASID-table entry counts, by request and context entry. */
+  #identify(port: DmaPort): number {
+    const record = this.#record;
+    const e = record.context;
+    if (port.at !== AT_UNTRANSLATED && (e[0]! & DTE) === 0) return SCT_DEVICE_TLB;
+    return this.#pasidOf(port, e[0]!, e[2]!);
+  }
+
+  #pasidOf(port: DmaPort, e0: number, e2: number): number {
+    const record = this.#record;
+    const limit = pasidLimit(e0);
+    if (port.pasid !== NO_PASID) {
+      if ((e0 & PASIDE) === 0) return SCT_NO_PASIDS;
+      if (port.pasid >= limit) return SCT_PASID_SIZE;
+      record.pasid = port.pasid;
+      record.privileged = port.privileged;
+      return 0;
+    }
+    record.pasid = this.#ridPasid ? e2 & PASID_MASK : 0;
+    record.privileged = this.#ridPrivilege && (e2 & RID_PRIV) !== 0;
+    return record.pasid >= limit ? SCT_RID_PASID : 0;
+  }
+
+  /** The checks of a page request after the context entry; finds the domain of its PASID where there is one. */
+  pageRequest(port: DmaPort): number {
+    this.pageDomain = -1;
+    const e = this.#record.context;
+    if ((e[0]! & DTE) === 0) return SCT_DEVICE_TLB;
+    if ((e[0]! & PRE) === 0) return SCT_PAGE_REQUEST;
+    const fault = this.#pasidOf(port, e[0]!, e[2]!);
+    if (fault !== 0) return fault;
+    const disabled = this.#record.faultDisabled;
+    if (this.#entry(port.requester, true) === 0) this.pageDomain = this.#record.pasidEntry[2]! & 0xffff;
+    this.#record.faultDisabled = disabled;
+    return 0;
+  }
+
+  #translated(lo: number, hi: number): number {
+    if ((hi & this.#beyondHost) !== 0) return SGN_HOST_WIDTH;
+    return inMsiWindow(lo, hi) ? SGN_INTERRUPT : this.#identity(lo, hi, 4096);
+  }
+
+  #passThrough(lo: number, hi: number): number {
+    if ((hi & this.#beyondHost) !== 0 && !this.#qemu) return SGN_HOST_WIDTH;
+    if (inMsiWindow(lo, hi)) return SGN_INTERRUPT;
+    const whole = !protectionOn(this.#s.regs) && !holdsWindow(lo, hi, IDENTITY_BITS);
+    return this.#identity(lo, hi, whole ? IDENTITY_BITS + 1 : 4096);
+  }
+
+  #identity(lo: number, hi: number, pageSize: number): number {
+    if (isProtected(this.#s.regs, lo, hi)) return BLOCKED;
+    this.#result.identity(lo, hi, pageSize, READ | WRITE);
+    return 0;
+  }
+
+  /** The PASID-table entry, from the PASID-cache or memory, into the record. */
+  #entry(sid: number, live: boolean): number {
+    const record = this.#record;
+    const { pasid, pasidEntry } = record;
+    const cache = this.#caches.pasids;
+    const r = this.#cachesEntries ? cache.find(sid, pasid) : -1;
+    pasidEntry.fill(0);
+    if (r >= 0) {
+      record.pasidSource = FROM_CACHE;
+      for (let i = 0; i < PASID_ENTRY_WORDS; i++) pasidEntry[i] = cache.rows[r + 4 + i]!;
+      const status = cache.rows[r + 3]!;
+      record.faultDisabled ||= (status & PASID_FPD) !== 0;
+      return status & 0xff;
+    }
+    const fault = fetchPasidEntry(this.#w.services.memory.ram, pasid, this.options, record);
+    if (live) {
+      this.#reads.sawPasidEntries?.(record);
+      this.#keepEntry(sid, fault);
+      const bound = this.#w.trace.vtd_iotlb_cc_update;
+      const e = pasidEntry;
+      if (fault === 0 && bound.on) bound.emit(sid, pasid, e[2]! & 0xffff, e[0]!, e[1]!, e[2]!, e[3]!);
+    }
+    return fault;
+  }
+
+  /** Entries that fault are kept in caching mode only, under domain 0. */
+  #keepEntry(sid: number, fault: number): void {
+    if (!this.#cachesEntries || (fault !== 0 && !this.#cachesFaults)) return;
+    if (fault === SPD_READ_ERROR || fault === SPT_READ_ERROR) return;
+    const { pasid, pasidEntry, faultDisabled } = this.#record;
+    const did = fault === 0 ? pasidEntry[2]! & 0xffff : NO_DOMAIN;
+    const cache = this.#caches.pasids;
+    if (cache.insert(sid, pasid, did, pasidEntry, fault | (faultDisabled ? PASID_FPD : 0))) {
+      this.#predictors.drop(cache.slot(sid, pasid));
+      this.#caches.forgetCurrent();
+    }
+  }
+
+  #secondStage(port: DmaPort, lo: number, hi: number, access: number, live: boolean): number {
+    const e = this.#record.pasidEntry;
+    const width = (e[0]! >>> 2) & 7;
+    if ((hi & beyondWidth(width)) !== 0) return SGN_WIDTH;
+    const did = e[2]! & 0xffff;
+    const tag = this.#domainTag(did, live);
+    const mode = this.#secondMode(e[0]!, e[2]!);
+    const shift = (mode & SS_ACCESSED_DIRTY) !== 0 ? UPPER_CLASS : 0;
+    const need = this.#secondNeed(port, access, mode);
+    const answer = this.#fromRow(port, lo, hi, tag, need, shift, access, live, false);
+    if (answer !== ASK_TABLES) return answer;
+    const walker = this.#second;
+    this.#record.walked = true;
+    walker.fills = live;
+    walker.mode = mode;
+    walker.intent = access;
+    const outcome = walker.walk(e[0]!, e[1]!, width + 2, lo, hi, need, tag);
+    if (live) this.#reads.sawTables(walker);
+    if (outcome !== WALK_OK) {
+      const fault = secondStageFault(outcome, walker, width + 2);
+      if (live && this.#cachesFaults && (fault === SSS_NOT_PRESENT || fault === SSS_RESERVED))
+        this.#keep(lo, hi, tag, SIZE_4K, 0, 0, faultFlags(fault, walker.permissions), did);
+      return fault;
+    }
+    if (inMsiWindow(walker.outLo, walker.outHi)) return SGN_INTERRUPT;
+    const flags = secondStageFlags(walker.permissions, shift !== 0, walker.dirty);
+    this.#result.granted = this.#executable(walker.permissions, mode);
+    return this.#fromWalk(
+      lo,
+      hi,
+      tag,
+      walker.outLo,
+      walker.outHi,
+      walker.level - 1,
+      live,
+      flags,
+      this.#owner(port, did),
+    );
+  }
+
+  /** Without SSEE what may be read may be executed. */
+  #executable(permissions: number, mode: number): number {
+    if ((mode & SS_EXECUTE) !== 0) return permissions;
+    return (permissions & ~EXEC) | ((permissions & READ) !== 0 ? EXEC : 0);
+  }
+
+  #firstStage(port: DmaPort, lo: number, hi: number, access: number, live: boolean): number {
+    const record = this.#record;
+    const t = this.#tables;
+    const did = record.pasidEntry[2]! & 0xffff;
+    this.#fill(t, record.pasidEntry, 0, live);
+    if (((hi ^ (hi >> 31)) & beyondCanonical(t.levels)) !== 0) return SGN_CANONICAL;
+    const tag = this.#pairTag(did, record.pasid, live);
+    const shift = record.privileged ? UPPER_CLASS : 0;
+    const need = port.at === AT_TRANSLATION ? 0 : access === 0 ? READ : access;
+    const answer = this.#fromRow(port, lo, hi, tag, need, shift, access, live, shift === 0);
+    if (answer !== ASK_TABLES) return answer;
+    const walker = this.first;
+    record.firstWalked = true;
+    walker.fills = live;
+    walker.intent = access;
+    const outcome = walker.walk(t, lo, hi, need, record.privileged, tag);
+    if (live) this.#saw();
+    if (outcome !== WALK_OK) return firstStageFault(outcome, walker, t);
+    if (inMsiWindow(walker.outLo, walker.outHi)) return SGN_INTERRUPT;
+    const allowed = record.privileged ? walker.supervisor : walker.user;
+    this.#result.granted = allowed | (walker.global && !t.nested ? GRANTED_GLOBAL : 0);
+    this.#privilege(port);
+    return this.#fromWalk(
+      lo,
+      hi,
+      tag,
+      walker.outLo,
+      walker.outHi,
+      walker.size - 1,
+      live,
+      firstStageFlags(walker),
+      this.#owner(port, did),
+    );
+  }
+
+  #saw(): void {
+    this.#reads.sawFirstStage?.(this.first);
+    if (this.first.secondUsed) this.#reads.sawTables(this.#second);
+  }
+
+  /** Priv of a translation completion echoes the request's. */
+  #privilege(port: DmaPort): void {
+    if (port.pasid !== NO_PASID && port.privileged) this.#result.granted |= GRANTED_PRIVILEGED;
+  }
+
+  #domainTag(did: number, live: boolean): number {
+    const { domains } = this.#caches;
+    return !this.#caching ? 0 : live ? domains.tagOf(did) : domains.peek(did);
+  }
+
+  #pairTag(did: number, pasid: number, live: boolean): number {
+    const { pairs } = this.#caches;
+    if (!this.#caching) return 0;
+    const pair = live ? pairs.take(did, pasid) : pairs.find(did, pasid);
+    if (pair < 0) return 0;
+    return live ? pairs.tagOf(pair, TRANSLATIONS) : pairs.peek(pair, TRANSLATIONS);
+  }
+
+  /** docs/deviations.md: vtd-iotlb-by-requester. */
+  #owner(port: DmaPort, did: number): number {
+    return this.#qemu ? did | ((port.requester & 0x7fff) << 16) : did;
+  }
+
+  #secondMode(e0: number, e2: number): number {
+    if (this.#qemu) return 0;
+    return (
+      SS_STRUCTURE_FIRST |
+      ((e0 & SSADE) !== 0 ? SS_ACCESSED_DIRTY : 0) |
+      ((e0 & SSEE) !== 0 ? SS_EXECUTE : 0) |
+      (this.#coherent || (e2 & PWSNP) !== 0 ? 0 : SS_NOT_COHERENT)
+    );
+  }
+
+  #secondNeed(port: DmaPort, access: number, mode: number): number {
+    if (port.at === AT_TRANSLATION) return 0;
+    if (access === 0) return this.#zeroLength;
+    if ((mode & SS_EXECUTE) !== 0) return access;
+    return (access & WRITE) | ((access & ~WRITE) !== 0 ? READ : 0);
+  }
+
+  /** The tables a PASID-table entry names; its words begin at `at`. */
+  #fill(t: StageTables, e: Uint32Array, at: number, live: boolean): void {
+    const own = e[at]!;
+    const controls = e[at + 4]!;
+    const coherent = this.#coherent || (e[at + 2]! & PWSNP) !== 0;
+    t.tableLo = controls & -4096;
+    t.tableHi = e[at + 5]! | 0;
+    t.levels = ((controls >>> 2) & 3) === 1 ? 5 : 4;
+    t.controls =
+      ((controls & WPE) !== 0 ? FS_WPE : 0) |
+      ((controls & NXE) !== 0 ? FS_NXE : 0) |
+      ((controls & SMEP) !== 0 ? FS_SMEP : 0) |
+      ((controls & EAFE) !== 0 ? FS_EAFE : 0) |
+      (coherent ? 0 : FS_NOT_COHERENT);
+    t.nested = ((own >>> 6) & 7) === PGTT_NESTED;
+    if (!t.nested) return;
+    const width = (own >>> 2) & 7;
+    t.secondLo = own | 0;
+    t.secondHi = e[at + 1]! | 0;
+    t.secondLevels = width + 2;
+    t.secondMode = this.#secondMode(own, e[at + 2]!);
+    t.secondBeyond = beyondWidth(width);
+    t.secondTag = this.#domainTag(e[at + 2]! & 0xffff, live) | 0;
+  }
+
+  /** The answer of an IOTLB row: 0, a fault, BLOCKED or ASK_TABLES. */
+  #fromRow(
+    port: DmaPort,
+    lo: number,
+    hi: number,
+    tag: number,
+    need: number,
+    shift: number,
+    access: number,
+    live: boolean,
+    user: boolean,
+  ): number {
+    if (tag === 0) return ASK_TABLES;
+    const { iotlb } = this.#caches;
+    const { rows } = iotlb;
+    const r = iotlb.lookup(lo, hi, tag);
+    if (r < 0) return ASK_TABLES;
+    if (this.#qemu && ((rows[r + 7]! >>> 16) & 0x7fff) !== (port.requester & 0x7fff)) return ASK_TABLES;
+    const flags = rows[r + 5]!;
+    const allowed = allowedIn(flags, shift);
+    const wanted = port.at === AT_TRANSLATION ? access & allowed : need;
+    if (faultIn(flags) === 0 && (need & ~allowed) === 0 && (wanted & ~usableIn(flags, shift)) !== 0) {
+      // Accessed or dirty bits are to be set: the tables are walked again, and the row they give takes this one's place.
+      if (!this.#qemu) {
+        if (live) rows[r + 2] = 0;
+        return ASK_TABLES;
+      }
+    }
+    this.#record.row = r;
+    if (faultIn(flags) !== 0) return faultIn(flags);
+    if (allowed === 0 || (need & ~allowed) !== 0) {
+      // docs/deviations.md: vtd-silent-denial.
+      return this.#qemu ? BLOCKED : denialOf(flags, need & ~allowed, user);
+    }
+    const inside = rows[r + 6]!;
+    const result = this.#result;
+    result.outLo = rows[r + 3]! | (lo & inside);
+    result.outHi = rows[r + 4]!;
+    result.span = inside + 1 - (lo & inside);
+    result.pageSize = inside + 1;
+    result.granted = allowed | ((flags & ROW_GLOBAL) !== 0 ? GRANTED_GLOBAL : 0);
+    this.#privilege(port);
+    return 0;
+  }
+
+  #fromWalk(
+    lo: number,
+    hi: number,
+    tag: number,
+    outLo: number,
+    outHi: number,
+    size: number,
+    live: boolean,
+    flags: number,
+    owner: number,
+  ): number {
+    const whole = this.#result.page(lo, hi, outLo, outHi, size);
+    if (!live) return 0;
+    const update = this.#w.trace.vtd_iotlb_page_update;
+    if (update.on) update.emit(owner & 0xffff, lo, hi, outLo, outHi, this.#result.granted & 3);
+    if (tag !== 0 && whole) this.#keep(lo, hi, tag, size, outLo & PAGE_MASK[size]!, outHi, flags, owner);
+    return 0;
+  }
+
+  #keep(
+    lo: number,
+    hi: number,
+    tag: number,
+    size: number,
+    outLo: number,
+    outHi: number,
+    flags: number,
+    owner: number,
+  ): void {
+    const { iotlb } = this.#caches;
+    const sizes = iotlb.sizes[0]!;
+    // docs/deviations.md: vtd-iotlb-by-requester. The row of another requester is replaced.
+    const old = this.#qemu ? iotlb.find(lo, hi, tag, size) : -1;
+    if (old >= 0) iotlb.rows[old + 2] = 0;
+    iotlb.insert(lo, hi, tag, size, outLo, outHi, flags, owner);
+    if (iotlb.sizes[0] !== sizes) this.#caches.forgetRequesters();
+  }
+
+  /** Prepares the next request of (requester, PASID), from state alone; q is SLOW. Returns PASIDs a translated one may have. */
+  resolve(port: DmaPort, q: Requester): number {
+    const { contexts, pasids } = this.#caches;
+    const c = contexts.find(port.requester);
+    if (c < 0 || contexts.rows[c + 6] !== 0) return -1;
+    const e0 = contexts.rows[c + 2]!;
+    const translated =
+      (e0 & DTE) === 0 || protectionOn(this.#s.regs) ? -1 : (e0 & PASIDE) === 0 ? 0 : pasidLimit(e0);
+    if (!this.#cachesEntries || this.#pasidOf(port, e0, contexts.rows[c + 4]!) !== 0) return translated;
+    const { pasid } = this.#record;
+    const r = pasids.find(port.requester, pasid);
+    if (r < 0 || (pasids.rows[r + 3]! & 0xff) !== 0) return translated;
+    this.#prepare(q, pasids.rows, r + 4, pasid);
+    if (q.mode !== SLOW && port.pasid !== NO_PASID) {
+      const pair = this.#caches.pairs.take(q.did, pasid);
+      this.#predictors.store(r >>> 4, port.requester, this.#caches.tables, pair, q);
+    }
+    return translated;
+  }
+
+  #prepare(q: Requester, e: Uint32Array, at: number, pasid: number): void {
+    const own = e[at]!;
+    q.did = e[at + 2]! & 0xffff;
+    q.salt = saltOf(q.pasid);
+    q.refused = 0;
+    q.permissions = 0;
+    q.signed = 0;
+    q.firstStage = false;
+    const sizes = this.#caches.iotlb.sizes[0]!;
+    q.size = (sizes & 1) !== 0 || sizes === 0 ? SIZE_4K : (sizes & 2) !== 0 ? SIZE_2M : SIZE_1G;
+    q.mask = PAGE_MASK[q.size]!;
+    q.shift = 12 + 9 * q.size;
+    switch ((own >>> 6) & 7) {
+      case PGTT_PASS_THROUGH:
+        q.beyond = this.#beyondHost;
+        if (!protectionOn(this.#s.regs)) q.mode = IDENTITY;
+        return;
+      case PGTT_SECOND: {
+        const width = (own >>> 2) & 7;
+        q.secondMode = this.#secondMode(own, e[at + 2]!);
+        q.permissions = (q.secondMode & SS_ACCESSED_DIRTY) !== 0 ? UPPER_CLASS : 0;
+        // Whether reading is enough to execute does not stand in the row.
+        q.refused = (q.secondMode & SS_EXECUTE) !== 0 ? 0 : EXEC;
+        q.beyond = beyondWidth(width);
+        q.tables.tableLo = own | 0;
+        q.tables.tableHi = e[at + 1]! | 0;
+        q.tables.levels = width + 2;
+        q.tables.nested = false;
+        q.tag = this.#domainTag(q.did, true) | 0;
+        break;
+      }
+      default: {
+        const { privileged } = this.#record;
+        if (privileged && (e[at + 4]! & SRE) === 0) return;
+        this.#fill(q.tables, e, at, true);
+        q.secondMode = q.tables.nested ? q.tables.secondMode : 0;
+        q.firstStage = true;
+        q.permissions = privileged ? UPPER_CLASS : 0;
+        q.refused = (e[at + 4]! & ERE) !== 0 ? 0 : EXEC;
+        q.signed = -1;
+        q.beyond = beyondCanonical(q.tables.levels);
+        q.tag = this.#pairTag(q.did, pasid, true) | 0;
+      }
+    }
+    q.mode = PAGING;
+  }
+
+  /** Loads what is known of the PASID into q; false when the procedure has to be asked. */
+  predicted(port: DmaPort, q: Requester): boolean {
+    const caches = this.#caches;
+    const slot = caches.pasids.slot(port.requester, port.pasid);
+    if (!this.#predictors.load(slot, port.requester, port.pasid, port.privileged, caches.tables, q))
+      return false;
+    q.epoch = caches.epoch;
+    return true;
+  }
+
+  /** The usual miss, in few steps; false: nothing has been changed. Leaves the page in outLo, outHi of the result. */
+  missLast(q: Requester, lo: number, hi: number, access: number): boolean {
+    const { iotlb } = this.#caches;
+    if (this.#w.trace.vtd_iotlb_page_update.on || !iotlb.holdsSmallPages) return false;
+    return q.firstStage ? this.#missFirst(q, lo, hi, access) : this.#missSecond(q, lo, hi, access);
+  }
+
+  #missFirst(q: Requester, lo: number, hi: number, access: number): boolean {
+    const walker = this.first;
+    walker.intent = access;
+    const privileged = q.permissions !== 0;
+    if (!walker.walkLast(q.tables, lo, hi, access, privileged, q.tag)) return false;
+    if (inMsiWindow(walker.outLo, walker.outHi)) return false;
+    this.#reads.sawFirstStageLast?.(walker.lastEntry);
+    if (q.tables.nested) this.#reads.sawLastTable(this.#second.lastEntry);
+    this.#caches.iotlb.insertPage(lo, hi, q.tag, walker.outLo, walker.outHi, firstStageFlags(walker), q.did);
+    this.#result.outLo = walker.outLo;
+    this.#result.outHi = walker.outHi;
+    return true;
+  }
+
+  #missSecond(q: Requester, lo: number, hi: number, access: number): boolean {
+    const walker = this.#second;
+    walker.mode = q.secondMode;
+    walker.intent = access;
+    if (!walker.walkLast(lo, hi, access, q.tag)) return false;
+    if (inMsiWindow(walker.outLo, walker.outHi)) return false;
+    this.#reads.sawLastTable(walker.lastEntry);
+    const flags = secondStageFlags(walker.permissions, q.permissions !== 0, walker.dirty);
+    this.#caches.iotlb.insertPage(lo, hi, q.tag, walker.outLo, walker.outHi, flags, q.did);
+    this.#result.outLo = walker.outLo;
+    this.#result.outHi = walker.outHi;
+    return true;
+  }
+}
+
+/** PASIDs that the directory of a context entry has room for: 2^(PDTS+13). */
+function pasidLimit(e0: number): number {
+  return 2 ** Math.min(((e0 >>> 9) & 7) + 13, 20);
+}
+
+/** Upper-word bits that have to equal bit 63: 63:47 with 4 levels, 63:56 with 5. */
+function beyondCanonical(levels: number): number {
+  return levels === 5 ? -1 << 24 : -1 << 15;
+}
+
+/** What a row that does not allow enough answers. */
+function denialOf(flags: number, missing: number, user: boolean): number {
+  if (user && (flags & ROW_USER_PAGE) === 0) return SGN_USER;
+  if ((missing & WRITE) !== 0) return SGN_WRITE;
+  return missing === EXEC ? SGN_EXECUTE : SGN_READ;
+}
