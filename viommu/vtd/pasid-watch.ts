@@ -2,6 +2,7 @@ import { bdfText } from '../../vmm/core/bdf.ts';
 import { hex } from '../../vmm/core/u64.ts';
 import type { FieldDecl } from '../../vmm/regs/field.ts';
 import type { Layout } from '../../vmm/regs/layout.ts';
+import { type AccessRecord, FROM_MEMORY, NOT_READ } from './access-record.ts';
 import {
   ANNOUNCES_CONTEXTS,
   ANNOUNCES_DOMAIN,
@@ -55,7 +56,32 @@ export class PasidWatch implements ChangeSink {
       this.#watch(rootLo >>> 12, SCALABLE_ROOT_TABLE, 0, 0);
   }
 
-  saw(address: number, kind: number, number: number, owner: number): void {
+  /** The root and the context entry that a request of scalable mode led to. */
+  sawContext(record: AccessRecord): void {
+    const page = record.contextAddress >>> 12;
+    const { root } = record;
+    const upper = record.contextSource !== NOT_READ && root[0]! >>> 12 !== page && root[2]! >>> 12 === page;
+    const entry = (record.rootAddress & -16) >>> 0;
+    if (record.rootSource === FROM_MEMORY && record.rootUpper === 0)
+      this.#saw(upper ? entry + 8 : entry, SCALABLE_ROOT_TABLE, 0, 0);
+    if (record.contextSource === FROM_MEMORY && record.contextUpper === 0) {
+      const bus = (entry & 0xff0) >>> 4;
+      this.#saw(record.contextAddress, SCALABLE_CONTEXT_TABLE, (bus << 8) | (upper ? 0x80 : 0), 0);
+    }
+  }
+
+  /** The PASID directory entry, and the PASID table entry if it came to that. */
+  sawEntries(record: AccessRecord): void {
+    const { pasid } = record;
+    const owner = record.context[1] === 0 ? record.context[0]! >>> 12 : 0;
+    if (record.directorySource === FROM_MEMORY && record.directoryUpper === 0)
+      this.#saw(record.directoryAddress, PASID_DIRECTORY, pasid, owner);
+    if (record.pasidSource === FROM_MEMORY && record.pasidUpper === 0)
+      this.#saw(record.pasidAddress, PASID_TABLE, pasid, owner);
+  }
+
+  /** `number` is a requester id or PASID of the page. */
+  #saw(address: number, kind: number, number: number, owner: number): void {
     const page = address >>> 12;
     if (!this.#pages.has(page)) this.#watch(page, kind, firstOf(kind, number), owner);
     if (this.changed.any) this.changed.used(unitOf(kind, address));
@@ -228,7 +254,7 @@ function numberOf({ kind, base }: WatchedTable, address: number): number {
 
 /** Requester id or PASID of the first entry of a page. */
 function firstOf(kind: number, number: number): number {
-  if (kind === SCALABLE_CONTEXT_TABLE) return number & ~0x7f;
+  if (kind === SCALABLE_CONTEXT_TABLE) return number;
   if (kind === PASID_DIRECTORY) return number - (number % PASIDS_OF_DIRECTORY_PAGE);
   return kind === PASID_TABLE ? number - (number % PASIDS_OF_TABLE) : 0;
 }

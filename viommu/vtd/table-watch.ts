@@ -1,9 +1,8 @@
 import type { PageWatcher } from '../../vmm/mem/ram.ts';
-import type { SecondStageWalker } from '../walk/second-stage.ts';
 import { type AccessRecord, FROM_MEMORY } from './access-record.ts';
 import type { Announcements } from './announce.ts';
 import { PasidWatch } from './pasid-watch.ts';
-import type { ReadSink } from './remap.ts';
+import type { ReadSink } from './sinks.ts';
 import type { VtdState, WatchedTable } from './state.ts';
 import {
   CONTEXT_TABLE,
@@ -21,12 +20,23 @@ import {
 import { type Watched, WatchedPages } from './watched-pages.ts';
 import type { VtdWiring } from './wiring.ts';
 
+/** Which entries a walk has read: those of the levels from `first` down to `level`. */
+interface TableReads {
+  readonly first: number;
+  readonly level: number;
+  /** The entry at `level` is not memory. */
+  readonly unreadable: boolean;
+  readonly address: Uint32Array;
+  readonly addressHi: Uint32Array;
+}
+
 /**
  * Watches the pages that hold remapping structures the unit has read, the tables that such entries are made to point to,
  * and in scalable mode every root, context and PASID table that the unit can reach. A store to them is *written*; an
  * invalidation that follows is *announced*: two facts, two trace events.
  */
 export class TableWatch implements ReadSink, PageWatcher, Announcements {
+  updating = false;
   readonly #s: VtdState;
   readonly #w: VtdWiring;
   readonly #pages: WatchedPages;
@@ -52,35 +62,36 @@ export class TableWatch implements ReadSink, PageWatcher, Announcements {
     this.#pages.stop();
   }
 
+  // LIMIT vtd-watched-tables: tables from 4 GiB on are not watched.
   sawContext(record: AccessRecord): void {
-    // LIMIT vtd-watched-tables: tables from 4 GiB on are not watched.
+    if (record.scalable) {
+      this.#pasids.sawContext(record);
+      return;
+    }
     if (record.rootSource === FROM_MEMORY && record.rootUpper === 0)
       this.#saw(record.rootAddress, ROOT_TABLE, 0);
     if (record.contextSource === FROM_MEMORY && record.contextUpper === 0)
       this.#saw(record.contextAddress, CONTEXT_TABLE, 0);
   }
 
-  sawTables(walker: SecondStageWalker): void {
-    const last = walker.unreadable ? walker.level + 1 : walker.level;
-    for (let level = walker.first; level >= last; level--)
-      if (walker.addressHi[level] === 0) this.#saw(walker.address[level]!, PAGE_TABLE, level);
+  sawPasidEntries(record: AccessRecord): void {
+    this.#pasids.sawEntries(record);
+  }
+
+  sawTables(walker: TableReads): void {
+    this.#sawWalk(walker, PAGE_TABLE);
   }
 
   sawLastTable(address: number): void {
     this.#saw(address, PAGE_TABLE, 1);
   }
 
-  /** An entry of a first-stage table at `level` below 4 GiB was read. */
-  sawFirstStage(address: number, level: number): void {
-    this.#saw(address, FIRST_STAGE_TABLE, level);
+  sawFirstStage(walker: TableReads): void {
+    this.#sawWalk(walker, FIRST_STAGE_TABLE);
   }
 
-  /**
-   * A scalable root or context entry, PASID directory or table entry below 4 GiB was read from memory; `number` is the
-   * requester id or PASID of the request, `owner` the page of the PASID directory.
-   */
-  sawPasidStructure(address: number, kind: number, number: number, owner: number): void {
-    this.#pasids.saw(address, kind, number, owner);
+  sawFirstStageLast(address: number): void {
+    this.#saw(address, FIRST_STAGE_TABLE, 1);
   }
 
   sawInterruptEntry(address: number): void {
@@ -122,11 +133,21 @@ export class TableWatch implements ReadSink, PageWatcher, Announcements {
   stored(address: number, bytes: number, byCpu: boolean): void {
     const watched = this.#pages.find(address >>> 12);
     if (watched === undefined) return;
+    if (this.updating) {
+      this.#updated(watched, address);
+      return;
+    }
     this.#s.tableStores = (this.#s.tableStores + 1) >>> 0;
     const size = entryBytes(watched.table.kind);
     const last = address + bytes - 1;
     for (let at = (address & -size) >>> 0; at <= last; at += size)
       this.#entryStored(watched, at, size, byCpu);
+  }
+
+  /** The unit set accessed or dirty bits. */
+  #updated(watched: Watched, address: number): void {
+    const size = entryBytes(watched.table.kind);
+    this.#compare(watched, (address & -size) >>> 0, size);
   }
 
   #entryStored(watched: Watched, address: number, size: number, byCpu: boolean): void {
@@ -184,6 +205,12 @@ export class TableWatch implements ReadSink, PageWatcher, Announcements {
       const child = childOf(kind, level, u32.subarray(at, at + words));
       if (child !== undefined) this.#pages.detach(child.page);
     }
+  }
+
+  #sawWalk(walker: TableReads, kind: number): void {
+    const last = walker.unreadable ? walker.level + 1 : walker.level;
+    for (let level = walker.first; level >= last; level--)
+      if (walker.addressHi[level] === 0) this.#saw(walker.address[level]!, kind, level);
   }
 
   #saw(address: number, kind: number, level: number): void {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { RTADDR } from '../../../viommu/spec/vtd/registers.ts';
 import type { VtdConfig } from '../../../viommu/vtd/config.ts';
+import { DMA_OK, type DmaPort, READ, WRITE } from '../../../vmm/bus/dma.ts';
 import { recordText } from '../../../vmm/trace/tracer.ts';
 import { ROOT, SRTP, TE, VtdMachine } from '../../kit/vtd-machine.ts';
 
@@ -248,6 +249,123 @@ describe('torn entries', () => {
 
     expect(torn(lines)).toEqual([]);
   });
+});
+
+describe('entries in use', () => {
+  const PASS_THROUGH = 0x101n;
+  const found = (lines: string[]) => lines.filter((l) => l.startsWith('pasid_entry'));
+
+  function use(port: DmaPort, pasid: number) {
+    port.pasid = pasid;
+    return port.translate(0x5000, 0, READ);
+  }
+
+  test('a torn one is told when the unit reads it from memory, once', () => {
+    const { m, lines, port } = traced();
+    m.store(entryOf(5), PASS_THROUGH);
+    m.store(entryOf(5) + 8, 4n);
+    m.store(entryOf(5) + 8, 5n);
+
+    const status = [use(port, 5), use(port, 5)];
+    m.submit(0x37n);
+
+    expect(status).toEqual([DMA_OK, DMA_OK]);
+    expect(found(lines)).toEqual([
+      'pasid_entry_torn structure=PASID table entry requesters=00:03.0 pasid=5 address=0x5140 stores=2 when=used',
+    ]);
+  });
+
+  test('one that is changed again after the unit has read half of the change is torn', () => {
+    const { m, lines, port } = traced();
+    m.store(entryOf(5), PASS_THROUGH);
+    m.store(entryOf(5) + 8, 4n);
+    use(port, 5);
+
+    m.store(entryOf(5) + 8, 5n);
+
+    expect(found(lines)).toEqual([
+      'pasid_entry_torn structure=PASID table entry requesters=00:03.0 pasid=5 address=0x5140 stores=2 when=changed again after use',
+    ]);
+  });
+
+  test('a context entry is found torn, too', () => {
+    const { m, lines, port } = traced();
+    m.store(CONTEXT + 8, 7n);
+    m.store(CONTEXT, DIRECTORY | 0x1f);
+
+    use(port, 5);
+
+    expect(found(lines)).toEqual([
+      'pasid_entry_torn structure=scalable context entry requesters=00:03.0 pasid=none address=0x2300 stores=2 when=used',
+    ]);
+  });
+
+  test('with caching mode the use of what nobody announced is told', () => {
+    const { m, lines, port } = traced({ 'caching-mode': true });
+    m.store(entryOf(5) + 8, 4n);
+    m.store(entryOf(5), PASS_THROUGH);
+
+    use(port, 5);
+    use(port, 5);
+
+    expect(found(lines)).toEqual([
+      'pasid_entry_used_unannounced structure=PASID table entry requesters=00:03.0 pasid=5 address=0x5140 stores=2',
+    ]);
+  });
+
+  test('announced first, it is as it should be', () => {
+    const { m, lines, port } = traced({ 'caching-mode': true });
+    m.store(entryOf(5) + 8, 4n);
+    m.store(entryOf(5), PASS_THROUGH);
+    announcePasid(m, 4, 5);
+
+    use(port, 5);
+
+    expect(found(lines)).toEqual([]);
+  });
+
+  test('what is written and not announced is state: a saved unit finds it later', () => {
+    const { m, lines, port } = traced({ 'caching-mode': true });
+    m.store(entryOf(5), PASS_THROUGH);
+    const saved = JSON.parse(JSON.stringify(m.device.stateDef().save(m.device.s)));
+    announcePasid(m, 0, 5);
+    m.device.stateDef().load(m.device.s, saved, 'iommu0');
+    m.device.dropCache();
+    lines.length = 0;
+
+    use(port, 5);
+
+    expect(found(lines).length).toBe(1);
+  });
+});
+
+test('accessed and dirty bits that the unit sets itself are no stores of software', () => {
+  const { m, port } = traced({ 'accessed-dirty': true });
+  const lines: string[] = [];
+  m.tracer.select('vtd_table_write');
+  m.tracer.addSink((r) => {
+    const text = recordText(r).trim();
+    if (text.includes('vtd_table_write')) lines.push(text.slice(2));
+  });
+  for (const [at, entry] of [
+    [0x60_0000, 0x60_1007n],
+    [0x60_1000, 0x60_2007n],
+    [0x60_2000, 0x60_3007n],
+    [0x60_3028, 0x8007n],
+    [0x60_3030, 0x8007n],
+  ] as const)
+    m.store(at, entry);
+  bind(m, 5, 9);
+  m.store(entryOf(5) + 8, 0x80_0009n);
+  port.pasid = 5;
+
+  const status = [port.translate(0x5000, 0, READ), port.translate(0x6000, 0, WRITE)];
+  m.store(0x60_3028, 0x9067n);
+
+  expect([status, m.load(0x60_3030)]).toEqual([[DMA_OK, DMA_OK], 0x8067n]);
+  expect(lines).toEqual([
+    'vtd_table_write structure=FS-PTE address=0x603028 old=P=1 RW=1 US=1 A=1 ADDR=8 new=P=1 RW=1 US=1 A=1 D=1 ADDR=9 by=guest',
+  ]);
 });
 
 test('a million PASIDs in 16,384 tables are watched, and cost little', () => {
