@@ -18,9 +18,11 @@ const DEFAULT_RAM_PAGES = 3093;
 // First of all: its size makes V8 collect garbage, twice and with marking, which costs 5 ms less before there is any.
 const ram = reservedRam(process.argv.slice(2));
 
-/** Options that need nothing beyond dist/run.cjs (scripts/build.mjs: BEYOND_RUN). Any other is at home in the whole bundle. */
+/** Options that need nothing beyond dist/run.cjs (scripts/build.mjs: RUN_NEEDS). Any other is at home in the whole bundle. */
 const PLAIN_OPTION =
-  /^--(cc|device|env|example|file|firmware|fuel|json|memory|quiet|seed|timeout|trace|trace-file|viommu)(=|$)|^-[mq]$/;
+  /^--(cc|env|example|file|firmware|fuel|json|memory|quiet|seed|timeout|trace|trace-file)(=|$)|^-[mq]$/;
+/** As are kinds of devices and IOMMUs that it does not have (vmm/machine/plain-kinds.ts). */
+const PLAIN_KIND = /^--(device=(edu|iommu-testdev|pcie-root-port)|viommu=(intel|none))(,|$)/;
 
 const dist = join(__dirname, '..', 'dist');
 const bundle = join(dist, isPlainRun(process.argv.slice(2)) ? 'run.cjs' : 'tsvmm.cjs');
@@ -57,7 +59,12 @@ function reservedRam([command, ...args]) {
 function isPlainRun([command, ...args]) {
   const end = args.indexOf('--');
   const own = end < 0 ? args : args.slice(0, end);
-  return command === 'run' && !own.some((arg) => arg[0] === '-' && !PLAIN_OPTION.test(arg));
+  return command === 'run' && own.every((arg, i) => arg[0] !== '-' || isPlain(arg, own[i + 1]));
+}
+
+function isPlain(option, next) {
+  const kind = option === '--device' || option === '--viommu' ? `${option}=${next}` : option;
+  return PLAIN_OPTION.test(option) || PLAIN_KIND.test(kind);
 }
 
 function readBundle() {

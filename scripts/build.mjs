@@ -14,21 +14,20 @@ const quick = process.argv.includes('--quick');
 /** Loaded from node_modules when they are needed: too large for the bundle, or found there by their own files. */
 const EXTERNAL = ['zod', 'wabt', 'binaryen', '@yowasp/clang'];
 
-/** Loaded by import() and of no use to a plain `tsvmm run`: left out of dist/run.cjs. The launcher decides which of the two it is. */
-const BEYOND_RUN = [
-  ...['help', 'info', 'inspect', 'new', 'qemu', 'replay', 'schema', 'snapshot', 'texts'].map(
-    (name) => `vmm/cli/${name}.ts`,
-  ),
-  ...['open-record', 'read-record', 'replay-guest', 'replay-qtest'].map((name) => `vmm/replay/${name}.ts`),
-  ...['vmm/monitor/inspect.ts', 'vmm/monitor/run.ts'],
-  ...['vmm/machine/snapshot-diff.ts', 'vmm/machine/snapshot-run.ts', 'vmm/state/container.ts'],
-].map((file) => join(root, file));
+/** The command line as a folder, and what a plain `tsvmm run` needs of the modules that it loads by import(). */
+const CLI = join(root, 'vmm/cli');
+const RUN_NEEDS = ['run.ts', 'machine-backend.ts', '../vcpu/cache/disk-cache.ts', '../mem/ram.ts'].map(
+  (file) => join(CLI, file),
+);
+
+/** Of the registry of kinds too it has a part only. */
+const PLAIN_KINDS = join(root, 'vmm/machine/plain-kinds.ts');
 
 if (!quick) rmSync(dist, { recursive: true, force: true });
 mkdirSync(dist, { recursive: true });
 for (const name of readdirSync(dist)) if (/^code-/.test(name)) rmSync(join(dist, name));
-await bundle('tsvmm.cjs', []);
-await bundle('run.cjs', BEYOND_RUN);
+await bundle('tsvmm.cjs', () => true);
+await bundle('run.cjs', (from, to) => from !== CLI || RUN_NEEDS.includes(to), PLAIN_KINDS);
 copyWorkers();
 if (!quick) buildLibrary();
 warmCodeCache();
@@ -39,9 +38,11 @@ warmCodeCache();
  * command whose start matters.
  *
  * @param {string} name
- * @param {string[]} without files that are not in it; importing one of them throws
+ * @param {(from: string, to: string) => boolean} keeps whether what files in the folder `from` load by import() is in it;
+ * loading what is not throws
+ * @param {string} kinds the file that stands in for vmm/machine/builtin.ts
  */
-async function bundle(name, without) {
+async function bundle(name, keeps, kinds) {
   const { outputFiles } = await build({
     entryPoints: [join(root, 'vmm/cli/main.ts')],
     bundle: true,
@@ -56,7 +57,7 @@ async function bundle(name, without) {
     legalComments: 'inline',
     define: { 'import.meta.url': 'launched.url' },
     logLevel: 'warning',
-    plugins: [{ name: 'without', setup: (build) => leaveOut(build, name, without) }],
+    plugins: [{ name: 'left-out', setup: (build) => leaveOut(build, name, keeps, kinds) }],
   });
   // A vm.Script has no import() of its own: the launcher passes one.
   const code = outputFiles[0].text.replaceAll(/\bimport\(/g, 'importModule(');
@@ -65,9 +66,10 @@ async function bundle(name, without) {
   writeFileSync(join(dist, name), `// ${hash}\n${open}\n${code}\n})\n`);
 }
 
-function leaveOut(build, name, files) {
+function leaveOut(build, name, keeps, kinds) {
+  if (kinds !== undefined) build.onResolve({ filter: /\/machine\/builtin\.ts$/ }, () => ({ path: kinds }));
   build.onResolve({ filter: /^\./ }, ({ kind, path, resolveDir }) =>
-    kind === 'dynamic-import' && files.includes(join(resolveDir, path))
+    kind === 'dynamic-import' && !keeps(resolveDir, join(resolveDir, path))
       ? { path, namespace: 'left-out' }
       : undefined,
   );
