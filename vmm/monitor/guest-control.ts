@@ -195,6 +195,12 @@ export class GuestControl implements RunControl {
     this.#save = { request, yields: this.#yields() };
   }
 
+  /** What became of a snapshot. */
+  saved({ dir, done }: SaveRequest, error?: string): void {
+    done(error);
+    this.#monitor.print(error === undefined ? `saved in ${dir}` : `Error: ${dir} is not saved: ${error}`);
+  }
+
   load(dir: string): void {
     const snapshot = readSnapshot(dir);
     checkSameConfig(this.#monitor.machine, snapshot, dir);
@@ -244,7 +250,7 @@ export class GuestControl implements RunControl {
     this.#ending = reason;
     const leave = this.#leave;
     this.#leave = undefined;
-    if (leave?.kind === 'save') leave.request.done('the machine was reset or ended');
+    if (leave?.kind === 'save') this.saved(leave.request, 'the machine was reset or ended');
   }
 
   /** The guest has ended by itself. */
@@ -254,7 +260,7 @@ export class GuestControl implements RunControl {
     this.#over = true;
     const save = this.#save;
     this.#save = undefined;
-    save?.request.done('the guest ended before it waited');
+    if (save !== undefined) this.saved(save.request, 'the guest ended before it waited');
     this.#status = 'shutdown';
     if (end.kind === 'stopped') return;
     const reason = end.kind === 'exit' ? 'guest-shutdown' : 'guest-panic';

@@ -291,10 +291,7 @@ class MonitoredRun {
     } catch (cause) {
       error = cause instanceof Error ? cause.message : String(cause);
     }
-    await this.#return(from, () => {
-      request.done(error);
-      this.#monitor.print(error === undefined ? `saved in ${request.dir}` : `Error: ${error}`);
-    });
+    await this.#return(from, () => this.#control.saved(request, error));
   }
 
   /** To the place that was left, as if it had not been. */

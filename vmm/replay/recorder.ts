@@ -103,13 +103,14 @@ const SUFFIX = '.record';
 
 /** Where a failed run is put down that nobody asked to record: by content, so that the same failure is there once. */
 export function failurePath(dir: string, guest: string, content: string): string {
+  const name = guest.replace(/[^\w.-]/g, '_').slice(0, 60);
+  const file = `${name}-${sha256(Buffer.from(content)).slice(0, 12)}${SUFFIX}`;
   mkdirSync(dir, { recursive: true });
   const old = readdirSync(dir)
-    .filter((name) => name.endsWith(SUFFIX))
-    .map((name) => ({ name, at: statSync(join(dir, name), { throwIfNoEntry: false })?.mtimeMs ?? 0 }))
+    .filter((other) => other.endsWith(SUFFIX) && other !== file)
+    .map((other) => ({ other, at: statSync(join(dir, other), { throwIfNoEntry: false })?.mtimeMs ?? 0 }))
     .sort((a, b) => b.at - a.at)
     .slice(KEPT - 1);
-  for (const { name } of old) rmSync(join(dir, name), { force: true });
-  const name = guest.replace(/[^\w.-]/g, '_').slice(0, 60);
-  return join(dir, `${name}-${sha256(Buffer.from(content)).slice(0, 12)}${SUFFIX}`);
+  for (const { other } of old) rmSync(join(dir, other), { force: true });
+  return join(dir, file);
 }
