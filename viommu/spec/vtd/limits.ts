@@ -64,7 +64,7 @@ export const LIMITS: readonly Limit[] = [
   },
   {
     id: 'vtd-watched-tables',
-    what: 'at most 4096 pages of tables below 4 GiB are watched for stores; further ones, and those above, work unwatched',
+    what: 'at most 4096 pages of page tables and 32768 pages of other structures below 4 GiB are watched for stores; further ones, and those above, work unwatched; 4096 changed scalable-mode entries are remembered until they are announced',
     cite: 'VT-d: Translation Structure Formats',
   },
   {
