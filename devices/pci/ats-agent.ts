@@ -31,7 +31,7 @@ import type { AtsLink } from './kind.ts';
 export const ATS_OK = DMA_OK;
 export const ATS_UR = DMA_UR;
 export const ATS_CA = DMA_CA;
-/** Nothing was sent: Bus Master Enable is 0, or the PASID may not be used as config space is. */
+/** Nothing was sent: Bus Master Enable is 0, or the PASID or an AtomicOp may not be used as config space is. */
 export const ATS_DISABLED = DMA_DISABLED;
 /** The IOMMU holds the access; agent.stallTag names it. */
 export const ATS_STALLED = DMA_STALLED;
@@ -371,7 +371,8 @@ export class AtsAgent implements AtsLink {
   /** PCI Express Base: AtomicOps: one request, which needs both permissions; nothing comes between its two halves here. */
   #atomicRead(pasid: number, privileged: boolean, lo: number, hi: number, bytes: number): number {
     const dma = this.#dma;
-    let status = this.access(pasid, privileged, lo, hi, READ | WRITE);
+    let status: number = ATS_DISABLED;
+    if (this.#controls.atomicsEnabled) status = this.access(pasid, privileged, lo, hi, READ | WRITE);
     if (status === ATS_OK) {
       dma.atomic = true;
       this.#address(pasid, privileged);

@@ -1,3 +1,4 @@
+import { DEVCTL2 } from './capabilities.ts';
 import { ATS, PASID, PRI, PRI_ALLOCATION, PRI_CAPACITY } from './extended-capabilities.ts';
 import type { PciFunction } from './function.ts';
 
@@ -23,6 +24,7 @@ export class AtsControls {
   readonly #sharedAts: number;
   readonly #pasid: number;
   readonly #pri: number;
+  readonly #pcie: number;
 
   constructor(fn: PciFunction) {
     const physical = fn.w.spec.virtualOf ?? fn;
@@ -33,6 +35,8 @@ export class AtsControls {
     this.#sharedAts = word(physical.w.layout.ats);
     this.#pasid = word(physical.w.layout.pasid);
     this.#pri = word(physical.w.layout.pri);
+    const { pcie } = fn.w.layout;
+    this.#pcie = pcie === 0 ? 0 : (pcie + DEVCTL2.offset) / 4;
   }
 
   get atsEnabled(): boolean {
@@ -61,6 +65,11 @@ export class AtsControls {
 
   get privilegedEnabled(): boolean {
     return this.#pasid !== 0 && (this.#shared[this.#pasid]! & PASID_PRIV) !== 0;
+  }
+
+  /** PCI Express Base: Device Control 2: AtomicOp Requester Enable. */
+  get atomicsEnabled(): boolean {
+    return this.#pcie !== 0 && DEVCTL2.get.ATOMIC(this.#own, this.#pcie) === 1;
   }
 
   get priEnabled(): boolean {

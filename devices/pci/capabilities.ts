@@ -102,6 +102,22 @@ const RTCTL = reg32(0x1c, 'RTCTL', PCIE, {
   SEFEE: rw(2, 2, 'System Error on Fatal Error Enable'),
   PMEIE: unimpl(3, 3, 'PME Interrupt Enable'),
 });
+const DEVCAP2_FIELDS = {
+  TIMEOUT_DISABLE: ro(4, 4, 'Completion Timeout Disable Supported'),
+  ARI: ro(5, 5, 'ARI Forwarding Supported'),
+  ATOMIC32: ro(7, 7, '32-bit AtomicOp Completer Supported'),
+  ATOMIC64: ro(8, 8, '64-bit AtomicOp Completer Supported'),
+  FORMAT: ro(20, 20, 'Extended Fmt Field Supported', undefined, 1),
+  PREFIX: ro(21, 21, 'End-End TLP Prefix Supported', undefined, 1),
+  PREFIXES: ro(23, 22, 'Max End-End TLP Prefixes', undefined, 1),
+};
+export const DEVCAP2 = reg32(0x24, 'DEVCAP2', PCIE, DEVCAP2_FIELDS);
+/** Device Control 2. Completions never time out. */
+export const DEVCTL2 = reg32(0x28, 'DEVCTL2', PCIE, {
+  ARI: rw(5, 5, 'ARI Forwarding Enable'),
+  ATOMIC: rw(6, 6, 'AtomicOp Requester Enable'),
+  PREFIX_BLOCK: unimpl(15, 15, 'End-End TLP Prefix Blocking'),
+});
 const LNKCAP2 = reg32(0x2c, 'LNKCAP2', PCIE, {
   SPEEDS: ro(7, 1, 'Supported Link Speeds Vector', { 1: '2.5 GT/s' }, 1),
 });
@@ -126,11 +142,13 @@ export const CAPABILITY_REGISTERS: readonly Register[] = [
   SLTCAP,
   SLTSTA,
   RTCTL,
+  DEVCAP2,
+  DEVCTL2,
   LNKCAP2,
   LNKCTL2,
 ];
 
-const PCIE_BYTES = 0x3c;
+export const PCIE_BYTES = 0x3c;
 const PCIE_TYPE = { endpoint: 0, 'root-port': 4, 'rc-endpoint': 9 } as const;
 
 export interface BuiltCapability {
@@ -194,10 +212,22 @@ function pcie({ type, flr, slot }: PcieSpec): BuiltCapability {
     withResets(PCIE_CAP, { TYPE: PCIE_TYPE[type], SLOT: slot === undefined ? 0 : 1 }),
     withResets(DEVCAP, { FLR: flr === true ? 1 : 0 }),
     DEVCTL,
+    rootPort ? withResets(DEVCAP2, { ARI: 1, ATOMIC32: 1, ATOMIC64: 1 }) : DEVCAP2,
+    DEVCTL2,
   ];
   // Root Complex Integrated Endpoints have no link.
   if (type !== 'rc-endpoint') registers.push(LNKCAP, LNKCTL, LNKCAP2, LNKCTL2);
   if (slot !== undefined) registers.push(withResets(SLTCAP, { PSN: slot }), SLTSTA);
   if (rootPort) registers.push(RTCTL);
   return { bytes: PCIE_BYTES, registers };
+}
+
+/**
+ * What an endpoint on the root bus shows of this capability, at an offset from its start: it is integrated in the root complex
+ * and has no link (PCI Express Base: Root Complex Integrated Endpoint).
+ */
+export function integratedView(offset: number, value: number): number {
+  if (offset === PCIE_CAP.offset) return (value & ~(0xf << 20)) | (PCIE_TYPE['rc-endpoint'] << 20);
+  const link = [LNKCAP, LNKCTL, LNKCAP2, LNKCTL2].some((r) => r.offset === offset);
+  return link ? 0 : value;
 }

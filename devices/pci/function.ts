@@ -4,9 +4,19 @@ import type { MmioHandler } from '../../vmm/bus/mmio.ts';
 import type { PortHandler } from '../../vmm/bus/ports.ts';
 import { numberOf } from '../../vmm/core/u64.ts';
 import { defineState, type StateDef } from '../../vmm/state/define.ts';
-import { bool, registers, u32, words, wordsFrom } from '../../vmm/state/schema.ts';
+import { bool, type Json, registers, u32, words, wordsFrom } from '../../vmm/state/schema.ts';
 import type { Emitters } from '../../vmm/trace/event.ts';
-import { DEVCTL, MSI_CONTROL, MSIX_CONTROL, msiDataOffset, PM_CSR, SLTSTA } from './capabilities.ts';
+import {
+  DEVCTL,
+  DEVCTL2,
+  integratedView,
+  MSI_CONTROL,
+  MSIX_CONTROL,
+  msiDataOffset,
+  PCIE_BYTES,
+  PM_CSR,
+  SLTSTA,
+} from './capabilities.ts';
 import { PCI_EVENTS } from './events.ts';
 import { ATS, PASID, PRI, PRI_ALLOCATION } from './extended-capabilities.ts';
 import { BAR0, BRIDGE_CONTROL, BUSES, COMMAND, HEADER, INTERRUPT } from './header.ts';
@@ -14,6 +24,7 @@ import type { AtsLink, BarSpec, MsixSpec, PciBackend, PciFunctionSpec, PciServic
 import { type ConfigLayout, configLayout } from './layout.ts';
 import { MsixBar, UNCONNECTED } from './msix-bar.ts';
 import { type PciPlace, unplugged } from './place.ts';
+import { SRIOV_BYTES, SRIOV_CONTROL, SRIOV_NUM, SRIOV_VF_BAR0 } from './sriov-registers.ts';
 
 interface FunctionState {
   /** Config space. */
@@ -58,6 +69,7 @@ const FIRST_EXTENDED = 0x100;
 const ATS_ENABLE = 1 << ATS.fields.ENABLE.lo;
 const PRI_ENABLE = 1 << PRI.fields.ENABLE.lo;
 const PRI_RESET = 1 << PRI.fields.RESET.lo;
+const VF_ENABLE = 1 << SRIOV_CONTROL.fields.VFE.lo;
 const PRI_STOPPED = 1 << PRI.fields.STOPPED.lo;
 
 function stateOf(layout: ConfigLayout, vectors: number): StateDef<FunctionState> {
@@ -71,8 +83,14 @@ function stateOf(layout: ConfigLayout, vectors: number): StateDef<FunctionState>
       msixPending: words(Math.ceil(vectors / 32)),
       pageRequests: u32,
     },
-    { 1: (old) => ({ ...(old as object), pageRequests: 0 }) },
+    { 1: (old) => upgradeFrom1(layout, old as { config: object }) },
   );
+}
+
+/** Version 1 had no page requests and fewer registers. */
+function upgradeFrom1(layout: ConfigLayout, old: { readonly config: object }): Json {
+  const fresh = registers(layout.block).save(layout.block.fresh()) as object;
+  return { ...old, config: { ...fresh, ...old.config }, pageRequests: 0 } as unknown as Json;
 }
 
 function freshTable(vectors: number): Uint32Array {
@@ -96,6 +114,7 @@ export class PciFunction extends Device<FunctionState, FunctionWiring, FunctionC
       behind: { backend: {} },
       trace: services.tracer.bind(PCI_EVENTS),
     });
+    spec.virtualOf?.w.virtual.push(this);
     this.dropCache();
   }
 
@@ -120,8 +139,13 @@ export class PciFunction extends Device<FunctionState, FunctionWiring, FunctionC
     return this.w.layout.bridge;
   }
 
-  /** Requester id with the present bus numbers. */
+  /**
+   * Requester id with the present bus numbers. PCI Express Base: SR-IOV: VF n of a physical function has its routing id plus
+   * First VF Offset plus (n - 1) times VF Stride, both 1 here.
+   */
   get bdf(): number {
+    const { virtualOf } = this.w.spec;
+    if (virtualOf !== undefined) return (virtualOf.bdf + virtualOf.w.virtual.indexOf(this) + 1) & 0xffff;
     return (this.busNumber << 8) | this.w.place.devfn;
   }
 
@@ -139,6 +163,12 @@ export class PciFunction extends Device<FunctionState, FunctionWiring, FunctionC
     return BUSES.get.SUBORDINATE(this.s.config, BUSES.offset / 4);
   }
 
+  /** PCI Express Base: ARI Forwarding Enable: config requests for devices above 0 reach functions above 7. */
+  get forwardsAri(): boolean {
+    const { pcie } = this.w.layout;
+    return pcie !== 0 && DEVCTL2.get.ARI(this.s.config, (pcie + DEVCTL2.offset) >>> 2) === 1;
+  }
+
   /** Of a bridge: it holds the bus behind it in reset. */
   get holdsReset(): boolean {
     return this.isBridge && BRIDGE_CONTROL.get.SBR(this.s.config, BRIDGE_CONTROL.offset / 4) === 1;
@@ -148,16 +178,35 @@ export class PciFunction extends Device<FunctionState, FunctionWiring, FunctionC
     return this.#powerState() !== D3_HOT;
   }
 
+  /** False for a virtual function that is not enabled: nothing of it answers. */
+  get present(): boolean {
+    const physical = this.w.spec.virtualOf;
+    return physical === undefined || physical.w.virtual.indexOf(this) < physical.enabledVirtual;
+  }
+
+  /** Virtual functions that are enabled. */
+  get enabledVirtual(): number {
+    const at = this.w.layout.sriov >>> 2;
+    const { config } = this.s;
+    if (at === 0 || SRIOV_CONTROL.get.VFE(config, at + SRIOV_CONTROL.offset / 4) === 0) return 0;
+    return Math.min(SRIOV_NUM.get.NUM(config, at + SRIOV_NUM.offset / 4), this.w.virtual.length);
+  }
+
   get memoryEnabled(): boolean {
+    const physical = this.w.spec.virtualOf;
+    if (physical !== undefined) {
+      const at = (physical.w.layout.sriov + SRIOV_CONTROL.offset) >>> 2;
+      return this.powered && this.present && SRIOV_CONTROL.get.MSE(physical.s.config, at) === 1;
+    }
     return this.powered && COMMAND.get.MEM(this.s.config, 1) === 1;
   }
 
   get ioEnabled(): boolean {
-    return this.powered && COMMAND.get.IO(this.s.config, 1) === 1;
+    return this.powered && this.w.spec.virtualOf === undefined && COMMAND.get.IO(this.s.config, 1) === 1;
   }
 
   get busMaster(): boolean {
-    return this.powered && COMMAND.get.BME(this.s.config, 1) === 1;
+    return this.powered && this.present && COMMAND.get.BME(this.s.config, 1) === 1;
   }
 
   /** Config read; bytes past the end of its config space are all ones. Sizes 1, 2, 4. */
@@ -178,13 +227,20 @@ export class PciFunction extends Device<FunctionState, FunctionWiring, FunctionC
   /** Bits that follow from something else than config writes are put in as they are now. */
   #read32(offset: number): number {
     const value = this.w.layout.block.read32(this.s.config, offset);
+    const { pcie, pri } = this.w.layout;
+    if (pcie !== 0 && this.#integrated && offset >= pcie && offset < pcie + PCIE_BYTES)
+      return integratedView(offset - pcie, value);
     if (offset === COMMAND.offset) return this.s.intx ? (value | (1 << COMMAND.fields.INTX.lo)) >>> 0 : value;
     if (offset === HEADER.offset)
       return this.w.place.multifunction ? (value | (1 << HEADER.fields.MULTI.lo)) >>> 0 : value;
-    const { pri } = this.w.layout;
     if (pri !== 0 && offset === pri + PRI.offset) return this.#stopped ? (value | PRI_STOPPED) >>> 0 : value;
     const present = this.isBridge && this.w.layout.pcie !== 0 && offset === this.w.layout.pcie + SLOT_STATUS;
     return present && this.w.place.occupied ? (value | (1 << SLTSTA.fields.PDS.lo)) >>> 0 : value;
+  }
+
+  /** An endpoint on the root bus. */
+  get #integrated(): boolean {
+    return this.w.place.parent === undefined && !this.isBridge;
   }
 
   /** PCI Express Base: Page Request Status: Stopped: no response is waited for. Undefined while enabled; 0 here. */
@@ -226,13 +282,15 @@ export class PciFunction extends Device<FunctionState, FunctionWiring, FunctionC
 
   /** Writes that the specification leaves undefined because of the state of the function change nothing here. */
   #writeExtended(offset: number, value: number, byteMask: number, old: number): void {
-    const { block, ats, pri } = this.w.layout;
+    const { block, ats, pri, sriov } = this.w.layout;
     const { config } = this.s;
     const refused = this.#refusedBits(offset);
     block.write32(config, offset, (value & ~refused) | (old & refused), byteMask);
     if (ats !== 0 && offset === ats + ATS.offset) {
       if (((old ^ config[offset >>> 2]!) & ATS_ENABLE) !== 0) this.w.behind.backend.ats?.().atsChanged();
     } else if (pri !== 0 && offset === pri + PRI.offset) this.#pageRequestControl(value & byteMask, old);
+    else if (sriov !== 0 && offset >= sriov && offset < sriov + SRIOV_BYTES)
+      this.#virtualChanged(offset, old);
   }
 
   /**
@@ -240,13 +298,27 @@ export class PciFunction extends Device<FunctionState, FunctionWiring, FunctionC
    * all while ATS is enabled; Page Request: allocation while enabled.
    */
   #refusedBits(offset: number): number {
-    const { ats, pasid, pri } = this.w.layout;
+    const { ats, pasid, pri, sriov } = this.w.layout;
     const { config } = this.s;
+    if (sriov !== 0 && offset === sriov + SRIOV_NUM.offset) return this.#virtualEnabled ? -1 : 0;
     const atsOn = [this, ...this.w.virtual].some((fn) => fn.atsEnabled);
     if (ats !== 0 && offset === ats + ATS.offset) return atsOn ? 0x1f << ATS.fields.STU.lo : 0;
     if (pasid !== 0 && offset === pasid + PASID.offset) return atsOn ? -1 : 0;
     const priOn = pri !== 0 && PRI.get.ENABLE(config, (pri + PRI.offset) >>> 2) === 1;
     return priOn && offset === pri + PRI_ALLOCATION.offset ? -1 : 0;
+  }
+
+  get #virtualEnabled(): boolean {
+    const at = (this.w.layout.sriov + SRIOV_CONTROL.offset) >>> 2;
+    return SRIOV_CONTROL.get.VFE(this.s.config, at) === 1;
+  }
+
+  /** PCI Express Base: SR-IOV: VF Enable: cleared, every virtual function is gone with all its state. */
+  #virtualChanged(offset: number, old: number): void {
+    const control = offset === this.w.layout.sriov + SRIOV_CONTROL.offset;
+    if (control && (old & VF_ENABLE) !== 0 && !this.#virtualEnabled)
+      for (const fn of this.w.virtual) fn.resetWithBackend('flr');
+    this.w.place.fabric?.changed();
   }
 
   /** PCI Express Base: Page Request Control: Enable only from Stopped; Reset only while disabled. */
@@ -318,6 +390,8 @@ export class PciFunction extends Device<FunctionState, FunctionWiring, FunctionC
     this.w.trace.pci_function_reset.emit(this.bdf, kind);
     this.reset(kind);
     this.w.behind.backend.reset?.(kind);
+    // PCI Express Base: SR-IOV: a reset of the physical function takes its virtual functions away.
+    for (const fn of this.w.virtual) fn.resetWithBackend(kind);
   }
 
   override reset(kind: ResetKind): void {
@@ -334,9 +408,19 @@ export class PciFunction extends Device<FunctionState, FunctionWiring, FunctionC
 
   /** Address that a BAR is programmed to, whether it decodes or not; a Number of up to 2^64 (then not exact). */
   barAddress(bar: BarSpec): number {
+    const physical = this.w.spec.virtualOf;
+    if (physical !== undefined) return physical.#virtualBar(bar, physical.w.virtual.indexOf(this));
     const at = (BAR0 >>> 2) + bar.index;
     if (bar.kind === 'io') return (this.s.config[at]! & ~3) >>> 0;
     return numberOf(this.s.config[at]! & ~0xf, bar.kind === 'memory64' ? this.s.config[at + 1]! : 0);
+  }
+
+  /** PCI Express Base: SR-IOV: VF BARs: one after the other from the address in the physical function's capability. */
+  #virtualBar(bar: BarSpec, n: number): number {
+    const at = ((this.w.layout.sriov + SRIOV_VF_BAR0) >>> 2) + bar.index;
+    const upper = bar.kind === 'memory64' ? this.s.config[at + 1]! : 0;
+    const base = numberOf(this.s.config[at]! & ~0xf, upper);
+    return base === 0 ? 0 : base + n * bar.size;
   }
 
   /** What answers behind a BAR. */

@@ -32,6 +32,23 @@ export const COMMAND = reg32(0x04, 'COMMAND', PCI, {
   DPE: w1c(31, 31, 'Detected Parity Error'),
 });
 
+/** Of a virtual function: memory decoding, parity, SERR# and INTx are its physical function's or do not exist. */
+export const COMMAND_VIRTUAL = reg32(
+  COMMAND.offset,
+  COMMAND.name,
+  'PCI Express Base: SR-IOV: VF Command Register',
+  {
+    BME: COMMAND.fields.BME,
+    CAPS: COMMAND.fields.CAPS,
+    MDPE: COMMAND.fields.MDPE,
+    STA: COMMAND.fields.STA,
+    RTA: COMMAND.fields.RTA,
+    RMA: COMMAND.fields.RMA,
+    SSE: COMMAND.fields.SSE,
+    DPE: COMMAND.fields.DPE,
+  },
+);
+
 export const CLASS = reg32(0x08, 'CLASS', PCI, {
   REVISION: ro(7, 0, 'Revision ID'),
   CODE: ro(31, 8, 'Class Code'),

@@ -20,6 +20,8 @@ export interface PciServices {
   readonly tracer: Tracer;
   /** Memory past every IOMMU. Only test devices that check what DMA did may touch it. */
   readonly bypass: SystemMemory;
+  /** The same for virtual function `n` (from 1) of this one: its id is ID.vfN. */
+  readonly virtual: (n: number) => PciServices;
 }
 
 export type BarKind = 'memory32' | 'memory64' | 'io';
@@ -93,7 +95,10 @@ export interface PciFunctionSpec {
   readonly extended?: readonly ExtendedCapabilitySpec[];
   /** 0 none, 1..4 INTA..INTD. */
   readonly interruptPin?: 0 | 1 | 2 | 3 | 4;
-  /** The function is a virtual function of this one. */
+  /**
+   * The function is a virtual function of this one: config space identifies it as FFFFh, and its BARs are those that the
+   * SR-IOV capability of the physical function places.
+   */
   readonly virtualOf?: PciFunction;
 }
 
@@ -129,6 +134,8 @@ export interface PciDevice {
   readonly device: AnyDevice;
   readonly fn: PciFunction;
   readonly views: readonly DeviceView[];
+  /** Its virtual functions, the first one first: ids ID.vf1 and up. */
+  readonly virtual?: readonly PciDevice[];
 }
 
 /** A kind of PCI device: the plugin record. */

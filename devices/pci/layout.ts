@@ -10,6 +10,7 @@ import {
   CAP_POINTER,
   CLASS,
   COMMAND,
+  COMMAND_VIRTUAL,
   HEADER,
   HEADER_BRIDGE,
   HEADER_ENDPOINT,
@@ -56,7 +57,7 @@ export function configLayout(id: string, spec: PciFunctionSpec): ConfigLayout {
   const header = bridge ? HEADER_BRIDGE : HEADER_ENDPOINT;
   const registers = [
     ...header.map((r) => headerRegister(r, spec)),
-    ...bars.flatMap(barRegisters),
+    ...(spec.virtualOf === undefined ? bars.flatMap(barRegisters) : []),
     ...chain,
     ...extended,
   ];
@@ -80,11 +81,16 @@ function placesOf(specs: readonly ExtendedCapabilitySpec[]) {
 
 function headerRegister(register: Register, spec: PciFunctionSpec): Register {
   const hasCaps = (spec.capabilities ?? []).length > 0;
+  const virtual = spec.virtualOf !== undefined;
   switch (register) {
     case ID:
-      return withResets(ID, { VENDOR: spec.vendor, DEVICE: spec.device });
+      return virtual
+        ? withResets(ID, { VENDOR: 0xffff, DEVICE: 0xffff })
+        : withResets(ID, { VENDOR: spec.vendor, DEVICE: spec.device });
     case COMMAND:
-      return withResets(COMMAND, { CAPS: hasCaps ? 1 : 0 });
+      return virtual
+        ? withResets(COMMAND_VIRTUAL, { CAPS: hasCaps ? 1 : 0 })
+        : withResets(COMMAND, { CAPS: hasCaps ? 1 : 0 });
     case CLASS:
       return withResets(CLASS, { REVISION: spec.revision, CODE: spec.classCode });
     case HEADER:

@@ -30,9 +30,24 @@ export const PCI_LIMITS: readonly Limit[] = [
     cite: 'PCI Express Base: PASID, ATS and Page Request Control Registers',
   },
   {
-    id: 'pci-sr-iov-ari',
-    what: 'no virtual functions and no alternative routing-id interpretation',
-    cite: 'PCI Express Base: Single Root I/O Virtualization; ARI Capability',
+    id: 'pci-sr-iov-ready',
+    what: 'virtual functions, like functions after FLR, answer at once: nothing shows that software did not wait 100 ms',
+    cite: 'PCI Express Base: Single Root I/O Virtualization: VF Enable',
+  },
+  {
+    id: 'pci-sr-iov-page-size',
+    what: 'the only system page size is 4 KiB; no VF migration',
+    cite: 'PCI Express Base: SR-IOV Extended Capability: Supported Page Sizes',
+  },
+  {
+    id: 'pci-sr-iov-firmware',
+    what: 'firmware leaves VF BARs unassigned, as SeaBIOS does: who enables virtual functions places them',
+    cite: 'PCI Express Base: SR-IOV Extended Capability: VF BARs',
+  },
+  {
+    id: 'pci-peer-to-peer',
+    what: 'functions do not reach each other past the root complex, so that ACS controls have nothing to redirect',
+    cite: 'PCI Express Base: Access Control Services',
   },
   {
     id: 'pci-status-errors',

@@ -40,6 +40,8 @@ interface RootWiring {
   readonly routed: number;
   readonly root: Bus;
   readonly behind: Map<PciFunction, Bus>;
+  /** Functions that have virtual functions. */
+  readonly physical: Set<PciFunction>;
   readonly trace: Emitters<typeof PCI_EVENTS>;
 }
 
@@ -77,6 +79,7 @@ export class RootComplex extends Device<RootState, RootWiring, RootCache> implem
       routed: routedGsis(services.gsiOf),
       root: newBus(),
       behind: new Map(),
+      physical: new Set(),
       trace: services.tracer.bind(PCI_EVENTS),
     });
     this.dropCache();
@@ -109,12 +112,32 @@ export class RootComplex extends Device<RootState, RootWiring, RootCache> implem
       throw badPlace(fn.id, `there is no slot ${device}.${number}${parent ? ` behind ${parent.id}` : ''}`);
     const taken = bus[devfn];
     if (taken !== undefined) throw badPlace(fn.id, `slot ${device}.${number} belongs to ${taken.id}`);
+    this.#checkVirtual(fn, bus, devfn, parent);
     bus[devfn] = fn;
+    if (fn.w.virtual.length > 0) this.w.physical.add(fn);
+    for (const virtual of fn.w.virtual) Object.assign(virtual.w.place, { fabric: this, parent, devfn });
     if (fn.isBridge) this.w.behind.set(fn, newBus());
     Object.assign(fn.w.place, { fabric: this, parent, devfn });
     this.#describe(bus, parent);
     this.changed();
     this.intx();
+  }
+
+  /** Routing ids of virtual functions follow the physical function's; on the root bus they stay within its device. */
+  #checkVirtual(fn: PciFunction, bus: Bus, devfn: number, parent: PciFunction | undefined): void {
+    const last = devfn + fn.w.virtual.length;
+    if (last > (parent === undefined ? devfn | 7 : 255))
+      throw badPlace(
+        fn.id,
+        `${fn.w.virtual.length} virtual functions do not fit behind function ${devfn & 7} there`,
+      );
+    const taken = bus.slice(devfn + 1, last + 1).find((f) => f !== undefined);
+    if (taken !== undefined) throw badPlace(fn.id, `its virtual functions need the place of ${taken.id}`);
+    for (const pf of this.w.physical) {
+      const own = pf.w.place.devfn;
+      if (this.#busBehind(pf.w.place.parent) === bus && devfn > own && devfn <= own + pf.w.virtual.length)
+        throw badPlace(fn.id, `slot ${devfn >> 3}.${devfn & 7} belongs to a virtual function of ${pf.id}`);
+    }
   }
 
   /** Unplugs a function; a bridge has to be empty. */
@@ -126,8 +149,11 @@ export class RootComplex extends Device<RootState, RootWiring, RootCache> implem
       throw badPlace(fn.id, 'devices are plugged in behind it');
     bus[devfn] = undefined;
     this.w.behind.delete(fn);
-    Object.assign(fn.w.place, { fabric: undefined, parent: undefined, multifunction: false });
-    fn.w.dma.enabled = false;
+    this.w.physical.delete(fn);
+    for (const f of [fn, ...fn.w.virtual]) {
+      Object.assign(f.w.place, { fabric: undefined, parent: undefined, multifunction: false });
+      f.w.dma.enabled = false;
+    }
     this.#describe(bus, parent);
     this.changed();
     this.intx();
@@ -146,9 +172,10 @@ export class RootComplex extends Device<RootState, RootWiring, RootCache> implem
     if (parent !== undefined) parent.w.place.occupied = bus.some((f) => f !== undefined);
   }
 
-  /** Functions behind a bridge, or on the root bus, by devfn. */
+  /** Functions behind a bridge, or on the root bus, by devfn; virtual ones only while they are enabled. */
   functionsOn(parent: PciFunction | undefined): readonly PciFunction[] {
-    return (this.#busBehind(parent) ?? []).filter((f) => f !== undefined);
+    const plugged = (this.#busBehind(parent) ?? []).filter((f) => f !== undefined);
+    return plugged.flatMap((fn) => [fn, ...fn.w.virtual.slice(0, fn.enabledVirtual)]);
   }
 
   /** Every function, each bridge before what lies behind it. */
@@ -172,8 +199,20 @@ export class RootComplex extends Device<RootState, RootWiring, RootCache> implem
       number = bridge.secondary;
       bus = this.w.behind.get(bridge)!;
     }
-    const fn = bus[bdf & 0xff];
+    const fn = bus[bdf & 0xff] ?? this.#findVirtual(bdf);
     return fn !== undefined && fn.w.place.parent?.holdsReset !== true ? fn : undefined;
+  }
+
+  #findVirtual(bdf: number): PciFunction | undefined {
+    for (const physical of this.w.physical) {
+      const n = bdf - physical.bdf;
+      if (n < 1 || n > physical.enabledVirtual) continue;
+      const { parent } = physical.w.place;
+      return (bdf & 0xf8) === 0 || parent === undefined || parent.forwardsAri
+        ? physical.w.virtual[n - 1]
+        : undefined;
+    }
+    return undefined;
   }
 
   /** Config read; an absent function reads all ones. */
@@ -212,13 +251,18 @@ export class RootComplex extends Device<RootState, RootWiring, RootCache> implem
   #walk(bus: Bus, reach: Reach | undefined, reachable: boolean, wanted: DecodedBar[]): void {
     for (const fn of bus) {
       if (fn === undefined) continue;
-      fn.w.dma.setRequester(fn.bdf);
-      fn.w.dma.enabled = reachable && fn.busMaster && (reach?.upstream ?? true);
-      if (reachable) wanted.push(...decodedBars(fn, reach));
+      this.#connect(fn, reach, reachable, wanted);
+      for (const virtual of fn.w.virtual) this.#connect(virtual, reach, reachable, wanted);
       const behind = this.w.behind.get(fn);
       if (behind !== undefined)
         this.#walk(behind, reachBehind(fn, reach), reachable && !fn.holdsReset, wanted);
     }
+  }
+
+  #connect(fn: PciFunction, reach: Reach | undefined, reachable: boolean, wanted: DecodedBar[]): void {
+    fn.w.dma.setRequester(fn.bdf);
+    fn.w.dma.enabled = reachable && fn.busMaster && (reach?.upstream ?? true);
+    if (reachable) wanted.push(...decodedBars(fn, reach));
   }
 
   #map(decoded: DecodedBar): Mapping {

@@ -1,4 +1,5 @@
 import { AtsAgent, type AtsHooks, type AtsState, atsState } from '../../devices/pci/ats-agent.ts';
+import { DEVCTL2 } from '../../devices/pci/capabilities.ts';
 import {
   ATS,
   atsCapability,
@@ -145,6 +146,7 @@ export class AtsWorld {
     this.s = atsState(rows).fresh();
     this.agent = new AtsAgent(this.s, this.dma, this.fn, hooks);
     this.fn.configWrite(4, 2, 4);
+    this.fn.configWrite(this.fn.w.layout.pcie + DEVCTL2.offset, 2, DEVCTL2.pack({ ATOMIC: 1 })[0]!);
   }
 
   enablePasid(extra = 0): void {

@@ -63,7 +63,8 @@ export class PciRig {
 
   services(id: string): PciServices {
     const dma = new DmaPort(id, 0, this.translator, this.memory);
-    return { id, dma, clock: this.clock, tracer: this.tracer, bypass: this.memory };
+    const virtual = (n: number) => this.services(`${id}.vf${n}`);
+    return { id, dma, clock: this.clock, tracer: this.tracer, bypass: this.memory, virtual };
   }
 
   /** A device of a kind at a slot of the root bus, or behind `parent` in slot 0. */

@@ -17,6 +17,7 @@ import {
   SVM_OP,
   SVM_STATE,
 } from '../../devices/ep/svm-engine-registers.ts';
+import { DEVCTL2 } from '../../devices/pci/capabilities.ts';
 import { ATS, PASID, PRI, PRI_ALLOCATION } from '../../devices/pci/extended-capabilities.ts';
 import type { PciFunction } from '../../devices/pci/function.ts';
 import type { DmaTranslator } from '../../vmm/bus/dma.ts';
@@ -42,6 +43,7 @@ export interface Operation {
 export function enableSvm(fn: PciFunction, { pasid = 1, allocation = 16 } = {}): void {
   const { layout } = fn.w;
   fn.configWrite(4, 2, 6);
+  fn.configWrite(layout.pcie + DEVCTL2.offset, 2, DEVCTL2.pack({ ATOMIC: 1 })[0]!);
   if (layout.pasid !== 0) fn.configWrite(layout.pasid + PASID.offset + 2, 2, pasid);
   if (layout.ats !== 0) fn.configWrite(layout.ats + ATS.offset + 2, 2, 0x8000);
   if (layout.pri === 0) return;

@@ -3,7 +3,7 @@ import { LocalApic } from '../../devices/chipset/lapic.ts';
 import { q35GsiOf } from '../../devices/chipset/q35-irq.ts';
 import { pciEndpoints } from '../../devices/pci/endpoints.ts';
 import { createHostBridge } from '../../devices/pci/host-bridge.ts';
-import type { PciDevice } from '../../devices/pci/kind.ts';
+import type { PciDevice, PciServices } from '../../devices/pci/kind.ts';
 import { configPorts, ecam, RootComplex } from '../../devices/pci/root-complex.ts';
 import { pciViews } from '../../devices/pci/views.ts';
 import type { PlacedTable } from '../../firmware/acpi/place.ts';
@@ -163,9 +163,10 @@ export class Machine {
     for (const view of views) this.#views.push({ ...view, owner: id });
   }
 
-  #services(id: string) {
+  #services(id: string): PciServices {
     const dma = new DmaPort(id, 0, this.#translator, this.memory);
-    return { id, dma, clock: this.clock, tracer: this.tracer, bypass: this.memory };
+    const virtual = (n: number) => this.#services(`${id}.vf${n}`);
+    return { id, dma, clock: this.clock, tracer: this.tracer, bypass: this.memory, virtual };
   }
 
   #addDevice(config: DeviceConfig, registry: Registry): void {
@@ -184,6 +185,7 @@ export class Machine {
       this.#addDevice(config, this.#registry);
     } catch (error) {
       this.clock.drop(config.id);
+      for (let n = 1; this.clock.handles(`${config.id}.vf${n}`); n++) this.clock.drop(`${config.id}.vf${n}`);
       throw error;
     }
     this.config = { ...this.config, devices: [...this.config.devices, config] };
@@ -194,12 +196,17 @@ export class Machine {
     const device = this.#pci.get(id);
     if (device === undefined) throw new Bug(`unplug of the unknown device ${id}`);
     this.root.remove(device.fn);
+    this.#disown(id);
+    for (const n of (device.virtual ?? []).keys()) this.#disown(`${id}.vf${n + 1}`);
+    this.config = { ...this.config, devices: this.config.devices.filter((d) => d.id !== id) };
+  }
+
+  #disown(id: string): void {
     this.clock.drop(id);
     this.#pci.delete(id);
     for (const owner of [id, `${id}.pci`]) this.devices.delete(owner);
     const kept = this.#views.filter((view) => view.owner !== id && view.owner !== `${id}.pci`);
     this.#views.splice(0, this.#views.length, ...kept);
-    this.config = { ...this.config, devices: this.config.devices.filter((d) => d.id !== id) };
   }
 
   #plug(
@@ -209,6 +216,11 @@ export class Machine {
     slot: { device: number; fn: number },
   ): void {
     this.root.add(device.fn, { parent: parent?.fn, device: slot.device, fn: slot.fn });
+    this.#ownPci(id, device);
+    for (const [n, virtual] of (device.virtual ?? []).entries()) this.#ownPci(`${id}.vf${n + 1}`, virtual);
+  }
+
+  #ownPci(id: string, device: PciDevice): void {
     this.#pci.set(id, device);
     if (device.device !== device.fn) this.#own(id, device.device, device.views);
     this.#own(

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { PciFunction } from '../../../devices/pci/function.ts';
 import type { PciFunctionSpec } from '../../../devices/pci/kind.ts';
+import { PCIE_ROOT_PORT } from '../../../devices/pci/root-port.ts';
 import { TsvmmError } from '../../../vmm/core/errors.ts';
 import { describeDeviceRules } from '../../kit/device-rules.ts';
 import { PciRig, RecordingBackend, randomConfigAccess } from '../../kit/pci-rig.ts';
@@ -131,9 +132,23 @@ describe('capability chains', () => {
     expect([fn.configRead(0x9e, 2), fn.configRead(0xa0, 4), fn.configRead(0xa4, 4)]).toEqual([
       2, 0x2000, 0x3000,
     ]);
-    // Version 2 endpoint; role-based errors and FLR; MRRS 512, no-snoop, relaxed ordering.
+    // Version 2, integrated endpoint; role-based errors and FLR; MRRS 512, no-snoop, relaxed ordering.
     expect([fn.configRead(0x62, 2), fn.configRead(0x64, 4), fn.configRead(0x68, 2)]).toEqual([
-      0x0002, 0x10008000, 0x2810,
+      0x0092, 0x10008000, 0x2810,
+    ]);
+  });
+
+  test('an endpoint has a link behind a root port only', () => {
+    const pci = rig();
+    const port = pci.plug(PCIE_ROOT_PORT, { device: 1 }).fn;
+    const integrated = pci.plugFunction(EVERYTHING, { device: 2 });
+    const behind = pci.plugFunction(EVERYTHING, { parent: port, id: 'fn1' });
+
+    // Type and Link Capabilities.
+    const seen = [integrated, behind].map((fn) => [fn.configRead(0x62, 2) >>> 4, fn.configRead(0x6c, 4)]);
+    expect(seen).toEqual([
+      [9, 0],
+      [0, 0x11],
     ]);
   });
 });

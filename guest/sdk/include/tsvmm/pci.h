@@ -207,6 +207,29 @@
 /* ---- Capabilities: offsets from their start ---- */
 
 /* PCI Express Base: PCI Express Capability Structure */
+#define PCI_DEVCAP2 0x24
+#define PCI_DEVCAP2_TIMEOUT_DISABLE_SHIFT 4
+#define PCI_DEVCAP2_TIMEOUT_DISABLE_MASK 0x1u
+#define PCI_DEVCAP2_TIMEOUT_DISABLE (1u << 4) /* Completion Timeout Disable Supported */
+#define PCI_DEVCAP2_ARI_SHIFT 5
+#define PCI_DEVCAP2_ARI_MASK 0x1u
+#define PCI_DEVCAP2_ARI (1u << 5) /* ARI Forwarding Supported */
+#define PCI_DEVCAP2_ATOMIC32_SHIFT 7
+#define PCI_DEVCAP2_ATOMIC32_MASK 0x1u
+#define PCI_DEVCAP2_ATOMIC32 (1u << 7) /* 32-bit AtomicOp Completer Supported */
+#define PCI_DEVCAP2_ATOMIC64_SHIFT 8
+#define PCI_DEVCAP2_ATOMIC64_MASK 0x1u
+#define PCI_DEVCAP2_ATOMIC64 (1u << 8) /* 64-bit AtomicOp Completer Supported */
+#define PCI_DEVCAP2_FORMAT_SHIFT 20
+#define PCI_DEVCAP2_FORMAT_MASK 0x1u
+#define PCI_DEVCAP2_FORMAT (1u << 20) /* Extended Fmt Field Supported */
+#define PCI_DEVCAP2_PREFIX_SHIFT 21
+#define PCI_DEVCAP2_PREFIX_MASK 0x1u
+#define PCI_DEVCAP2_PREFIX (1u << 21) /* End-End TLP Prefix Supported */
+#define PCI_DEVCAP2_PREFIXES_SHIFT 22
+#define PCI_DEVCAP2_PREFIXES_MASK 0x3u /* Max End-End TLP Prefixes */
+
+/* PCI Express Base: PCI Express Capability Structure */
 #define PCI_DEVCTL 0x8
 #define PCI_DEVCTL_CERE_SHIFT 0
 #define PCI_DEVCTL_CERE_MASK 0x1u
@@ -248,6 +271,18 @@
 #define PCI_DEVCTL_TP_SHIFT 21
 #define PCI_DEVCTL_TP_MASK 0x1u
 #define PCI_DEVCTL_TP (1u << 21) /* Transactions Pending */
+
+/* PCI Express Base: PCI Express Capability Structure */
+#define PCI_DEVCTL2 0x28
+#define PCI_DEVCTL2_ARI_SHIFT 5
+#define PCI_DEVCTL2_ARI_MASK 0x1u
+#define PCI_DEVCTL2_ARI (1u << 5) /* ARI Forwarding Enable */
+#define PCI_DEVCTL2_ATOMIC_SHIFT 6
+#define PCI_DEVCTL2_ATOMIC_MASK 0x1u
+#define PCI_DEVCTL2_ATOMIC (1u << 6) /* AtomicOp Requester Enable */
+#define PCI_DEVCTL2_PREFIX_BLOCK_SHIFT 15
+#define PCI_DEVCTL2_PREFIX_BLOCK_MASK 0x1u
+#define PCI_DEVCTL2_PREFIX_BLOCK (1u << 15) /* End-End TLP Prefix Blocking */
 
 /* PCI Local Bus 3.0: MSI Capability Structure */
 #define PCI_MSI 0x0
@@ -430,6 +465,60 @@
 #define PCI_PRI_CAPACITY 0x8
 #define PCI_PRI_CAPACITY_REQUESTS_SHIFT 0
 #define PCI_PRI_CAPACITY_REQUESTS_MASK 0xffffffffu /* Outstanding Page Request Capacity */
+
+/* PCI Express Base: SR-IOV Extended Capability */
+#define PCI_SRIOV_CAP 0x4
+#define PCI_SRIOV_CAP_ARI_PRESERVED_SHIFT 1
+#define PCI_SRIOV_CAP_ARI_PRESERVED_MASK 0x1u
+#define PCI_SRIOV_CAP_ARI_PRESERVED (1u << 1) /* ARI Capable Hierarchy Preserved */
+
+/* PCI Express Base: SR-IOV Extended Capability */
+#define PCI_SRIOV_CONTROL 0x8
+#define PCI_SRIOV_CONTROL_VFE_SHIFT 0
+#define PCI_SRIOV_CONTROL_VFE_MASK 0x1u
+#define PCI_SRIOV_CONTROL_VFE (1u << 0) /* VF Enable */
+#define PCI_SRIOV_CONTROL_MSE_SHIFT 3
+#define PCI_SRIOV_CONTROL_MSE_MASK 0x1u
+#define PCI_SRIOV_CONTROL_MSE (1u << 3) /* VF Memory Space Enable */
+#define PCI_SRIOV_CONTROL_ARI_SHIFT 4
+#define PCI_SRIOV_CONTROL_ARI_MASK 0x1u
+#define PCI_SRIOV_CONTROL_ARI (1u << 4) /* ARI Capable Hierarchy: no effect on offset and stride */
+
+/* PCI Express Base: SR-IOV Extended Capability */
+#define PCI_SRIOV_DEVICE 0x18
+#define PCI_SRIOV_DEVICE_DEVICE_SHIFT 16
+#define PCI_SRIOV_DEVICE_DEVICE_MASK 0xffffu /* VF Device ID */
+
+/* PCI Express Base: SR-IOV Extended Capability */
+#define PCI_SRIOV_NUM 0x10
+#define PCI_SRIOV_NUM_NUM_SHIFT 0
+#define PCI_SRIOV_NUM_NUM_MASK 0xffffu /* NumVFs; keeps its value while VFs are enabled */
+#define PCI_SRIOV_NUM_LINK_SHIFT 16
+#define PCI_SRIOV_NUM_LINK_MASK 0xffu /* Function Dependency Link */
+
+/* PCI Express Base: SR-IOV Extended Capability */
+#define PCI_SRIOV_OFFSET 0x14
+#define PCI_SRIOV_OFFSET_FIRST_SHIFT 0
+#define PCI_SRIOV_OFFSET_FIRST_MASK 0xffffu /* First VF Offset */
+#define PCI_SRIOV_OFFSET_STRIDE_SHIFT 16
+#define PCI_SRIOV_OFFSET_STRIDE_MASK 0xffffu /* VF Stride */
+
+/* PCI Express Base: SR-IOV Extended Capability */
+#define PCI_SRIOV_PAGE 0x20
+#define PCI_SRIOV_PAGE_SIZE_SHIFT 0
+#define PCI_SRIOV_PAGE_SIZE_MASK 0xffffffffu /* System Page Size: 4 KiB whatever is written */
+
+/* PCI Express Base: SR-IOV Extended Capability */
+#define PCI_SRIOV_PAGES 0x1c
+#define PCI_SRIOV_PAGES_SIZES_SHIFT 0
+#define PCI_SRIOV_PAGES_SIZES_MASK 0xffffffffu /* Supported Page Sizes: 4 KiB */
+
+/* PCI Express Base: SR-IOV Extended Capability */
+#define PCI_SRIOV_VFS 0xc
+#define PCI_SRIOV_VFS_INITIAL_SHIFT 0
+#define PCI_SRIOV_VFS_INITIAL_MASK 0xffffu /* InitialVFs */
+#define PCI_SRIOV_VFS_TOTAL_SHIFT 16
+#define PCI_SRIOV_VFS_TOTAL_MASK 0xffffu /* TotalVFs */
 
 
 #endif
