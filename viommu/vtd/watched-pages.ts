@@ -7,6 +7,8 @@ export const MOST_PAGE_TABLES = 4096;
 /** Pages of other structures: 2^20 PASIDs of one directory lie in 16,416 pages. */
 export const MOST_STRUCTURES = 32768;
 
+const FOUR_GIB_PAGES = 1 << 20;
+
 export interface Watched {
   readonly table: WatchedTable;
   /** Its place in the state's list. */
@@ -54,7 +56,9 @@ export class WatchedPages {
     const full = isPaging(table.kind)
       ? this.#pageTables >= MOST_PAGE_TABLES
       : list.length - this.#pageTables >= MOST_STRUCTURES;
-    if (full || !this.#ram.holds(table.page * 4096, 0, 4096)) return undefined;
+    // A directory may reach beyond 4 GiB, where nothing is watched.
+    const memory = table.page < FOUR_GIB_PAGES && this.#ram.holds(table.page * 4096, 0, 4096);
+    if (full || !memory) return undefined;
     list.push(table);
     return this.#start(table, list.length - 1);
   }
