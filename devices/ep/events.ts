@@ -29,11 +29,13 @@ export const SVM_EVENTS = events({
   svm_engine_start: {
     doc: 'A frame of the SVM engine begins an operation.',
     args: { bdf: 'bdf', frame: 'u16', op: 'u8', control: 'u32' },
+    role: 'dma-begin',
   },
   svm_engine_done: {
     doc: 'A frame ends; error as its status register.',
     args: { bdf: 'bdf', frame: 'u16', op: 'u8', error: 'u8', bytes: 'count', address: 'u64' },
     ring: true,
+    role: 'dma-end',
   },
   svm_engine_page_request: {
     doc: 'A frame asks for pages and waits.',

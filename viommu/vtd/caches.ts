@@ -1,3 +1,4 @@
+import { NO_PASID } from '../../vmm/bus/dma.ts';
 import type { Emitter } from '../../vmm/trace/event.ts';
 import { EntryCache } from '../walk/entry-cache.ts';
 import { Iotlb } from '../walk/iotlb.ts';
@@ -36,7 +37,7 @@ export class RemappingCaches {
   readonly #contextTags: GenerationTags;
   readonly #dropped: Emitter;
 
-  /** @param dropped the event that tells of dropped context entries */
+  /** @param dropped the event that tells of dropped context and PASID entries */
   constructor(s: VtdState, epoch: number, dropped: Emitter) {
     this.epoch = epoch;
     this.#dropped = dropped;
@@ -79,13 +80,13 @@ export class RemappingCaches {
 
   contextGlobal(): void {
     this.contexts.dropAll();
-    if (this.#dropped.on) this.#dropped.emit('', 0, 0);
+    if (this.#dropped.on) this.#dropped.emit('', 0, 0, NO_PASID);
     this.forgetRequesters();
   }
 
   contextDomain(did: number): void {
     this.contexts.dropId(did);
-    if (this.#dropped.on) this.#dropped.emit('did', 0, did);
+    if (this.#dropped.on) this.#dropped.emit('did', 0, did, NO_PASID);
     this.forgetRequesters();
   }
 
@@ -94,7 +95,7 @@ export class RemappingCaches {
     for (let fn = 0; fn < 8; fn++) {
       if ((fn & ~free) !== 0) continue;
       this.contexts.drop((sid & ~free) | fn);
-      if (this.#dropped.on) this.#dropped.emit('sid', (sid & ~free) | fn, 0);
+      if (this.#dropped.on) this.#dropped.emit('sid', (sid & ~free) | fn, 0, NO_PASID);
     }
     this.forgetRequesters();
   }
@@ -134,6 +135,7 @@ export class RemappingCaches {
   /** PASID-cache invalidation, global. */
   pasidGlobal(): void {
     this.pairs.dropAllEntries();
+    if (this.#dropped.on) this.#dropped.emit('', 0, 0, NO_PASID);
     this.forgetRequesters();
   }
 
@@ -141,12 +143,14 @@ export class RemappingCaches {
   pasidDomain(did: number): void {
     this.pairs.dropEntries(did);
     this.pairs.dropEntries(NO_DOMAIN);
+    if (this.#dropped.on) this.#dropped.emit('did', 0, did, NO_PASID);
     this.forgetRequesters();
   }
 
   /** PASID-cache invalidation, PASID-selective within the domain. */
   pasidInDomain(did: number, pasid: number): void {
     this.#dropPair(did, pasid, ENTRIES);
+    if (this.#dropped.on) this.#dropped.emit('did,pasid', 0, did, pasid);
     if (did !== NO_DOMAIN) this.#dropPair(NO_DOMAIN, pasid, ENTRIES);
   }
 

@@ -59,10 +59,12 @@ export const VTD_EVENTS = iommuEvents({
       last: 'count',
       outcome: 'text',
     },
+    role: 'page-request',
   },
   vtd_page_response: {
     doc: 'A page request group was answered: by software, or by the unit after a fault or an overflow.',
     args: { sid: 'bdf', pasid: 'pasid', group: 'count', code: 'count', by: 'text' },
+    role: 'page-response',
   },
   vtd_irq_generate: { doc: 'The unit sent an event message.', args: { address: 'u64', data: 'u32' } },
   vtd_ir_remap: {
@@ -73,6 +75,7 @@ export const VTD_EVENTS = iommuEvents({
     doc: 'Software stored into a remapping structure the unit has read: written, not yet announced.',
     args: { structure: 'text', address: 'u32', old: 'text', new: 'text', by: 'text' },
     role: 'store',
+    announcedBy: 'vtd_table_announced',
   },
   vtd_table_announced: {
     doc: 'An invalidation told the unit of table changes: how many stores it covers since the last one.',
@@ -90,10 +93,12 @@ export const VTD_EVENTS = iommuEvents({
       by: 'text',
     },
     role: 'store',
+    announcedBy: 'pasid_table_announced',
   },
   pasid_table_announced: {
     doc: 'An invalidation told the unit of changed scalable-mode entries: which it covers, and how many they are.',
     args: { invalidation: 'text', covers: 'text', entries: 'count' },
+    role: 'invalidation',
   },
   pasid_entry_torn: {
     doc: 'A scalable-mode entry was changed by more than one store while it was present, and then used or announced.',
@@ -106,20 +111,22 @@ export const VTD_EVENTS = iommuEvents({
       when: 'text',
     },
     ring: true,
+    role: 'mistake',
   },
   pasid_entry_used_unannounced: {
     doc: 'With caching mode: the unit used a scalable-mode entry that software had changed and not announced.',
     args: { structure: 'text', requesters: 'text', pasid: 'pasid', address: 'u32', stores: 'count' },
     ring: true,
+    role: 'mistake',
   },
   vtd_iotlb_cc_update: {
-    doc: 'A requester was resolved to a domain by a context entry in memory.',
+    doc: 'A requester, or a PASID of it, was resolved to a domain by a context or PASID entry in memory.',
     args: { sid: 'bdf', pasid: 'pasid', did: 'u16', low: 'u64', high: 'u64' },
     role: 'bind',
   },
   vtd_context_dropped: {
-    doc: 'Context-cache entries were dropped: of a requester (by=sid), of a domain (by=did), or all.',
-    args: { by: 'text', sid: 'bdf', did: 'u16' },
+    doc: 'Cached context or PASID entries were dropped: of a requester (by=sid), of a domain (by=did), of a PASID in it (by=did,pasid), or all.',
+    args: { by: 'text', sid: 'bdf', did: 'u16', pasid: 'pasid' },
     role: 'unbind',
   },
 });

@@ -46,6 +46,8 @@ export interface RunVerdict {
   readonly seed: number | null;
   readonly faults: readonly ExplainedFault[];
   readonly report: string | null;
+  /** The command that does a failed run again. */
+  readonly replay: string | null;
   readonly console: string;
 }
 

@@ -17,8 +17,17 @@ function fill(node, properties, children) {
     if (name.startsWith('on')) node.addEventListener(name.slice(2), value);
     else node.setAttribute(name, value === true ? '' : String(value));
   }
-  for (const child of children) if (child !== undefined && child !== null) node.append(child);
+  node.append(...present(children));
   return node;
+}
+
+/** Puts these children, as far as there are some, in the place of all that were there. */
+export function replaceAll(node, children) {
+  node.replaceChildren(...present(children));
+}
+
+function present(children) {
+  return children.filter((child) => child !== undefined && child !== null);
 }
 
 /** A button that says what it does to those who cannot see it. */

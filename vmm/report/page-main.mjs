@@ -50,7 +50,7 @@ function summary() {
     ['tests', tap === null ? 'none' : tapText(tap)],
     ['exit status', verdict.exitStatus ?? 'none'],
     ['virtual time', timeText(verdict.virtualNs, verdict.virtualNs / 1e4)],
-    ['instructions', verdict.instructions.toLocaleString('en')],
+    ['instructions', verdict.instructions],
     ['DMAs', kinds('dma')],
     ['faults', verdict.faults.length],
     ['table stores seen', kinds('store')],
@@ -64,7 +64,7 @@ function summary() {
       'dl',
       {},
       ...facts.map(([name, value]) =>
-        element('div', {}, element('dt', {}, name), element('dd', {}, String(value))),
+        element('div', {}, element('dt', {}, name), element('dd', {}, factText(value))),
       ),
     ),
     tap === null || tap.failures.length === 0
@@ -73,9 +73,16 @@ function summary() {
           ['test', 'failed'],
           tap.failures.map(({ number, description }) => [String(number), description]),
         ),
+    verdict.replay === null
+      ? undefined
+      : element('p', {}, 'to do it again: ', element('code', {}, verdict.replay)),
     verdict.report === null ? undefined : element('pre', { class: 'crash' }, verdict.report),
     foldable({}, ['machine description'], () => [element('pre', {}, JSON.stringify(machine, null, 2))]),
   );
+}
+
+function factText(value) {
+  return typeof value === 'number' ? value.toLocaleString('en') : value;
 }
 
 function tapText({ passed, failed, skipped, todo, bailOut }) {

@@ -1,4 +1,4 @@
-import { button, element, svg, table } from './page-elements.mjs';
+import { button, element, replaceAll, svg, table } from './page-elements.mjs';
 import { orderScale, timeScale, timeText } from './page-scale.mjs';
 
 const LABELS = 168;
@@ -10,11 +10,13 @@ const MOST_ROWS = 6;
 /** Arrows drawn at once. */
 const MOST_ARROWS = 400;
 /** What covers what where there is no room for both. */
-const WEIGHT = { event: 0, invalidation: 1, announcement: 2, store: 3, fault: 4 };
+const WEIGHT = { event: 0, invalidation: 1, announcement: 2, store: 3, mistake: 4, fault: 5 };
 const KIND_TEXT = {
   dma: 'DMA',
   binding: 'binding: the IOMMU holds this context entry',
+  'page-request': 'page request, until it was answered',
   fault: 'fault',
+  mistake: 'mistake of the driver',
   store: 'table store',
   invalidation: 'invalidation command',
   announcement: 'invalidation that announced table stores',
@@ -24,7 +26,7 @@ const GROUP_TEXT = { guest: 'guest', iommu: 'vIOMMU', machine: 'machine', reques
 
 /** @param onFault told which fault's explanation to show: its number among the faults of the timeline */
 export function timelineSection({ lanes, items, flows, end, dropped }, onFault) {
-  const order = lanes.map((_, i) => i).sort((a, b) => laneRank(lanes[a]) - laneRank(lanes[b]) || a - b);
+  const order = lanes.map((_, i) => i).sort((a, b) => compareLanes(lanes[a], lanes[b]));
   const byItem = flowsByItem(flows);
   const faults = new Map(
     items
@@ -108,12 +110,9 @@ export function timelineSection({ lanes, items, flows, end, dropped }, onFault) 
     const ticks = scale.ticks(Math.max(view.from, 0), Math.min(view.to, scale.last), (width - LABELS) / 110);
     return ticks.flatMap(({ place, text }) => {
       const x = scaleX(place);
+      const line = svg('line', { class: 'tick', x1: x, x2: x, y1: AXIS, y2: bottom });
       const fits = x + 3 + text.length * 6.5 < width;
-      const side = fits ? { x: x + 3 } : { x: x - 3, 'text-anchor': 'end' };
-      return [
-        svg('line', { class: 'tick', x1: x, x2: x, y1: AXIS, y2: bottom }),
-        svg('text', { class: 'axis', y: AXIS - 7, ...side }, text),
-      ];
+      return fits ? [line, svg('text', { class: 'axis', x: x + 3, y: AXIS - 7 }, text)] : [line];
     });
   }
 
@@ -121,7 +120,7 @@ export function timelineSection({ lanes, items, flows, end, dropped }, onFault) 
   function drawLane(own, top, x, width, places) {
     const nodes = [];
     let y = top;
-    for (const kind of ['binding', 'dma']) {
+    for (const kind of ['binding', 'dma', 'page-request']) {
       const rows = [];
       for (const [item, i] of own) {
         if (item.kind !== kind) continue;
@@ -144,7 +143,7 @@ export function timelineSection({ lanes, items, flows, end, dropped }, onFault) 
 
   function bar(item, i, from, to, y) {
     const length = Math.max(to - from, 2);
-    const bad = item.kind === 'dma' && Number(item.args.status ?? item.args.result ?? 0) !== 0;
+    const bad = item.refused === true;
     const state = `${bad ? ' bad' : ''}${i === selected ? ' selected' : ''}`;
     const rect = svg('rect', {
       class: `item ${item.kind}${state}`,
@@ -184,7 +183,7 @@ export function timelineSection({ lanes, items, flows, end, dropped }, onFault) 
       'data-item': i,
       'data-count': heaped,
     };
-    if (item.kind === 'fault') {
+    if (item.kind === 'fault' || item.kind === 'mistake') {
       return svg('path', { ...properties, d: `M${x} ${y - 7}L${x + 7} ${y + 6}L${x - 7} ${y + 6}Z` });
     }
     if (item.kind === 'event' || item.kind === 'invalidation')
@@ -332,12 +331,12 @@ export function timelineSection({ lanes, items, flows, end, dropped }, onFault) 
     if (i < 0) return;
     const item = items[i];
     const heaped = Number(event.target.getAttribute('data-count') ?? 1);
-    tip.replaceChildren(
+    replaceAll(tip, [
       element('b', {}, item.name),
       element('div', { class: 'quiet' }, `${KIND_TEXT[item.kind]}, ${span(item)}`),
       ...Object.entries(item.args).map(([name, value]) => element('div', {}, `${name} = ${value}`)),
       heaped > 1 ? element('div', { class: 'quiet' }, `and ${heaped - 1} more here: zoom in`) : undefined,
-    );
+    ]);
     const box = tip.parentElement.getBoundingClientRect();
     const left = Math.min(event.clientX - box.left + 14, box.width - tip.offsetWidth - 4);
     tip.style.left = `${Math.max(left, 0)}px`;
@@ -359,6 +358,7 @@ export function timelineSection({ lanes, items, flows, end, dropped }, onFault) 
   const search = element('input', {
     id: 'event-filter',
     type: 'search',
+    size: 26,
     placeholder: 'address, name, function…',
     oninput: (event) => {
       words = event.target.value.trim().toLowerCase();
@@ -414,7 +414,9 @@ function legend() {
     entry('store', 'table store'),
     entry('announcement', 'announced'),
     entry('invalidation', 'invalidation'),
+    entry('page-request', 'page request'),
     entry('fault', 'fault'),
+    entry('mistake', 'mistake'),
     entry('event', 'event'),
     element(
       'span',
@@ -443,8 +445,11 @@ function laneText(lane) {
   return `${GROUP_TEXT[lane.group]} ${lane.name}`.trim();
 }
 
-function laneRank(lane) {
-  return ['guest', 'iommu', 'requester', 'machine'].indexOf(lane.group);
+/** From who causes to who suffers; the PASIDs of a requester below it. */
+function compareLanes(a, b) {
+  const rank = ({ group }) => ['guest', 'iommu', 'requester', 'machine'].indexOf(group);
+  const id = ({ requester = '' }) => requester;
+  return rank(a) - rank(b) || id(a).localeCompare(id(b)) || (a.pasid ?? -1) - (b.pasid ?? -1);
 }
 
 /** Requesters, their PASIDs where they have some, and the others. */

@@ -31,11 +31,25 @@ function timelineSchema(z: Zod): ZodType {
   });
   const item = z.strictObject({
     lane: index,
-    kind: z.enum(['dma', 'binding', 'fault', 'store', 'invalidation', 'announcement', 'event']),
+    kind: z.enum([
+      'dma',
+      'binding',
+      'page-request',
+      'fault',
+      'store',
+      'invalidation',
+      'announcement',
+      'mistake',
+      'event',
+    ]),
     name: z.string(),
     at: time,
     end: time.optional().describe('of what lasts'),
     open: z.literal(true).optional().describe('it had not ended when the trace did'),
+    refused: z
+      .literal(true)
+      .optional()
+      .describe('of a DMA: a fault fell into it, and can belong to no other'),
     args: z.record(z.string(), z.union([z.string(), z.number()])),
   });
   const flow = z

@@ -110,11 +110,15 @@ function inOrder(timeline: Timeline, tracks: readonly Track[]): Timed[] {
 function beginEvents(item: Item, index: number, track: Track): Timed[] {
   const base = { ...track, cat: item.kind, name: item.name, args: item.args };
   if (item.end !== undefined) {
-    const args = item.open === true ? { ...item.args, unfinished: true } : item.args;
+    const args = {
+      ...item.args,
+      ...(item.open === true ? { unfinished: true } : {}),
+      ...(item.refused === true ? { refused: true } : {}),
+    };
     return [{ at: item.at, event: { ph: 'b', ...base, args, id: asyncId(index) } }];
   }
   const instant: Timed = { at: item.at, event: { ph: 'i', ...base, s: 't' } };
-  if (item.kind === 'event' || item.kind === 'invalidation') return [instant];
+  if (['event', 'invalidation', 'mistake'].includes(item.kind)) return [instant];
   const slice: Timed = { at: item.at, event: { ph: 'X', ...base, dur: SLICE_NS / 1000 } };
   return item.kind === 'fault' ? [slice, instant] : [slice];
 }

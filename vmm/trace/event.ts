@@ -12,22 +12,28 @@ export type ArgType = 'u8' | 'u16' | 'u32' | 'u64' | 'count' | 'bdf' | 'pasid' |
 /**
  * What an event is on a timeline. An argument of type bdf names the requester it belongs to, one of type pasid the PASID.
  *
- * - dma-begin, dma-end: an end closes the oldest begin that agrees in every argument both have; without one it has no length
+ * - dma-begin, dma-end: an end closes the oldest begin that agrees in every argument both have; without one it has no length.
+ *   A begin whose `result` is not 0 did not begin
+ * - page-request, page-response: the same, and a response answers every request that agrees
  * - bind, unbind: what a requester is bound to, and since when not; `by` of an unbind lists the arguments that have to agree
  * - store: software changed the table entry at `address`
  * - invalidation: a command was consumed
- * - announcement: an invalidation told the IOMMU of every store so far
+ * - announcement: an invalidation told the IOMMU of stores: of those to the entries that `addresses` lists, or of every one so far
  * - fault: `entries` lists the addresses of the table entries that were read, the deciding one last
+ * - mistake: software broke a rule, and nothing else may show it
  */
 export type EventRole =
   | 'dma-begin'
   | 'dma-end'
+  | 'page-request'
+  | 'page-response'
   | 'bind'
   | 'unbind'
   | 'store'
   | 'invalidation'
   | 'announcement'
-  | 'fault';
+  | 'fault'
+  | 'mistake';
 
 export interface EventDecl {
   /** One sentence for docs and `tsvmm info trace`. */
@@ -36,6 +42,8 @@ export interface EventDecl {
   /** Also kept in the ring that crash reports print; for events of low rate. */
   readonly ring?: true;
   readonly role?: EventRole;
+  /** Of a store: the only event that announces it. */
+  readonly announcedBy?: string;
   /** The IOMMU is what it happens to, whatever requester it tells of. */
   readonly iommu?: true;
 }

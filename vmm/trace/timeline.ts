@@ -17,7 +17,16 @@ export interface Lane {
   readonly pasid?: number;
 }
 
-export type ItemKind = 'dma' | 'binding' | 'fault' | 'store' | 'invalidation' | 'announcement' | 'event';
+export type ItemKind =
+  | 'dma'
+  | 'binding'
+  | 'page-request'
+  | 'fault'
+  | 'store'
+  | 'invalidation'
+  | 'announcement'
+  | 'mistake'
+  | 'event';
 
 export type ItemArgs = Readonly<Record<string, string | number>>;
 
@@ -32,6 +41,8 @@ export interface Item {
   readonly end?: number;
   /** It had not ended when the trace did. */
   readonly open?: true;
+  /** Of a DMA: a fault of its requester and PASID fell into it, and can belong to no other. */
+  readonly refused?: true;
   readonly args: ItemArgs;
 }
 
@@ -56,13 +67,15 @@ interface OpenItem {
   at: number;
   end?: number;
   open?: true;
+  refused?: true;
   args: ItemArgs;
 }
 
 /** A store that a later fault may have been caused by. */
 interface Store {
-  readonly item: number;
   readonly flow: number[];
+  readonly address: string;
+  readonly announcedBy: string | undefined;
 }
 
 /** Keeps trace records for a timeline, the first `most` of them. */
@@ -99,9 +112,11 @@ class TimelineBuilder {
   readonly #items: OpenItem[] = [];
   readonly #dmas: OpenItem[] = [];
   readonly #bindings: OpenItem[] = [];
+  readonly #pageRequests: OpenItem[] = [];
   /** The last store to each entry, by its address. */
   readonly #stores = new Map<string, Store>();
   #unannounced: Store[] = [];
+  #lastFault: OpenItem | undefined;
   readonly #flows: number[][] = [];
 
   constructor(names: ReadonlyMap<string, string>) {
@@ -112,10 +127,17 @@ class TimelineBuilder {
     const args = namedArgs(record);
     switch (record.decl.role) {
       case 'dma-begin':
-        this.#dmas.push(this.#span(record, args, 'dma', dmaName(args)));
+        if (Number(args['result'] ?? 0) !== 0) this.#mark(record, args, 'event', record.name);
+        else this.#dmas.push(this.#span(record, args, 'dma', dmaName(record, args)));
         return;
       case 'dma-end':
         this.#endDma(record, args);
+        return;
+      case 'page-request':
+        this.#pageRequests.push(this.#span(record, args, 'page-request', pageRequestName(args)));
+        return;
+      case 'page-response':
+        this.#respond(record, args);
         return;
       case 'bind':
         this.#bind(record, args);
@@ -132,6 +154,9 @@ class TimelineBuilder {
       case 'fault':
         this.#fault(record, args);
         return;
+      case 'mistake':
+        this.#mark(record, args, 'mistake', record.name);
+        return;
       case 'invalidation':
         this.#mark(record, args, 'invalidation', `${record.name} ${args['kind'] ?? ''}`.trim());
         return;
@@ -141,7 +166,7 @@ class TimelineBuilder {
   }
 
   finish(end: number, dropped: number): Timeline {
-    for (const item of [...this.#dmas, ...this.#bindings]) {
+    for (const item of [...this.#dmas, ...this.#bindings, ...this.#pageRequests]) {
       item.end = Math.max(end, item.at);
       item.open = true;
     }
@@ -170,12 +195,24 @@ class TimelineBuilder {
   #endDma(record: TraceRecord, args: ItemArgs): void {
     const at = this.#dmas.findIndex((dma) => agree(dma.args, args));
     if (at < 0) {
-      this.#span(record, args, 'dma', dmaName(args));
+      const item = this.#span(record, args, 'dma', dmaName(record, args));
+      if (this.#lastFault?.at === record.time && this.#lastFault.lane === item.lane) item.refused = true;
       return;
     }
     const [dma] = this.#dmas.splice(at, 1);
     dma!.end = record.time;
     dma!.args = { ...dma!.args, ...args };
+  }
+
+  /** Of requests without a response, those before the trace began are not known. */
+  #respond(record: TraceRecord, args: ItemArgs): void {
+    const answered = this.#pageRequests.filter((request) => agree(request.args, args));
+    if (answered.length === 0) this.#mark(record, args, 'event', record.name);
+    for (const request of answered) {
+      request.end = record.time;
+      request.args = { ...request.args, ...args };
+      this.#pageRequests.splice(this.#pageRequests.indexOf(request), 1);
+    }
   }
 
   /** Being resolved to the same thing again changes nothing. */
@@ -209,8 +246,9 @@ class TimelineBuilder {
 
   #store(record: TraceRecord, args: ItemArgs): void {
     const item = this.#mark(record, args, 'store', String(args['structure'] ?? record.name));
-    const store: Store = { item, flow: [item] };
-    this.#stores.set(String(args['address']), store);
+    const address = String(args['address']);
+    const store: Store = { flow: [item], address, announcedBy: record.decl.announcedBy };
+    this.#stores.set(address, store);
     this.#unannounced.push(store);
     this.#flows.push(store.flow);
   }
@@ -222,8 +260,11 @@ class TimelineBuilder {
       'announcement',
       `announced: ${args['invalidation'] ?? record.name}`,
     );
-    for (const store of this.#unannounced) store.flow.push(item);
-    this.#unannounced = [];
+    const addresses = args['addresses'] === undefined ? undefined : String(args['addresses']).split(' ');
+    const told = ({ announcedBy = record.name, address }: Store): boolean =>
+      announcedBy === record.name && (addresses === undefined || addresses.includes(address));
+    for (const store of this.#unannounced) if (told(store)) store.flow.push(item);
+    this.#unannounced = this.#unannounced.filter((store) => !told(store));
   }
 
   /** The deciding entry is the last one that was read; an earlier one counts when that was not changed in the trace. */
@@ -231,6 +272,10 @@ class TimelineBuilder {
     const reason = args['reason'];
     const name = reason === undefined ? 'fault' : `fault ${faultCode(reason)}`;
     const item = this.#mark(record, args, 'fault', name);
+    const fault = this.#items[item]!;
+    this.#lastFault = fault;
+    const suspects = this.#dmas.filter((dma) => dma.lane === fault.lane);
+    if (suspects.length === 1) suspects[0]!.refused = true;
     const entries = String(args['entries'] ?? '').split(' ');
     const changed = entries.findLast((address) => this.#stores.has(address));
     if (changed !== undefined) this.#stores.get(changed)!.flow.push(item);
@@ -252,15 +297,24 @@ function faultCode(reason: string | number): string {
   return `${Number(reason).toString(16).toUpperCase().padStart(2, '0')}h`;
 }
 
-function dmaName(args: ItemArgs): string {
-  return `DMA ${args['direction'] ?? ''} ${args['address'] ?? args['gva'] ?? ''}`
-    .replaceAll(/ +/g, ' ')
-    .trim();
+/** `DMA write 0x1000`; of devices that do more than move bytes, what the event is called. */
+function dmaName(record: TraceRecord, args: ItemArgs): string {
+  const address = args['address'] ?? args['gva'];
+  const what = address === undefined ? record.name.replace(/_(start|submit|done|complete)$/, '') : 'DMA';
+  const details = [what, args['direction'], args['opcode'] ?? args['op'], address];
+  return details.filter((part) => part !== undefined).join(' ');
+}
+
+function pageRequestName(args: ItemArgs): string {
+  return `page request ${args['address'] ?? ''}`.trim();
 }
 
 function agree(a: ItemArgs, b: ItemArgs): boolean {
   return Object.entries(b).every(([name, value]) => !(name in a) || a[name] === value);
 }
+
+/** Events of the IOMMU that happen to a requester. */
+const OF_REQUESTERS: ReadonlySet<string | undefined> = new Set(['fault', 'page-request', 'page-response']);
 
 function laneOf(
   decl: Omit<EventDecl, 'iommu'> & { readonly iommu?: true | undefined },
@@ -271,7 +325,7 @@ function laneOf(
     return { group: 'iommu', name: 'invalidations' };
   const types = Object.entries(decl.args);
   const bdf = types.find(([, type]) => type === 'bdf');
-  const known = bdf !== undefined && (decl.iommu !== true || decl.role === 'fault');
+  const known = bdf !== undefined && (decl.iommu !== true || OF_REQUESTERS.has(decl.role));
   if (!known)
     return decl.iommu === true ? { group: 'iommu', name: 'events' } : { group: 'machine', name: 'events' };
   const requester = String(args[bdf[0]]);

@@ -5,11 +5,13 @@ export const DSA_EVENTS = events({
   dsa_submit: {
     doc: 'A descriptor arrives at a portal; result 0 taken, 1 to be tried again, 2 refused or dropped.',
     args: { bdf: 'bdf', wq: 'u8', opcode: 'u8', pasid: 'pasid', result: 'u8' },
+    role: 'dma-begin',
   },
   dsa_complete: {
     doc: 'A descriptor ends with this completion status.',
     args: { bdf: 'bdf', wq: 'u8', opcode: 'u8', pasid: 'pasid', status: 'u8', bytes: 'count' },
     ring: true,
+    role: 'dma-end',
   },
   dsa_page_fault: {
     doc: 'An engine meets a page that is not there; blocks is 1 where it asks for the page and waits.',

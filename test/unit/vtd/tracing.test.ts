@@ -413,13 +413,13 @@ describe('bindings', () => {
   });
 
   test.each([
-    ['global', 0x11n, ['by= sid=00:00.0 did=0x0']],
-    ['domain-selective', 0x5_0021n, ['by=did sid=00:00.0 did=0x5']],
-    ['device-selective', 0x0018_0005_0031n, ['by=sid sid=00:03.0 did=0x0']],
+    ['global', 0x11n, ['by= sid=00:00.0 did=0x0 pasid=none']],
+    ['domain-selective', 0x5_0021n, ['by=did sid=00:00.0 did=0x5 pasid=none']],
+    ['device-selective', 0x0018_0005_0031n, ['by=sid sid=00:03.0 did=0x0 pasid=none']],
     [
       'device-selective with function mask 1',
       0x1_0018_0005_0031n,
-      ['by=sid sid=00:03.0 did=0x0', 'by=sid sid=00:03.4 did=0x0'],
+      ['by=sid sid=00:03.0 did=0x0 pasid=none', 'by=sid sid=00:03.4 did=0x0 pasid=none'],
     ],
   ])('a %s context invalidation tells whose entries are dropped', (_, descriptor, dropped) => {
     const { m, lines, port } = traced('vtd_context_dropped');
