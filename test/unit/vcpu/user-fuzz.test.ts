@@ -1,0 +1,280 @@
+import { describe, expect, test } from 'vitest';
+import { ModelFault, UserModel } from '../../kit/user-model.ts';
+import { UserRig } from '../../kit/user-rig.ts';
+import { ACCESS_FORMS, type AccessForm } from '../../kit/wasm-access-forms.ts';
+import { i32c, leb, mem, T, WasmBuilder } from '../../kit/wasm-builder.ts';
+import { GuestFault } from '../../kit/wasm-trap-world.ts';
+
+/** USER_FUZZ_ADDRESSES=400 USER_FUZZ_SEED=7 for a longer run. */
+const ADDRESSES = Number(process.env['USER_FUZZ_ADDRESSES'] ?? 10);
+const SEED = Number(process.env['USER_FUZZ_SEED'] ?? 1);
+
+const FIRST_PAGE = 0x10;
+const PAGES = 24;
+const DEVICE = 0xfed90000;
+const PHYSICAL = 0x40; // first page of RAM that user pages lie in
+const SEGMENT = Uint8Array.from({ length: 9000 }, (_, i) => (i * 7) & 255);
+const OFFSETS = [0, 0, 1, 4, 8, 4095, 4096, 0x10000, 0x80000001, 0xffffffff];
+
+class Random {
+  #state: number;
+  constructor(seed: number) {
+    this.#state = seed >>> 0 || 1;
+  }
+  u32(): number {
+    this.#state ^= this.#state << 13;
+    this.#state ^= this.#state >>> 17;
+    this.#state ^= this.#state << 5;
+    return this.#state >>> 0;
+  }
+  below(n: number): number {
+    return this.u32() % n;
+  }
+  pick<V>(list: readonly V[]): V {
+    return list[this.below(list.length)]!;
+  }
+  u128(): bigint {
+    let value = 0n;
+    for (let i = 0; i < 4; i++) value = (value << 32n) | BigInt(this.u32());
+    return value;
+  }
+}
+
+type Guest = Record<string, (...args: (number | bigint)[]) => unknown>;
+
+function widthOf(form: AccessForm): number {
+  if (form.name.endsWith('notify')) return 4;
+  const digits = /(?:load|store|rmw|wait)(\d+)(x\d)?/.exec(form.name);
+  if (digits !== null) return digits[2] === undefined ? Number(digits[1]) / 8 : 8;
+  if (form.name.startsWith('v128')) return 16;
+  return form.name.includes('64') ? 8 : 4;
+}
+
+/** A function of one access, whose values cross as integers. `natural`: the access says that it is aligned. */
+function addForm(
+  builder: WasmBuilder,
+  name: string,
+  form: AccessForm,
+  off: number,
+  lane: number,
+  natural: boolean,
+) {
+  const params: number[] = [T.i32];
+  const body: number[] = [0x20, 0];
+  for (const type of form.operands) {
+    const local = params.length;
+    if (type === T.v128) {
+      params.push(T.i64, T.i64);
+      body.push(0x20, local, 0xfd, 0x12, 0x20, local + 1, 0xfd, 0x1e, 1);
+    } else {
+      params.push(type === T.f32 ? T.i32 : type === T.f64 ? T.i64 : type);
+      body.push(0x20, local);
+      if (type === T.f32) body.push(0xbe);
+      if (type === T.f64) body.push(0xbf);
+    }
+  }
+  const atomic = form.opcode[0] === 0xfe;
+  body.push(...mem(form.opcode, off, natural || atomic ? Math.log2(widthOf(form)) : 0));
+  if (form.lane) body.push(lane);
+  if (form.result === T.v128) {
+    const local = params.length;
+    body.push(0x22, local, 0xfd, 0x1d, 0, 0x20, local, 0xfd, 0x1d, 1);
+    builder.func(params, [T.i64, T.i64], body, { name, locals: [T.v128] });
+    return;
+  }
+  const type = form.result === T.f32 ? T.i32 : form.result === T.f64 ? T.i64 : form.result;
+  if (form.result === T.f32) body.push(0xbc);
+  if (form.result === T.f64) body.push(0xbd);
+  builder.func(params, type === undefined ? [] : [type], body, { name });
+}
+
+function argument(type: number, bits: bigint): (number | bigint)[] {
+  if (type === T.v128) return [BigInt.asIntN(64, bits), BigInt.asIntN(64, bits >> 64n)];
+  if (type === T.i64 || type === T.f64) return [BigInt.asIntN(64, bits)];
+  return [Number(BigInt.asIntN(32, bits))];
+}
+
+function resultBits(type: number | undefined, value: unknown): bigint | undefined {
+  if (type === undefined) return undefined;
+  if (type === T.v128) {
+    const [lo, hi] = value as [bigint, bigint];
+    return BigInt.asUintN(64, lo) | (BigInt.asUintN(64, hi) << 64n);
+  }
+  if (typeof value === 'bigint') return BigInt.asUintN(64, value);
+  return BigInt((value as number) >>> 0);
+}
+
+function typeBits(type: number): number {
+  if (type === T.v128) return 128;
+  return type === T.i64 || type === T.f64 ? 64 : 32;
+}
+
+function outcome(run: () => bigint | undefined): string {
+  try {
+    return String(run());
+  } catch (error) {
+    if (error instanceof ModelFault || error instanceof GuestFault) return `fault ${error.reason}`;
+    throw error;
+  }
+}
+
+/** Pages of user mode, scattered over RAM: plain, read-only, of the kernel, absent, brought in at a fault, watched, registers. */
+function makeWorld(seed: number) {
+  const random = new Random(seed);
+  const rig = new UserRig();
+  const model = new UserModel(rig.device.base, 0x1000);
+  const frames = Array.from({ length: PAGES * 2 }, (_, i) => PHYSICAL + i);
+  const demand = new Map<number, number>();
+  const watcher = {
+    stored: (address: number, bytes: number) =>
+      rig.device.events.push(`stored ${address.toString(16)} ${bytes}`),
+  };
+  for (const page of [...Array.from({ length: PAGES }, (_, i) => FIRST_PAGE + i), 0xfffff]) {
+    const frame = frames.splice(random.below(frames.length), 1)[0]! * 4096;
+    const kind = random.below(10);
+    const va = page * 4096;
+    if (kind === 0) rig.setPte(va, frame | 3);
+    else if (kind === 1) {
+      rig.setPte(va, frame | 5);
+      model.map(page, frame, false);
+    } else if (kind === 2) {
+      rig.pteAt(va);
+      demand.set(page, frame | 7);
+      model.map(page, frame, true);
+    } else if (kind === 3) {
+      rig.setPte(va, DEVICE | 7);
+      model.map(page, DEVICE, true);
+    } else if (kind !== 4) {
+      rig.setPte(va, frame | 7);
+      model.map(page, frame, true);
+      if (kind === 5) {
+        rig.ram.watch(frame, watcher);
+        model.watched.add(frame);
+      }
+    }
+    for (let i = 0; i < 4096; i++) rig.ram.u8[frame + i] = model.physical[frame + i] = random.below(256);
+  }
+  rig.onFault = (address) => {
+    const entry = demand.get(address >>> 12);
+    if (entry === undefined) return false;
+    demand.delete(address >>> 12);
+    rig.setPte(address, entry);
+    return true;
+  };
+  const place = (width: number): number => {
+    const page =
+      random.pick([FIRST_PAGE + random.below(PAGES), FIRST_PAGE + random.below(PAGES), 0xfffff, 0]) * 4096;
+    const at =
+      page + random.pick([0, 4096 - width, 4096 - random.below(width + 1), random.below(4096), 4096 - 1]);
+    return (random.below(2) === 0 ? at : at - (at % width)) >>> 0;
+  };
+  return { random, rig, model, place };
+}
+
+type World = ReturnType<typeof makeWorld>;
+
+function compare({ rig, model }: World, what: string, real: string, expected: string): void {
+  if (real !== expected) expect.fail(`${what}: ${real}, expected ${expected}`);
+  const events = rig.device.events.join('; ');
+  const wanted = model.device.events.join('; ');
+  if (events !== wanted) expect.fail(`${what}: did [${events}], expected [${wanted}]`);
+  rig.device.events.length = model.device.events.length = 0;
+}
+
+function compareMemory({ rig, model }: World): void {
+  for (const { frame } of model.pages.values()) {
+    if (frame === DEVICE) continue;
+    const real = rig.ram.u8.subarray(frame, frame + 4096);
+    expect(Buffer.compare(real, model.physical.subarray(frame, frame + 4096))).toBe(0);
+  }
+}
+
+describe.each([{ fuel: 'off' }, { fuel: 'exact' }] as const)('user mode with fuel $fuel', ({ fuel }) => {
+  test('every load, store and atomic instruction does what the specification says, page by page', () => {
+    const world = makeWorld(SEED * 7919);
+    const { random, rig, model, place } = world;
+    const builder = new WasmBuilder();
+    builder.memory(1);
+    const cases = ACCESS_FORMS.flatMap((form) =>
+      OFFSETS.map((off, i) => ({
+        ...{ form, off, natural: i % 2 === 0 },
+        lane: random.below(16 / Math.min(16, widthOf(form))),
+      })),
+    );
+    cases.forEach(({ form, off, lane, natural }, i) => {
+      addForm(builder, `f${i}`, form, off, lane, natural);
+    });
+    const guest = rig.instantiate(builder.build(), fuel) as unknown as Guest;
+    let checks = 0;
+    cases.forEach(({ form, off, lane }, i) => {
+      const width = widthOf(form);
+      for (let k = 0; k < ADDRESSES; k++) {
+        const at = place(width);
+        const operands = form.operands.map(() => random.u128());
+        if (form.name.includes('cmpxchg') && random.below(2) === 0 && model.isRam(at, width))
+          operands[0] = (operands[0]! << BigInt(8 * width)) | model.peek(at, width);
+        const args = [(at - off) | 0, ...form.operands.flatMap((type, j) => argument(type, operands[j]!))];
+        const bits = operands.map((value, j) => BigInt.asUintN(typeBits(form.operands[j]!), value));
+        if (random.below(8) === 0) rig.mmu.flush(rig.space, at >>> 12, at >>> 12);
+        if (random.below(50) === 0) rig.mmu.flushAll(rig.space);
+        const real = outcome(() => resultBits(form.result, guest[`f${i}`]!(...args)));
+        const expected = outcome(() => model.execute(form.name, at, bits, lane));
+        compare(world, `${form.name} offset=${off.toString(16)} at ${at.toString(16)}`, real, expected);
+        checks++;
+      }
+    });
+    compareMemory(world);
+    for (const [page, { frame }] of model.pages) {
+      const pte = rig.pte(page * 4096);
+      if (model.read_.has(page)) expect(pte & 0x20, `A of page ${page.toString(16)}`).toBe(0x20);
+      if (model.written.has(page)) expect(pte & 0x40, `D of page ${page.toString(16)}`).toBe(0x40);
+      else if (!model.tried.has(page))
+        expect(pte & 0x40, `D of page ${page.toString(16)} at ${frame}`).toBe(0);
+    }
+    expect(checks).toBe(cases.length * ADDRESSES);
+  });
+
+  test('memory.copy, memory.fill and memory.init do too, and stop where a page faults', () => {
+    const world = makeWorld(SEED * 131 + 5);
+    const { random, rig, model, place } = world;
+    const builder = new WasmBuilder();
+    builder.memory(1);
+    builder.dataCount = true;
+    builder.data.push([1, ...leb(SEGMENT.length), ...SEGMENT]);
+    const three = [0x20, 0, 0x20, 1, 0x20, 2];
+    const params = [T.i32, T.i32, T.i32];
+    builder.func(params, [], [...three, 0xfc, 10, 0, 0], { name: 'copy' });
+    builder.func(params, [], [...three, 0xfc, 11, 0], { name: 'fill' });
+    builder.func(params, [], [...three, 0xfc, 8, 0, 0], { name: 'init' });
+    const guest = rig.instantiate(builder.build(), fuel) as unknown as Guest;
+    for (let k = 0; k < ADDRESSES * 100; k++) {
+      const kind = random.pick(['copy', 'fill', 'init']);
+      const length = random.pick([0, 1, 3, 17, 64, 4096, 8191, random.below(9000)]);
+      const dst = place(random.pick([1, 64, 4096]));
+      const other =
+        kind === 'copy'
+          ? random.pick([place(64), (dst + random.below(9000) - 4500) >>> 0])
+          : random.below(9100);
+      const real = outcome(() => void guest[kind]!(dst | 0, other | 0, length) as undefined);
+      rig.bulkDone = 0;
+      const expected = outcome(() => model.bulk(kind, SEGMENT, dst, other, length));
+      // What was stored before a fault is the same; how a watch is told of it is not compared.
+      rig.device.events.length = model.device.events.length = 0;
+      compare(world, `${kind} ${dst.toString(16)} ${other.toString(16)} ${length}`, real, expected);
+    }
+    compareMemory(world);
+  });
+});
+
+test('memory.size is what the program declares and memory.grow fails', () => {
+  const rig = new UserRig();
+  const builder = new WasmBuilder();
+  builder.memory(3);
+  builder.func([], [T.i32], [0x3f, 0], { name: 'size' });
+  builder.func([], [T.i32], [...i32c(1), 0x40, 0], { name: 'grow' });
+
+  const guest = rig.instantiate(builder.build()) as unknown as Guest;
+
+  expect(guest['size']!()).toBe(3);
+  expect(guest['grow']!()).toBe(-1);
+});
