@@ -15,6 +15,8 @@ const BUFFER_OP = 0x11;
 const PACKAGE_OP = 0x12;
 const EXT_OP_PREFIX = 0x5b;
 const DEVICE_OP = 0x82;
+/** The longest package, its length included, whose length takes one byte. */
+const SHORT_PACKAGE = 0x3f;
 
 /** NameString of one four-character segment, padded with `_`. */
 function nameString(name: string): Aml {
@@ -31,12 +33,18 @@ function characters(text: string): number[] {
 
 /** The shortest form of a constant: ZeroOp, OneOp, then a prefix and 1, 2 or 4 bytes. */
 export function integer(value: number): Aml {
+  const bytes: number[] = [];
+  appendInteger(bytes, value);
+  return bytes;
+}
+
+function appendInteger(bytes: number[], value: number): void {
   if (!Number.isInteger(value) || value < 0 || value > 0xffffffff)
     throw badDescription('DSDT', `${value} does not fit in 32 bits`);
-  if (value <= 1) return [value];
-  if (value <= 0xff) return [BYTE_PREFIX, value];
-  if (value <= 0xffff) return [WORD_PREFIX, value & 0xff, value >>> 8];
-  return [DWORD_PREFIX, value & 0xff, (value >>> 8) & 0xff, (value >>> 16) & 0xff, value >>> 24];
+  if (value <= 1) bytes.push(value);
+  else if (value <= 0xff) bytes.push(BYTE_PREFIX, value);
+  else if (value <= 0xffff) bytes.push(WORD_PREFIX, value & 0xff, value >>> 8);
+  else bytes.push(DWORD_PREFIX, value & 0xff, (value >>> 8) & 0xff, (value >>> 16) & 0xff, value >>> 24);
 }
 
 /** A hardware id: three letters and four hex digits are compressed to an EISA id, anything else is a string. */
@@ -70,9 +78,21 @@ export function buffer(content: Uint8Array): Aml {
   return packaged([BUFFER_OP], integer(content.length), [...content]);
 }
 
-export function packageOf(...elements: readonly Aml[]): Aml {
-  if (elements.length > 0xff) throw badDescription('DSDT', `${elements.length} does not fit in 8 bits`);
-  return packaged([PACKAGE_OP], [elements.length], ...elements);
+/**
+ * A package of packages of integers. One array for all of it: a machine's interrupt routing has 128 rows, and as pieces
+ * that are put together they would be most of the garbage of a start.
+ */
+export function packageOfRows(rows: readonly (readonly number[])[]): Aml {
+  if (rows.length > 0xff) throw badDescription('DSDT', `${rows.length} does not fit in 8 bits`);
+  const bytes: number[] = [rows.length];
+  for (const row of rows) {
+    const start = bytes.push(PACKAGE_OP, 0, row.length) - 2;
+    for (const value of row) appendInteger(bytes, value);
+    const length = bytes.length - start;
+    if (length > SHORT_PACKAGE) throw badDescription('DSDT', `a row of ${row.length} integers is too long`);
+    bytes[start] = length;
+  }
+  return packaged([PACKAGE_OP], bytes);
 }
 
 /** Opcode, PkgLength, content. */
@@ -89,7 +109,7 @@ function packaged(opcode: Aml, ...content: readonly Aml[]): Aml {
  * lead byte, whose bits 7:6 count the following bytes.
  */
 export function packageLength(contentLength: number): Aml {
-  if (contentLength + 1 <= 0x3f) return [contentLength + 1];
+  if (contentLength + 1 <= SHORT_PACKAGE) return [contentLength + 1];
   let following = 1;
   while (contentLength + 1 + following >= 1 << (4 + 8 * following)) following++;
   if (following > 3) throw badDescription('DSDT', `a package of ${contentLength} bytes is too long for AML`);

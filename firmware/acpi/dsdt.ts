@@ -4,7 +4,7 @@ import type {
   InterruptRoute,
   NamespaceDevice,
 } from '../description.ts';
-import { type Aml, buffer, device, hardwareId, integer, name, packageOf, scope } from './aml.ts';
+import { type Aml, buffer, device, hardwareId, integer, name, packageOfRows, scope } from './aml.ts';
 import { badDescription } from './bytes.ts';
 import { buildTable } from './header.ts';
 import { busWindow, fixedMemory, ioPorts, ioWindow, memoryWindow, resourceTemplate } from './resources.ts';
@@ -26,7 +26,7 @@ function hostBridge(bridge: HostBridgeDescription): Aml {
     name('_SEG', integer(bridge.segment)),
     name('_BBN', integer(bridge.firstBus)),
     name('_CRS', buffer(currentResources(bridge))),
-    ...(routes.length === 0 ? [] : [name('_PRT', packageOf(...routes.map(routingEntry)))]),
+    ...(routes.length === 0 ? [] : [name('_PRT', packageOfRows(routes.map(routingEntry)))]),
   );
 }
 
@@ -40,10 +40,10 @@ function currentResources(bridge: HostBridgeDescription): Uint8Array {
 }
 
 /** ACPI 6.3: _PRT (PCI Routing Table): any function of the device, pin from 0, no link device, GSI. */
-function routingEntry({ device: slot, pin, gsi }: InterruptRoute): Aml {
+function routingEntry({ device: slot, pin, gsi }: InterruptRoute): number[] {
   if (slot > 31 || pin < 1 || pin > 4)
     throw badDescription('DSDT', `there is no interrupt pin ${pin} of PCI device ${slot}`);
-  return packageOf(integer(slot * 0x10000 + 0xffff), integer(pin - 1), integer(0), integer(gsi));
+  return [slot * 0x10000 + 0xffff, pin - 1, 0, gsi];
 }
 
 function namespaceDevice({ name: segment, hid, uid, memory = [] }: NamespaceDevice): Aml {
