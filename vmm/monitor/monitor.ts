@@ -6,16 +6,15 @@ import type { Registry } from '../machine/registry.ts';
 import { machineUnits } from '../machine/snapshot-units.ts';
 import type { SnapshotUnit } from '../state/unit.ts';
 import type { EventName, MachineType, MonitorContext } from './command.ts';
+import { perform } from './dispatch.ts';
 import { MonitorError } from './error.ts';
 import type { Asked } from './history.ts';
 import { Jobs } from './jobs.ts';
-import { QmpSession } from './qmp-session.ts';
+import { eventMessage } from './protocol.ts';
+import { type QmpServer, QmpSession } from './qmp-session.ts';
 import type { RunControl } from './run-control.ts';
 import { completions, executeLine } from './text.ts';
 import { TraceControl } from './trace-control.ts';
-
-/** Virtual time zero as a wall clock: events of two runs of the same machine then carry the same time. */
-const EPOCH_SECONDS = 1_704_067_200;
 
 export interface MonitorOptions {
   readonly machine: Machine;
@@ -101,12 +100,7 @@ export class Monitor implements MonitorContext {
   /** Tells every QMP client. Time is the machine's own. */
   emit(event: EventName, data?: Readonly<Record<string, unknown>>): void {
     if (this.muted) return;
-    const ns = this.machine.clock.now;
-    const timestamp = {
-      seconds: EPOCH_SECONDS + Math.floor(ns / 1e9),
-      microseconds: Math.floor((ns % 1e9) / 1e3),
-    };
-    const message = { event, ...(data === undefined ? {} : { data }), timestamp };
+    const message = eventMessage(event, data, this.machine.clock.now);
     for (const session of this.#qmp) session.event(message);
   }
 
@@ -119,7 +113,12 @@ export class Monitor implements MonitorContext {
 
   /** A QMP client: it is greeted at once. @param send takes one message with its line end */
   openQmp(send: (text: string) => void): { input(bytes: Uint8Array): void; close(): void } {
-    const session = new QmpSession(() => this, send);
+    const server: QmpServer = {
+      program: this.program,
+      asked: (request) => this.asked({ via: 'qmp', ...request }),
+      perform: (request) => perform(this, request),
+    };
+    const session = new QmpSession(server, send);
     this.#qmp.add(session);
     session.greet();
     return {

@@ -1,29 +1,38 @@
 /** One QMP client: negotiation, commands and their answers in order, events. */
 
 import { Bug } from '../core/errors.ts';
-import type { MonitorContext } from './command.ts';
-import { failureOf, perform, requestOf } from './dispatch.ts';
 import { MonitorError } from './error.ts';
 import { greeting } from './protocol.ts';
 import { QmpStream, type StreamItem } from './qmp-stream.ts';
+import { failureOf, type QmpRequest, requestOf } from './request.ts';
 import { isRecord } from './types.ts';
 
+/** Who carries out what clients ask for. */
+export interface QmpServer {
+  /** Version of tsvmm. */
+  readonly program: string;
+  /** Told of each command before it is carried out. */
+  readonly asked?: (request: QmpRequest) => void;
+  /** @throws MonitorError when it is refused */
+  perform(request: QmpRequest): unknown;
+}
+
 export class QmpSession {
-  readonly #context: () => MonitorContext;
+  readonly #server: QmpServer;
   readonly #send: (text: string) => void;
   readonly #stream = new QmpStream();
   #negotiated = false;
   #open = true;
 
   /** @param send takes one message with its line end */
-  constructor(context: () => MonitorContext, send: (text: string) => void) {
-    this.#context = context;
+  constructor(server: QmpServer, send: (text: string) => void) {
+    this.#server = server;
     this.#send = send;
   }
 
   /** The server speaks first. */
   greet(): void {
-    this.#answer(greeting(this.#context().program));
+    this.#answer(greeting(this.#server.program));
   }
 
   /** Bytes from the client, in pieces of any size. */
@@ -63,8 +72,8 @@ export class QmpSession {
       const desc = "Expecting capabilities negotiation with 'qmp_capabilities'";
       throw new MonitorError(desc, 'CommandNotFound');
     }
-    this.#context().asked({ via: 'qmp', ...request });
-    return perform(this.#context(), request);
+    this.#server.asked?.(request);
+    return this.#server.perform(request);
   }
 
   #negotiate(args: Readonly<Record<string, unknown>>): unknown {
@@ -72,7 +81,7 @@ export class QmpSession {
       const desc = 'Capabilities negotiation is already complete, command ignored';
       throw new MonitorError(desc, 'CommandNotFound');
     }
-    const result = perform(this.#context(), { execute: 'qmp_capabilities', arguments: args });
+    const result = this.#server.perform({ execute: 'qmp_capabilities', arguments: args });
     const enable = (args['enable'] ?? []) as readonly string[];
     if (enable.length > 0) throw new MonitorError(`Capability '${enable[0]}' is not available`);
     this.#negotiated = true;

@@ -1,6 +1,10 @@
 /** The QMP commands that qtest programs use, on a machine that a full monitor is not needed for. */
 
-import { QmpStream } from '../monitor/qmp-stream.ts';
+import { MonitorError } from '../monitor/error.ts';
+import { eventMessage, QEMU_VERSION } from '../monitor/protocol.ts';
+import { QmpSession } from '../monitor/qmp-session.ts';
+import type { QmpRequest } from '../monitor/request.ts';
+import { argumentsProblem, arrayOf, type Members, may, oneOf } from '../monitor/types.ts';
 
 export interface QmpConnection {
   /** Bytes of the client, in pieces of any size. */
@@ -26,60 +30,69 @@ export interface MachineListing {
 }
 
 export interface QmpBasicsOptions {
+  /** Version of tsvmm. */
+  readonly program: string;
   readonly machines: readonly MachineListing[];
-  /** The reset is complete when it returns. */
-  readonly reset: () => void;
+  /** It waits for `cont`. */
+  readonly held: boolean;
   readonly quit: () => void;
   /** Virtual time in ns. */
   readonly now: () => number;
 }
 
-/** The QEMU release whose behaviour these commands follow. */
-export const QEMU_VERSION = { major: 11, minor: 1, micro: 2 } as const;
+const CAPABILITIES: Members = {
+  enable: may(arrayOf(oneOf('oob')), 'capabilities to enable; none is offered'),
+};
 
-class CommandError extends Error {
-  readonly className: string;
-
-  constructor(className: string, desc: string) {
-    super(desc);
-    this.className = className;
-  }
-}
-
-type Arguments = Readonly<Record<string, unknown>>;
 type Carried = Readonly<Record<string, unknown>> | readonly unknown[];
 
 export class QmpBasics implements QmpHandler {
   readonly #options: QmpBasicsOptions;
-  readonly #clients = new Set<Client>();
+  readonly #sessions = new Set<QmpSession>();
+  #status: 'prelaunch' | 'running' | 'paused';
 
   constructor(options: QmpBasicsOptions) {
     this.#options = options;
+    this.#status = options.held ? 'prelaunch' : 'running';
   }
 
   openQmp(send: (text: string) => void): QmpConnection {
-    const client = new Client(send, (name, args) => this.#execute(name, args));
-    this.#clients.add(client);
-    client.answer({ QMP: { version: { qemu: QEMU_VERSION, package: 'tsvmm' }, capabilities: [] } });
-    return { input: (bytes) => client.input(bytes), close: () => this.#clients.delete(client) };
+    const server = {
+      program: this.#options.program,
+      perform: (request: QmpRequest) => this.#perform(request),
+    };
+    const session = new QmpSession(server, send);
+    this.#sessions.add(session);
+    session.greet();
+    return {
+      input: (bytes) => session.input(bytes),
+      close: () => {
+        session.close();
+        this.#sessions.delete(session);
+      },
+    };
   }
 
-  #execute(name: string, args: Arguments): Carried {
-    const command = this.#commands[name];
+  #perform({ execute, arguments: args }: QmpRequest): Carried {
+    const command = this.#commands[execute];
     if (command === undefined)
-      throw new CommandError('CommandNotFound', `The command ${name} has not been found`);
-    const extra = Object.keys(args)[0];
-    if (extra !== undefined) throw new CommandError('GenericError', `Parameter '${extra}' is unexpected`);
+      throw new MonitorError(`The command ${execute} has not been found`, 'CommandNotFound');
+    const problem = argumentsProblem(execute === 'qmp_capabilities' ? CAPABILITIES : {}, false, args);
+    if (problem !== undefined) throw new MonitorError(problem);
     return command();
   }
 
   readonly #commands: Readonly<Record<string, () => Carried>> = {
     __proto__: null as never,
+    qmp_capabilities: () => ({}),
     'query-machines': () => this.#options.machines,
-    'query-version': () => ({ qemu: QEMU_VERSION, package: 'tsvmm' }),
+    'query-version': () => ({ qemu: QEMU_VERSION, package: `tsvmm-${this.#options.program}` }),
     'query-commands': () => Object.keys(this.#commands).map((name) => ({ name })),
+    'query-status': () => ({ running: this.#status === 'running', status: this.#status }),
+    'query-cpus-fast': () => [],
+    stop: () => this.#to('paused', this.#status === 'running' ? 'STOP' : undefined),
+    cont: () => this.#to('running', this.#status === 'running' ? undefined : 'RESUME'),
     system_reset: () => {
-      this.#options.reset();
       this.#emit('RESET', { guest: false, reason: 'host-qmp-system-reset' });
       return {};
     },
@@ -90,80 +103,17 @@ export class QmpBasics implements QmpHandler {
     },
   };
 
-  /** The time of an event is the machine's own. */
-  #emit(event: string, data: object): void {
-    const ns = this.#options.now();
-    const timestamp = { seconds: Math.floor(ns / 1e9), microseconds: Math.floor((ns % 1e9) / 1e3) };
-    for (const client of this.#clients) if (client.ready) client.answer({ timestamp, event, data });
-  }
-}
-
-class Client {
-  /** Capabilities were negotiated. */
-  ready = false;
-  readonly #stream = new QmpStream();
-  readonly #send: (text: string) => void;
-  readonly #execute: (name: string, args: Arguments) => Carried;
-
-  constructor(send: (text: string) => void, execute: (name: string, args: Arguments) => Carried) {
-    this.#send = send;
-    this.#execute = execute;
-  }
-
-  answer(message: object): void {
-    this.#send(`${JSON.stringify(message)}\r\n`);
-  }
-
-  input(bytes: Uint8Array): void {
-    for (const item of this.#stream.push(bytes)) {
-      if (item.kind === 'message') this.#message(item.value);
-      else this.answer({ error: { class: 'GenericError', desc: item.desc } });
-    }
-  }
-
-  #message(message: unknown): void {
-    const id = isRecord(message) && 'id' in message ? { id: message['id'] } : {};
-    try {
-      this.answer({ return: this.#carryOut(message), ...id });
-    } catch (error) {
-      if (!(error instanceof CommandError)) throw error;
-      this.answer({ error: { class: error.className, desc: error.message }, ...id });
-    }
-  }
-
-  #carryOut(message: unknown): Carried {
-    if (!isRecord(message)) throw new CommandError('GenericError', 'QMP input must be a JSON object');
-    const { execute, arguments: args = {}, id: _, ...others } = message;
-    const extra = Object.keys(others)[0];
-    if (extra !== undefined)
-      throw new CommandError('GenericError', `QMP input member '${extra}' is unexpected`);
-    if (typeof execute !== 'string')
-      throw new CommandError('GenericError', "QMP input lacks member 'execute', a string");
-    if (!isRecord(args))
-      throw new CommandError('GenericError', "QMP input member 'arguments' must be an object");
-    if (execute === 'qmp_capabilities') return this.#negotiate(args);
-    if (!this.ready) {
-      const desc = "Expecting capabilities negotiation with 'qmp_capabilities'";
-      throw new CommandError('CommandNotFound', desc);
-    }
-    return this.#execute(execute, args);
-  }
-
-  #negotiate(args: Arguments): Carried {
-    if (this.ready) {
-      const desc = 'Capabilities negotiation is already complete, command ignored';
-      throw new CommandError('CommandNotFound', desc);
-    }
-    const { enable = [], ...others } = args;
-    const extra = Object.keys(others)[0];
-    if (extra !== undefined) throw new CommandError('GenericError', `Parameter '${extra}' is unexpected`);
-    if (!Array.isArray(enable) || enable.length > 0)
-      throw new CommandError('GenericError', 'there are no capabilities to enable');
-    this.ready = true;
+  /** What does not run cannot be stopped: then there is no event, and nothing changes. */
+  #to(status: 'running' | 'paused', event: 'STOP' | 'RESUME' | undefined): Carried {
+    if (event === undefined) return {};
+    this.#status = status;
+    this.#emit(event);
     return {};
   }
-}
 
-function isRecord(value: unknown): value is Arguments {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+  /** The time of an event is the machine's own. */
+  #emit(event: string, data?: Readonly<Record<string, unknown>>): void {
+    const message = eventMessage(event, data, this.#options.now());
+    for (const session of this.#sessions) session.event(message);
+  }
 }

@@ -106,7 +106,13 @@ async function start(
   if (request.qmp.length === 0) return;
   const qmp =
     machine === undefined
-      ? new QmpBasics({ machines: listings(request), reset() {}, quit: over.end, now: () => target.now })
+      ? new QmpBasics({
+          program: host.program(),
+          machines: listings(request),
+          held: request.held,
+          quit: over.end,
+          now: () => target.now,
+        })
       : await monitorOf(machine, registry, request, host, over, recorder);
   // With a qtest client the process lives as long as it does; a QMP client may come and go.
   const ended = request.qtest === undefined ? over.end : () => {};

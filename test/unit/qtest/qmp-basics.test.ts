@@ -5,6 +5,8 @@ import { QmpBasics } from '../../../vmm/qtest/qmp-basics.ts';
 function client() {
   const done: string[] = [];
   const basics = new QmpBasics({
+    program: '1.2.3',
+    held: false,
     machines: [
       {
         name: 'none',
@@ -15,7 +17,6 @@ function client() {
         acpi: false,
       },
     ],
-    reset: () => done.push('reset'),
     quit: () => done.push('quit'),
     now: () => 1_500_000_000,
   });
@@ -54,25 +55,37 @@ describe('a QMP client', () => {
 
     expect(ask('{"execute":"system_reset"}\n')).toEqual([
       {
-        timestamp: { seconds: 1, microseconds: 500000 },
+        timestamp: { seconds: 1_704_067_201, microseconds: 500000 },
         event: 'RESET',
         data: { guest: false, reason: 'host-qmp-system-reset' },
       },
       { return: {} },
     ]);
-    expect(done).toEqual(['reset', 'answer', 'answer']);
+    expect(done).toEqual(['answer', 'answer']);
   });
 
   test.each([
     ['{"execute":"nosuch"}', 'CommandNotFound', 'The command nosuch has not been found'],
     ['{"execute":"constructor"}', 'CommandNotFound', 'The command constructor has not been found'],
     ['[1]', 'GenericError', 'QMP input must be a JSON object'],
-    ['{"execute":1}', 'GenericError', "QMP input lacks member 'execute', a string"],
+    ['{"execute":1}', 'GenericError', "QMP input member 'execute' must be a string"],
+    ['{"arguments":{}}', 'GenericError', "QMP input lacks member 'execute'"],
     ['{"execute":"quit","x":1}', 'GenericError', "QMP input member 'x' is unexpected"],
     ['{"execute":"quit","arguments":{"x":1}}', 'GenericError', "Parameter 'x' is unexpected"],
     ['{"execute":"quit","arguments":[]}', 'GenericError', "QMP input member 'arguments' must be an object"],
   ])('%s is refused', (text, className, desc) => {
     expect(ready().ask(text)).toEqual([{ error: { class: className, desc } }]);
+  });
+
+  test('stops and goes on, and says so only where that changes something', () => {
+    const { ask } = ready();
+
+    expect(ask('{"execute":"cont"}')).toEqual([{ return: {} }]);
+    expect(ask('{"execute":"stop"}')).toMatchObject([{ event: 'STOP' }, { return: {} }]);
+    expect(ask('{"execute":"stop"}')).toEqual([{ return: {} }]);
+    expect(ask('{"execute":"query-status"}')).toEqual([{ return: { running: false, status: 'paused' } }]);
+    expect(ask('{"execute":"cont"}')).toMatchObject([{ event: 'RESUME' }, { return: {} }]);
+    expect(ask('{"execute":"query-cpus-fast"}')).toEqual([{ return: [] }]);
   });
 
   test('bytes that are no JSON are answered, and the next command works', () => {
