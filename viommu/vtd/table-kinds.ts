@@ -35,6 +35,10 @@ const LAYOUTS = [
   FS_ENTRY,
 ] as unknown as readonly Layout[];
 
+/** By kind: bytes of an entry, and words of it that have fields. The end of a PASID table entry is reserved, and 2^20 are kept. */
+const BYTES = Uint8Array.from(LAYOUTS, (layout) => layout.bytes);
+const KEPT = Uint8Array.from(LAYOUTS, (layout, kind) => (kind === PASID_TABLE ? 6 : layout.bytes / 4));
+
 /** PASIDs that one directory entry, and one page of a directory, stands for. */
 export const PASIDS_OF_TABLE = 64;
 export const PASIDS_OF_DIRECTORY_PAGE = 512 * PASIDS_OF_TABLE;
@@ -47,12 +51,11 @@ export function layoutOf(kind: number): Layout {
 }
 
 export function entryBytes(kind: number): number {
-  return LAYOUTS[kind]!.bytes;
+  return BYTES[kind]!;
 }
 
-/** Words of an entry that have fields: the rest of a PASID table entry is reserved, and 2^20 of them are kept. */
 export function keptWords(kind: number): number {
-  return kind === PASID_TABLE ? 6 : LAYOUTS[kind]!.bytes / 4;
+  return KEPT[kind]!;
 }
 
 /** Root and context entries, PASID directories and tables of scalable mode. */
