@@ -5,8 +5,8 @@ import * as svm from '../../devices/ep/svm-engine-registers.ts';
 import * as testdev from '../../devices/ep/testdev-registers.ts';
 import * as capabilities from '../../devices/pci/capabilities.ts';
 import * as extended from '../../devices/pci/extended-capabilities.ts';
-import * as sriov from '../../devices/pci/sriov-registers.ts';
 import { BAR0, HEADER_BRIDGE, SUBSYSTEM } from '../../devices/pci/header.ts';
+import * as sriov from '../../devices/pci/sriov-registers.ts';
 import { SS_ENTRY } from '../../viommu/spec/paging/second-stage.ts';
 import { CAP, ECAP } from '../../viommu/spec/vtd/capabilities.ts';
 import * as descriptors from '../../viommu/spec/vtd/descriptors.ts';
@@ -107,7 +107,10 @@ function pciHeader(): string {
       ['Capability ids', constants('PCI_CAP', ids)],
       ['Capabilities: offsets from their start', macros('PCI', layoutsOf(capabilities))],
       ['Extended capability ids', constants('PCI_EXT_CAP', extendedIds)],
-      ['Extended capabilities: offsets from their start', macros('PCI', [...layoutsOf(extended), ...layoutsOf(sriov)])],
+      [
+        'Extended capabilities: offsets from their start',
+        macros('PCI', [...layoutsOf(extended), ...layoutsOf(sriov)]),
+      ],
     ],
   });
 }
