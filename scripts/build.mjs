@@ -16,9 +16,11 @@ const EXTERNAL = ['zod', 'wabt', 'binaryen', '@yowasp/clang'];
 
 /** The command line as a folder, and what a plain `tsvmm run` needs of the modules that it loads by import(). */
 const CLI = join(root, 'vmm/cli');
-const RUN_NEEDS = ['run.ts', 'machine-backend.ts', '../vcpu/cache/disk-cache.ts', '../mem/ram.ts'].map(
-  (file) => join(CLI, file),
-);
+const RUN_NEEDS = [
+  ...['run.ts', 'machine-backend.ts', '../vcpu/cache/disk-cache.ts', '../mem/ram.ts'],
+  // For a run that fails.
+  '../replay/record-run.ts',
+].map((file) => join(CLI, file));
 
 /** Of the registry of kinds too it has a part only. */
 const PLAIN_KINDS = join(root, 'vmm/machine/plain-kinds.ts');
