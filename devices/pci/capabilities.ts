@@ -103,7 +103,6 @@ const RTCTL = reg32(0x1c, 'RTCTL', PCIE, {
   PMEIE: unimpl(3, 3, 'PME Interrupt Enable'),
 });
 const DEVCAP2_FIELDS = {
-  TIMEOUT_DISABLE: ro(4, 4, 'Completion Timeout Disable Supported'),
   ARI: ro(5, 5, 'ARI Forwarding Supported'),
   ATOMIC32: ro(7, 7, '32-bit AtomicOp Completer Supported'),
   ATOMIC64: ro(8, 8, '64-bit AtomicOp Completer Supported'),

@@ -5,11 +5,11 @@ import { planRam } from '../../vmm/machine/platform.ts';
 
 /** A machine description with every built-in kind, one device behind a root port. */
 export function fullConfig(change: Partial<MachineConfig> = {}): MachineConfig {
-  const device = (kind: string, id: string, place: { addr?: string; bus?: string } = {}) => ({
+  const device = (kind: string, id: string, place: { addr?: string; bus?: string } = {}, options = {}) => ({
     kind,
     id,
     ...place,
-    options: {},
+    options,
   });
   return {
     ...defaultConfig(builtinRegistry()),
@@ -19,6 +19,7 @@ export function fullConfig(change: Partial<MachineConfig> = {}): MachineConfig {
       device('pcie-root-port', 'rp0', { addr: '05.0' }),
       device('edu', 'edu1', { bus: 'rp0' }),
       device('iommu-testdev', 'td0'),
+      device('svm-engine', 'svm0', {}, { frames: 4, 'atc-entries': 16, vfs: 1 }),
     ],
     ...change,
   };

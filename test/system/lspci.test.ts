@@ -5,11 +5,14 @@ import { join } from 'node:path';
 import { expect } from 'vitest';
 import { EDU } from '../../devices/ep/edu.ts';
 import { IOMMU_TESTDEV } from '../../devices/ep/iommu-testdev.ts';
+import { SVM_ENGINE } from '../../devices/ep/svm-engine-kind.ts';
 import { createHostBridge } from '../../devices/pci/host-bridge.ts';
 import { lspciDump } from '../../devices/pci/lspci.ts';
 import { PCIE_ROOT_PORT } from '../../devices/pci/root-port.ts';
+import { SRIOV_CONTROL, SRIOV_NUM, SRIOV_VF_BAR0 } from '../../devices/pci/sriov-registers.ts';
 import { describeWithTool } from '../kit/outside-tool.ts';
 import { PciRig } from '../kit/pci-rig.ts';
+import { enableSvm } from '../kit/svm-world.ts';
 
 /** Host bridge, edu, test device, and a function with every capability behind a root port. */
 function sampleHierarchy(): PciRig {
@@ -47,12 +50,24 @@ function sampleHierarchy(): PciRig {
   return pci;
 }
 
+/** The SVM engine with everything enabled, and one of its two virtual functions. */
+function svmHierarchy(): PciRig {
+  const pci = new PciRig();
+  const { fn } = pci.plug(SVM_ENGINE, { device: 3, config: { vfs: 2, 'page-requests': 64 } });
+  fn.configWrite(0x10, 4, 0xe0000000);
+  fn.configWrite(fn.w.layout.sriov + SRIOV_VF_BAR0, 4, 0xe1000000);
+  fn.configWrite(fn.w.layout.sriov + SRIOV_NUM.offset, 2, 1);
+  fn.configWrite(fn.w.layout.sriov + SRIOV_CONTROL.offset, 2, 9);
+  enableSvm(fn, { pasid: 7, allocation: 16 });
+  return pci;
+}
+
 describeWithTool('lspci', 'the config dump in real lspci', (lspci, toolTest) => {
-  function decode(...args: string[]): string {
+  function decode(rig: () => PciRig, ...args: string[]): string {
     const directory = mkdtempSync(join(tmpdir(), 'tsvmm-lspci-'));
     try {
       const file = join(directory, 'dump');
-      writeFileSync(file, lspciDump(sampleHierarchy().root));
+      writeFileSync(file, lspciDump(rig().root));
       const { stdout, stderr, status } = spawnSync(lspci, ['-F', file, '-n', ...args], { encoding: 'utf8' });
       // Whether this host has a kernel module directory is not about the dump.
       const complaints = stderr.split('\n').filter((line) => line !== '' && !line.includes('libkmod'));
@@ -64,7 +79,7 @@ describeWithTool('lspci', 'the config dump in real lspci', (lspci, toolTest) => 
   }
 
   toolTest('lists every function by place, class and id', () => {
-    expect(decode().trim().split('\n')).toEqual([
+    expect(decode(sampleHierarchy).trim().split('\n')).toEqual([
       '00:00.0 0600: 8086:29c0',
       '00:02.0 00ff: 1234:11e8 (rev 10)',
       '00:03.0 00ff: 1b36:0005',
@@ -74,7 +89,7 @@ describeWithTool('lspci', 'the config dump in real lspci', (lspci, toolTest) => 
   });
 
   toolTest('decodes BARs, bridge windows and every capability without complaint', () => {
-    const out = decode('-vvv');
+    const out = decode(sampleHierarchy, '-vvv');
 
     for (const line of [
       'Region 0: Memory at e0000000 (32-bit, non-prefetchable)',
@@ -101,7 +116,31 @@ describeWithTool('lspci', 'the config dump in real lspci', (lspci, toolTest) => 
     expect(rest).not.toMatch(/unknown|<access denied>|broken|chain looped|\?\?/i);
   });
 
+  toolTest('decodes PASID, ATS, page requests and virtual functions', () => {
+    const out = decode(svmHierarchy, '-vvv');
+
+    for (const line of [
+      'Express (v2) Root Complex Integrated Endpoint',
+      'ExtFmt+ EETLPPrefix+, MaxEETLPPrefixes 1',
+      'Process Address Space ID (PASID)',
+      'PASIDCap: Exec+ Priv+, Max PASID Width: 14',
+      'PASIDCtl: Enable+ Exec+ Priv+',
+      'ATSCtl:	Enable+, Smallest Translation Unit: 00',
+      'PRICtl: Enable+ Reset-',
+      'PRISta: RF- UPRGI- Stopped-',
+      'Page Request Capacity: 00000040, Page Request Allocation: 00000010',
+      'IOVCtl:	Enable+ Migration- Interrupt- MSE+',
+      'Initial VFs: 2, Total VFs: 2, Number of VFs: 1',
+      'VF offset: 1, stride: 1, Device ID: 53e1',
+      'Region 0: Memory at e1000000 (32-bit, non-prefetchable)',
+      '00:03.1 1200: ffff:ffff (rev 01)',
+      'ATSCtl:	Enable-, Smallest Translation Unit: 00',
+    ])
+      expect(out).toContain(line);
+    expect(out).not.toMatch(/unknown|<access denied>|broken|chain looped|\?\?/i);
+  });
+
   toolTest('draws the tree', () => {
-    expect(decode('-t')).toContain('04.0-[01]----00.0');
+    expect(decode(sampleHierarchy, '-t')).toContain('04.0-[01]----00.0');
   });
 });

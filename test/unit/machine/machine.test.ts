@@ -20,7 +20,8 @@ describe('a q35 machine', () => {
     expect(ids(machine, 0, 5)).toBe(0x000c1b36);
     expect(ids(machine, 1, 0)).toBe(0x11e81234);
     expect(ids(machine, 0, 3)).toBe(0x00051b36);
-    expect(ids(machine, 0, 4)).toBe(0xffffffff);
+    expect(ids(machine, 0, 4)).toBe(0x53e01234);
+    expect(ids(machine, 0, 6)).toBe(0xffffffff);
   });
 
   test('boots enumerated: BARs assigned and decoding, bridges numbered', () => {

@@ -208,9 +208,6 @@
 
 /* PCI Express Base: PCI Express Capability Structure */
 #define PCI_DEVCAP2 0x24
-#define PCI_DEVCAP2_TIMEOUT_DISABLE_SHIFT 4
-#define PCI_DEVCAP2_TIMEOUT_DISABLE_MASK 0x1u
-#define PCI_DEVCAP2_TIMEOUT_DISABLE (1u << 4) /* Completion Timeout Disable Supported */
 #define PCI_DEVCAP2_ARI_SHIFT 5
 #define PCI_DEVCAP2_ARI_MASK 0x1u
 #define PCI_DEVCAP2_ARI (1u << 5) /* ARI Forwarding Supported */
