@@ -59,7 +59,26 @@ function reservedRam([command, ...args]) {
 function isPlainRun([command, ...args]) {
   const end = args.indexOf('--');
   const own = end < 0 ? args : args.slice(0, end);
-  return command === 'run' && own.every((arg, i) => arg[0] !== '-' || isPlain(arg, own[i + 1]));
+  return (
+    command === 'run' &&
+    own.every((arg, i) => arg[0] !== '-' || isPlain(arg, own[i + 1])) &&
+    !own.some((arg, i) => asksForMachine(own[i - 1] === '--example' ? exampleFile(arg) : arg))
+  );
+}
+
+function exampleFile(name) {
+  return join(__dirname, '..', 'guest', 'examples', name, `${name}.wasm`);
+}
+
+/** A guest that says TSVMM_MACHINE (tsvmm/machine.h) may want any kind of device. */
+function asksForMachine(file) {
+  if (!/\.(c|wasm)$/.test(file)) return false;
+  try {
+    const guest = readFileSync(file);
+    return guest.includes('TSVMM_MACHINE') || guest.includes('tsvmm.machine');
+  } catch {
+    return false;
+  }
 }
 
 function isPlain(option, next) {

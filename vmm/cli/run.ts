@@ -21,6 +21,7 @@ import type {
 } from './backend.ts';
 import type { Invocation, OptionsOf } from './command.ts';
 import type { Context } from './context.ts';
+import { withGuestMachine } from './guest-machine.ts';
 import type { Host } from './host.ts';
 import { kindHelp } from './kind-help.ts';
 import { machineFrom } from './machine-options.ts';
@@ -54,7 +55,8 @@ export async function run(
     return EXIT.ok;
   }
   const accepted = options.plugin.length === 0 ? await context.accepted() : undefined;
-  const config = await machineFrom(options, registry, accepted);
+  const file = guestOf(options, invocation.operands[0]);
+  const config = await machineFrom(withGuestMachine(options, file), registry, accepted);
   if (options.trace.includes('help')) {
     host.out(viewText(backend, config, registry, 'trace'));
     return EXIT.ok;
@@ -64,7 +66,6 @@ export async function run(
     return EXIT.ok;
   }
   if (options['dump-acpi'] !== undefined) dumpAcpi(options['dump-acpi'], backend, config, registry);
-  const file = guestOf(options, invocation.operands[0]);
   if (file === undefined) {
     if (options['dump-acpi'] !== undefined) return EXIT.ok;
     throw new TsvmmError({

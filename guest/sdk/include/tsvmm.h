@@ -17,6 +17,7 @@
 #include <tsvmm/printk.h>
 #include <tsvmm/report.h>
 #include <tsvmm/page_alloc.h>
+#include <tsvmm/machine.h>
 #include <tsvmm/acpi.h>
 #include <tsvmm/pci_dev.h>
 

@@ -59,8 +59,10 @@ int dsa_setup_queue(struct dsa *dsa, u32 index, const struct dsa_queue *queue)
 	return 0;
 }
 
-static bool command_done(const struct dsa *dsa)
+/// Draining may need answers to page requests, also where interrupts are off.
+static bool command_done(struct dsa *dsa)
 {
+	iommu_poll(dsa->iommu.iommu);
 	return !(readl(dsa->regs + DSA_CMDSTS) & DSA_CMDSTS_ACTIVE);
 }
 
@@ -74,7 +76,6 @@ int dsa_command(struct dsa *dsa, u32 command, u32 operand)
 	int result;
 
 	writel((u32)(FIELD_PREP(DSA_CMD_COMMAND, command) | FIELD_PREP(DSA_CMD_OPERAND, operand)), dsa->regs + DSA_CMD);
-	// Draining may need answers to page requests, which come by interrupt.
 	result = poll_until(command_done(dsa), COMMAND_TIMEOUT);
 	return result ? result : dsa_command_error(dsa) ? -E_IO : 0;
 }

@@ -21,6 +21,11 @@ void iommu_disable(struct iommu *iommu)
 	iommu->ops->disable(iommu);
 }
 
+void iommu_poll(struct iommu *iommu)
+{
+	iommu->ops->poll(iommu);
+}
+
 /// In the order the features build on each other.
 static int enable_features(struct iommu_device *dev)
 {

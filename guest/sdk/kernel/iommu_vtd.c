@@ -90,6 +90,11 @@ static int vtd_respond(struct iommu *iommu __maybe_unused, const struct iommu_pa
 	return vtd_page_response(&vtd.unit, &answered, code);
 }
 
+static void vtd_poll(struct iommu *iommu __maybe_unused)
+{
+	vtd_poll_page_requests(&vtd.unit);
+}
+
 static int vtd_enable(struct iommu *iommu __maybe_unused)
 {
 	return vtd_enable_translation(&vtd.unit);
@@ -109,6 +114,7 @@ static const struct iommu_ops vtd_ops = {
 	.unbind = vtd_unbind,
 	.invalidate = vtd_invalidate,
 	.respond = vtd_respond,
+	.poll = vtd_poll,
 	.enable = vtd_enable,
 	.disable = vtd_disable,
 };

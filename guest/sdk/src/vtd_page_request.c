@@ -117,18 +117,20 @@ int vtd_page_response(struct vtd_unit *unit, const struct vtd_page_request *requ
 	return result ? result : vtd_sync(unit);
 }
 
+void vtd_poll_page_requests(struct vtd_unit *unit)
+{
+	u32 flags = local_irq_save();
+
+	if (unit->request_vector)
+		take_requests(unit);
+	local_irq_restore(flags);
+}
+
 int vtd_drain_page_requests(struct vtd_unit *unit)
 {
-	u32 flags;
-	int result;
+	int result = unit->request_vector ? vtd_sync_drain(unit) : 0;
 
-	if (!unit->request_vector)
-		return 0;
-	result = vtd_sync_drain(unit);
-	if (result)
-		return result;
-	flags = local_irq_save();
-	take_requests(unit);
-	local_irq_restore(flags);
-	return 0;
+	if (!result)
+		vtd_poll_page_requests(unit);
+	return result;
 }

@@ -5,6 +5,10 @@
 
 #include <stdint.h>
 #include <tsvmm/dsa.h>
+#include <tsvmm/syscall.h>
+
+/** System call: maps the shared queue's limited portal and binds the address space; returns the address or an error. */
+#define SYSCALL_DSA_OPEN SYSCALL_DRIVER
 
 /** A descriptor; the fields whose meaning depends on the operation have the name that most of them use. */
 struct dsa_descriptor {

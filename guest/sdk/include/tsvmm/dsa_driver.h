@@ -49,8 +49,6 @@ int dsa_submit(struct dsa *dsa, u32 queue, const struct dsa_descriptor *descript
 
 /* Processes. */
 
-/** System call: maps the queue's limited portal and binds the address space; returns the address or an error. */
-#define SYSCALL_DSA_OPEN SYSCALL_DRIVER
 /** Lets processes share a queue. A process that ends is drained before its address space goes. */
 int dsa_register_device(struct dsa *dsa, u32 queue);
 

@@ -58,6 +58,8 @@ struct iommu_ops {
 	/** [start, end) is translated anew; end 0 is the end of the address space. */
 	void (*invalidate)(struct iommu_device *dev, u32 pasid, u32 start, u32 end);
 	int (*respond)(struct iommu *iommu, const struct iommu_page_request *request, u32 code);
+	/** Handles page requests that have come, without an interrupt. */
+	void (*poll)(struct iommu *iommu);
 	int (*enable)(struct iommu *iommu);
 	void (*disable)(struct iommu *iommu);
 };
@@ -101,6 +103,9 @@ void iommu_disable(struct iommu *iommu);
  */
 int iommu_attach(struct iommu_device *dev, struct iommu *iommu, const struct pci_dev *pci, u32 features);
 void iommu_detach(struct iommu_device *dev);
+
+/** Handles page requests that have come: in loops that wait for a device while interrupts are off. */
+void iommu_poll(struct iommu *iommu);
 
 /** An address space that a device shares. */
 struct iommu_sva {

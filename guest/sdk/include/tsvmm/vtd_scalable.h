@@ -106,6 +106,8 @@ int vtd_enable_page_requests(struct vtd_unit *unit, u32 order, u32 vector, vtd_p
 void vtd_disable_page_requests(struct vtd_unit *unit);
 /** Answers a group: once for all its requests. */
 int vtd_page_response(struct vtd_unit *unit, const struct vtd_page_request *request, u32 code);
+/** Hands what is in the queue to the handler: where interrupts are off, or one does not want to wait for one. */
+void vtd_poll_page_requests(struct vtd_unit *unit);
 /** Waits until every page request under way is in the queue, and hands what is there to the handler. */
 int vtd_drain_page_requests(struct vtd_unit *unit);
 
