@@ -32,7 +32,10 @@ export function executeLine(context: MonitorContext, line: string): string {
 
 function carryOut(context: MonitorContext, line: string, json: boolean): string {
   const expanded = expand(line);
-  if (firstWord(expanded) === 'help') return helpText(expanded.slice(4).trim());
+  if (firstWord(expanded) === 'help') {
+    const rows = helpOn(expanded.slice(4).trim());
+    return json ? JSON.stringify(rows.map(([usage, doc]) => ({ usage, doc }))) : aligned(rows);
+  }
   const command = findText(expanded);
   if (command === undefined) throw unknown(firstWord(line));
   const rest = expanded.slice(command.text.name.length).trim();
@@ -131,15 +134,22 @@ function typed(type: Type, word: string): unknown {
 
 // Help
 
-export function helpText(name: string): string {
+type HelpRow = readonly [usage: string, doc: string];
+
+/** @throws MonitorError when no command begins so */
+function helpOn(name: string): readonly HelpRow[] {
   const rows = helpRows().filter(([usageText]) => name === '' || usageText.startsWith(name));
   if (rows.length === 0) throw unknown(name);
+  return rows;
+}
+
+function aligned(rows: readonly HelpRow[]): string {
   const width = Math.max(...rows.map(([usageText]) => usageText.length));
   return rows.map(([usageText, doc]) => `${usageText.padEnd(width)}  ${doc}`).join('\n');
 }
 
 /** Every line that can be typed, with what it does. */
-export function helpRows(): readonly (readonly [usage: string, doc: string])[] {
+export function helpRows(): readonly HelpRow[] {
   const own = TEXT_COMMANDS.map(
     ({ text, summary }) => [`${text.name} ${text.usage}`.trim(), summary] as const,
   );

@@ -239,6 +239,16 @@ describe('lines', () => {
     for (const { text } of COMMANDS) if (text !== undefined) expect(help).toContain(text.name);
   });
 
+  test('help on one command, and as JSON', () => {
+    const { monitor } = idleMonitor();
+
+    expect(monitor.execute('help stop')).toBe('stop  Stop the machine');
+    expect(monitor.execute('help stop --json')).toBe('[{"usage":"stop","doc":"Stop the machine"}]');
+    expect(monitor.execute('help nothing --json')).toBe(
+      `{"error":{"class":"GenericError","desc":"unknown command: 'nothing'; type 'help'"}}`,
+    );
+  });
+
   test('human-monitor-command answers as the text monitor does', () => {
     const { client } = idleMonitor();
 
