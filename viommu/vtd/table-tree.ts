@@ -1,18 +1,39 @@
 import type { TableNode, TableTree } from '../../vmm/bus/iommu.ts';
 import { bdfText } from '../../vmm/core/bdf.ts';
-import { hex, hex64, u64 } from '../../vmm/core/u64.ts';
+import { hex, hex64, hi32, lo32, u64 } from '../../vmm/core/u64.ts';
 import type { Layout } from '../../vmm/regs/layout.ts';
 import { decodedFields } from '../../vmm/regs/views.ts';
+import { FS_ENTRY, FS_LEVEL_NAMES } from '../spec/paging/first-stage.ts';
 import { SS_ENTRY, SS_LEVEL_NAMES } from '../spec/paging/second-stage.ts';
 import { GSTS } from '../spec/vtd/registers.ts';
-import { CONTEXT_ENTRY, IRTE, ROOT_ENTRY, TT_PASS_THROUGH } from '../spec/vtd/structures.ts';
+import {
+  CONTEXT_ENTRY,
+  IRTE,
+  PASID_DIRECTORY_ENTRY,
+  PASID_ENTRY,
+  PGTT_FIRST,
+  PGTT_NESTED,
+  PGTT_PASS_THROUGH,
+  ROOT_ENTRY,
+  SCALABLE_CONTEXT_ENTRY,
+  SCALABLE_ROOT_ENTRY,
+  TT_PASS_THROUGH,
+} from '../spec/vtd/structures.ts';
 import type { VtdIommu } from './device.ts';
+import { PASIDS_OF_TABLE } from './table-kinds.ts';
 
 const TES = 0x80000000;
 const IRES = 0x02000000;
-/** RTADDR.TTM: legacy mode is 0. */
+/** RTADDR.TTM. */
 const TABLE_MODE = 0xc00;
+const LEGACY_MODE = 0;
+const SCALABLE_MODE = 0x400;
 const PS = 0x80;
+const PRESENT = 1;
+const READ_OR_WRITE = 3;
+/** Functions of one half of a scalable root entry. */
+const HALF_BUS = 128;
+const WIDEST_LEVEL = 5;
 
 /** What the tables in memory say now, whatever the caches hold (VT-d: Translation Structure Formats). */
 export function tableTree(device: VtdIommu, most: number): TableTree {
@@ -20,10 +41,27 @@ export function tableTree(device: VtdIommu, most: number): TableTree {
   const { s } = device;
   const status = s.regs[GSTS.offset / 4]!;
   const roots: TableNode[] = [];
-  if ((status & TES) !== 0 && (s.rootLo & TABLE_MODE) === 0)
-    roots.push(...walk.rootTable(s.rootLo, s.rootHi));
+  if ((status & TES) !== 0) roots.push(...walk.rootTable(s.rootLo, s.rootHi));
   if ((status & IRES) !== 0) roots.push(...walk.interruptTable(s.irtaLo, s.irtaHi));
   return { roots, pages: [...walk.pages], cut: walk.cut };
+}
+
+/** Where the page of a table is in memory; undefined where it is not. */
+type Place = (page: bigint) => bigint | undefined;
+
+interface Format {
+  readonly layout: Layout;
+  readonly entries: number;
+  readonly present: (words: Uint32Array) => boolean;
+}
+
+interface Described {
+  /** Where it has a name of its own. */
+  readonly what?: string;
+  readonly of: string;
+  /** Tables that it points to. */
+  readonly tables: readonly bigint[];
+  children(): TableNode[];
 }
 
 class TreeWalk {
@@ -38,75 +76,158 @@ class TreeWalk {
   }
 
   rootTable(lo: number, hi: number): TableNode[] {
-    return this.#entries(
-      ROOT_ENTRY,
-      lo & -4096,
-      hi,
-      256,
-      (words) => (words[0]! & 1) !== 0,
-      (words, bus) => ({
-        what: ROOT_ENTRY.name,
-        of: `bus ${bus.toString(16).padStart(2, '0')}`,
-        table: words,
-        children: () => this.#contexts(words, bus),
-      }),
-    );
+    const table = pageOf(lo, hi);
+    if ((lo & TABLE_MODE) === SCALABLE_MODE) return this.#scalableRoots(table);
+    if ((lo & TABLE_MODE) !== LEGACY_MODE) return [];
+    const format = { layout: ROOT_ENTRY, entries: 256, present: isPresent };
+    return this.#entries(format, table, (words, bus) => {
+      const contexts = pageOf(words[0]!, words[1]!);
+      return { of: busText(bus), tables: [contexts], children: () => this.#contexts(contexts, bus) };
+    });
   }
 
-  #contexts(root: Uint32Array, bus: number): TableNode[] {
-    const present = (words: Uint32Array) => (words[0]! & 1) !== 0;
-    return this.#entries(CONTEXT_ENTRY, root[0]! & -4096, root[1]!, 256, present, (words, devfn) => ({
-      what: CONTEXT_ENTRY.name,
-      of: bdfText((bus << 8) | devfn),
-      table: ((words[0]! >>> 2) & 3) === TT_PASS_THROUGH ? undefined : words,
-      children: () => this.#pageTable(words, (words[2]! & 7) + 2, 0n),
-    }));
-  }
-
-  /** @param entry the one that points to the table */
-  #pageTable(entry: Uint32Array, level: number, base: bigint): TableNode[] {
-    if (level > 5) return [];
-    const bytes = 1n << BigInt(12 + 9 * (level - 1));
-    const present = (words: Uint32Array) => (words[0]! & 3) !== 0;
-    return this.#entries(SS_ENTRY, entry[0]! & -4096, entry[1]! & 0xfffff, 512, present, (words, i) => {
-      const first = base + BigInt(i) * bytes;
-      const leaf = level === 1 || (words[0]! & PS) !== 0;
+  #contexts(table: bigint, bus: number): TableNode[] {
+    const format = { layout: CONTEXT_ENTRY, entries: 256, present: isPresent };
+    return this.#entries(format, table, (words, devfn) => {
+      const paging = pageOf(words[0]!, words[1]!);
+      const passes = CONTEXT_ENTRY.get.TT(words, 0) === TT_PASS_THROUGH;
       return {
-        what: SS_LEVEL_NAMES[level]!,
-        of: `${hex(first)} - ${hex(first + bytes - 1n)}`,
-        table: leaf ? undefined : words,
-        children: () => this.#pageTable(words, level - 1, first),
+        of: bdfText((bus << 8) | devfn),
+        tables: passes ? [] : [paging],
+        children: () => (passes ? [] : this.#secondStage(paging, CONTEXT_ENTRY.get.AW(words, 0) + 2)),
       };
     });
   }
 
+  /** Each half leads to the context entries of half a bus; it is one entry where either is present. */
+  #scalableRoots(table: bigint): TableNode[] {
+    const format = { layout: SCALABLE_ROOT_ENTRY, entries: 256, present: hasHalf };
+    return this.#entries(format, table, (words, bus) => {
+      const halves = [0, 2].filter((half) => (words[half]! & PRESENT) !== 0);
+      return {
+        of: busText(bus),
+        tables: halves.map((half) => pageOf(words[half]!, words[half + 1]!)),
+        children: () =>
+          halves.flatMap((half) =>
+            this.#scalableContexts(
+              pageOf(words[half]!, words[half + 1]!),
+              (bus << 8) | (half === 0 ? 0 : HALF_BUS),
+            ),
+          ),
+      };
+    });
+  }
+
+  #scalableContexts(table: bigint, first: number): TableNode[] {
+    const format = { layout: SCALABLE_CONTEXT_ENTRY, entries: HALF_BUS, present: isPresent };
+    return this.#entries(format, table, (words, i) => {
+      const directory = pageOf(words[0]!, words[1]!);
+      const entries = 2 ** (SCALABLE_CONTEXT_ENTRY.get.PDTS(words, 0) + 7);
+      return {
+        of: bdfText(first + i),
+        tables: [directory],
+        children: () => this.#pasidDirectory(directory, entries),
+      };
+    });
+  }
+
+  #pasidDirectory(table: bigint, entries: number): TableNode[] {
+    return this.#entries(
+      { layout: PASID_DIRECTORY_ENTRY, entries, present: isPresent },
+      table,
+      (words, i) => {
+        const pasids = pageOf(words[0]!, words[1]!);
+        const first = i * PASIDS_OF_TABLE;
+        return {
+          of: `PASID ${first} - ${first + PASIDS_OF_TABLE - 1}`,
+          tables: [pasids],
+          children: () => this.#pasidTable(pasids, first),
+        };
+      },
+    );
+  }
+
+  #pasidTable(table: bigint, first: number): TableNode[] {
+    const format = { layout: PASID_ENTRY, entries: PASIDS_OF_TABLE, present: isPresent };
+    return this.#entries(format, table, (words, i) => {
+      const type = PASID_ENTRY.get.PGTT(words, 0);
+      const hasFirst = type === PGTT_FIRST || type === PGTT_NESTED;
+      const hasSecond = !hasFirst ? type !== PGTT_PASS_THROUGH : type === PGTT_NESTED;
+      const second = pageOf(words[0]!, words[1]!);
+      const levels = PASID_ENTRY.get.AW(words, 0) + 2;
+      // Pointers of a nested first stage are inputs of the second one.
+      const place: Place = type === PGTT_NESTED ? (page) => this.#translate(second, levels, page) : atOnce;
+      const firstStage = pageOf(words[4]!, words[5]!);
+      return {
+        of: `PASID ${first + i}`,
+        tables: [...(hasFirst ? [place(firstStage) ?? NOWHERE] : []), ...(hasSecond ? [second] : [])],
+        children: () => [
+          ...(hasFirst ? this.#firstStage(firstStage, PASID_ENTRY.get.FSPM(words, 0) + 4, place) : []),
+          ...(hasSecond ? this.#secondStage(second, levels) : []),
+        ],
+      };
+    });
+  }
+
+  #firstStage(table: bigint, levels: number, place: Place): TableNode[] {
+    const format = { layout: FS_ENTRY, entries: 512, present: isPresent };
+    return this.#paging(format, FS_LEVEL_NAMES, table, levels, 0n, place);
+  }
+
+  #secondStage(table: bigint, levels: number): TableNode[] {
+    const format = { layout: SS_ENTRY, entries: 512, present: permits };
+    return this.#paging(format, SS_LEVEL_NAMES, table, levels, 0n, atOnce);
+  }
+
+  #paging(
+    format: Format,
+    names: readonly string[],
+    table: bigint,
+    level: number,
+    base: bigint,
+    place: Place,
+  ): TableNode[] {
+    if (level > WIDEST_LEVEL) return [];
+    const bytes = 1n << BigInt(12 + 9 * (level - 1));
+    const describe = (words: Uint32Array, i: number): Described => {
+      const first = base + BigInt(i) * bytes;
+      const leaf = level === 1 || (words[0]! & PS) !== 0;
+      const next = pageOf(words[0]!, words[1]!);
+      return {
+        what: names[level]!,
+        of: `${hex(first)} - ${hex(first + bytes - 1n)}`,
+        tables: leaf ? [] : [place(next) ?? NOWHERE],
+        children: () => (leaf ? [] : this.#paging(format, names, next, level - 1, first, place)),
+      };
+    };
+    return this.#entries(format, table, describe, place);
+  }
+
   interruptTable(lo: number, hi: number): TableNode[] {
-    const present = (words: Uint32Array) => (words[0]! & 1) !== 0;
-    return this.#entries(IRTE, lo & -4096, hi, 2 << (lo & 0xf), present, (_words, index) => ({
-      what: IRTE.name,
+    const format = { layout: IRTE, entries: 2 << (lo & 0xf), present: isPresent };
+    return this.#entries(format, pageOf(lo, hi), (_words, index) => ({
       of: `interrupt ${index}`,
-      table: undefined,
+      tables: [],
       children: () => [],
     }));
   }
 
   /** The entries of a table that are present, as far as there is room for them. */
   #entries(
-    layout: Layout,
-    tableLo: number,
-    tableHi: number,
-    count: number,
-    present: (words: Uint32Array) => boolean,
+    { layout, entries, present }: Format,
+    table: bigint,
     describe: (words: Uint32Array, index: number) => Described,
+    place: Place = atOnce,
   ): TableNode[] {
-    const { ram } = this.#device.w.services.memory;
     const nodes: TableNode[] = [];
-    for (let i = 0; i < count; i++) {
-      const address = u64(tableLo, tableHi) + BigInt(i * layout.bytes);
-      const at = ram.locate(Number(address & 0xffffffffn), Number(address >> 32n), layout.bytes);
-      if (at < 0) break;
-      const words = ram.u32.slice(at >>> 2, (at + layout.bytes) >>> 2);
-      if (address < 1n << 32n) this.pages.add(Number(address >> 12n) * 4096);
+    for (let i = 0; i < entries; i++) {
+      const offset = i * layout.bytes;
+      const page = place(table + BigInt(offset & -4096));
+      if (page === undefined) break;
+      const address = page + BigInt(offset & 4095);
+      const words = this.#words(address, layout.bytes);
+      if (words === undefined) break;
+      if (address < 1n << 32n) this.pages.add(Number(page));
       if (!present(words)) continue;
       if (this.#left === 0) {
         this.cut = true;
@@ -118,34 +239,59 @@ class TreeWalk {
     return nodes;
   }
 
-  #node(
-    layout: Layout,
-    words: Uint32Array,
-    address: bigint,
-    { what, of, table, children }: Described,
-  ): TableNode {
-    const { memory, provenance } = this.#device.w.services;
-    const lost = table !== undefined && memory.ram.locate(table[0]! & -4096, table[1]! & 0xfffff, 4096) < 0;
+  #words(address: bigint, bytes: number): Uint32Array | undefined {
+    const { ram } = this.#device.w.services.memory;
+    const at = ram.locate(lo32(address), hi32(address), bytes);
+    return at < 0 ? undefined : ram.u32.slice(at >>> 2, (at + bytes) >>> 2);
+  }
+
+  #node(layout: Layout, words: Uint32Array, address: bigint, described: Described): TableNode {
+    const { provenance } = this.#device.w.services;
+    const lost = described.tables.some((table) => this.#words(table, 4096) === undefined);
     const writer = address < 1n << 32n ? provenance.lastWriter(Number(address)) : undefined;
     const raw: string[] = [];
     for (let w = 0; w < words.length; w += 2) raw.push(hex64(words[w]!, words[w + 1]!));
     return {
-      what,
-      of,
+      what: described.what ?? layout.name,
+      of: described.of,
       address: hex(address),
       raw,
       fields: decodedFields(layout, words),
       ...(writer === undefined ? {} : { lastWriter: writer }),
       ...(lost ? { note: 'what it points to is not memory' } : {}),
-      children: table === undefined || lost ? [] : children(),
+      children: described.children(),
     };
+  }
+
+  /** Where second-stage tables put a page, whatever they permit. */
+  #translate(table: bigint, levels: number, page: bigint): bigint | undefined {
+    let next = table;
+    for (let level = levels; level > 0; level--) {
+      const shift = BigInt(12 + 9 * (level - 1));
+      const words = this.#words(next + ((page >> shift) & 511n) * 8n, 8);
+      if (words === undefined || !permits(words)) return undefined;
+      next = pageOf(words[0]!, words[1]!);
+      if (level > 1 && (words[0]! & PS) !== 0) return next | (page & ((1n << shift) - 1n) & ~0xfffn);
+    }
+    return next;
   }
 }
 
-interface Described {
-  readonly what: string;
-  readonly of: string;
-  /** The entry, where it points to a table. */
-  readonly table: Uint32Array | undefined;
-  children(): TableNode[];
+/** An address at which there is no memory. */
+const NOWHERE = (1n << 64n) - 4096n;
+
+const isPresent = (words: Uint32Array) => (words[0]! & PRESENT) !== 0;
+/** Second-stage entries have no present bit: those that permit nothing are not there. */
+const permits = (words: Uint32Array) => (words[0]! & READ_OR_WRITE) !== 0;
+const hasHalf = (words: Uint32Array) => ((words[0]! | words[2]!) & PRESENT) !== 0;
+
+const atOnce: Place = (page) => page;
+
+/** The 4 KiB-aligned address in bits 51:12 of a quadword. */
+function pageOf(lo: number, hi: number): bigint {
+  return u64(lo & -4096, hi & 0xfffff);
+}
+
+function busText(bus: number): string {
+  return `bus ${bus.toString(16).padStart(2, '0')}`;
 }

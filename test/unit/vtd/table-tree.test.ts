@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { TableNode } from '../../../vmm/bus/iommu.ts';
 import { CONTEXTS, IRT, type MachineOptions, ROOT, VtdMachine } from '../../kit/vtd-machine.ts';
+import { DIRECTORY, PASIDS, ScalableMachine } from '../../kit/vtd-scalable.ts';
 
 const DEV = 0x18;
 
@@ -105,5 +106,89 @@ describe('the table tree', () => {
     expect(m.iommu.tables!(100).roots.map((node) => [node.what, node.of, node.address])).toEqual([
       ['IRTE', 'interrupt 5', '0x20050'],
     ]);
+  });
+});
+
+describe('the table tree of scalable mode', () => {
+  const UPPER = 0x98;
+  const first = (m: ScalableMachine) => {
+    const top = m.page();
+    m.mapFirst(top, 4, 0x5000, 0x8007);
+    m.scalableContext(DEV, { RID_PASID: 0 });
+    m.pasid(5, { PGTT: 1, DID: 9, FSPTPTR: top });
+    return top;
+  };
+
+  test('goes over the PASID directory and the PASID table to first-stage tables', () => {
+    const m = new ScalableMachine();
+    first(m);
+    m.startScalable();
+
+    const { roots, pages } = m.iommu.tables!(100);
+
+    expect(spine(roots[0])).toEqual([
+      'scalable root entry bus 00',
+      'scalable context entry 00:03.0',
+      'PASID directory entry PASID 0 - 63',
+      'PASID table entry PASID 5',
+      'FS-PML4E 0x0 - 0x7fffffffff',
+      'FS-PDPE 0x0 - 0x3fffffff',
+      'FS-PDE 0x0 - 0x1fffff',
+      'FS-PTE 0x5000 - 0x5fff',
+    ]);
+    expect(pages.slice(0, 3)).toEqual([ROOT, CONTEXTS, DIRECTORY]);
+    expect(pages).toContain(PASIDS);
+  });
+
+  test('has both halves of a bus under its root entry', () => {
+    const m = new ScalableMachine();
+    m.scalableContext(DEV);
+    m.scalableContext(UPPER);
+    m.startScalable();
+
+    const [root] = m.iommu.tables!(100).roots;
+
+    expect(root!.children.map(({ of, address }) => [of, address])).toEqual([
+      ['00:03.0', '0x2300'],
+      ['00:13.0', '0x3300'],
+    ]);
+  });
+
+  test.each([
+    ['second-stage', { PGTT: 2, AW: 2 }, ['SS-PML4E']],
+    ['pass-through', { PGTT: 4 }, []],
+    ['nested', { PGTT: 3, AW: 2 }, ['FS-PML4E', 'SS-PML4E']],
+  ] as const)('of a %s PASID has the tables of its type', (_, fields, expected) => {
+    const m = new ScalableMachine();
+    const [second, table] = [m.page(), m.page()];
+    m.scalableContext(DEV);
+    // The first-stage table is at 0x7000 for the nested stage, and elsewhere in memory.
+    m.map(second, 4, 0x7000, table | 3);
+    m.store(table, 0x9007);
+    m.pasid(1, { ...fields, SSPTPTR: second, FSPTPTR: 0x7000 });
+    m.startScalable();
+
+    const [pasid] = m.iommu.tables!(100).roots[0]!.children[0]!.children[0]!.children;
+
+    expect(pasid!.children.map(({ what }) => what)).toEqual(expected);
+  });
+
+  test('of nested tables gives where the entries are in memory', () => {
+    const m = new ScalableMachine();
+    const [second, table] = [m.page(), m.page()];
+    m.scalableContext(DEV);
+    m.map(second, 4, 0x7000, table | 3);
+    m.store(table, 0x9007);
+    m.pasid(1, { PGTT: 3, AW: 2, SSPTPTR: second, FSPTPTR: 0x7000 });
+    m.startScalable();
+
+    const [pasid] = m.iommu.tables!(100).roots[0]!.children[0]!.children[0]!.children;
+    const [top] = pasid!.children;
+
+    expect(top).toMatchObject({
+      address: `0x${table.toString(16)}`,
+      note: 'what it points to is not memory',
+      children: [],
+    });
   });
 });
