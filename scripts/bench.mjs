@@ -9,10 +9,12 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { build } from 'esbuild';
+import { keepUrls } from './import-typescript.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const BENCHES = [
   'rewrite',
+  'process',
   'trap',
   'mmio',
   'dma-hits',
@@ -20,6 +22,7 @@ const BENCHES = [
   'allocation',
   'copy',
   'invalidation',
+  'ats',
   'machine',
   'startup',
   'qtest',
@@ -69,6 +72,7 @@ async function bundle(names) {
     // As the build does: constants become literals, which V8 would load anew each time.
     minifySyntax: true,
     external: ['bun:jsc', '@mitata/counters'],
+    plugins: [keepUrls],
     logLevel: 'warning',
   });
 }

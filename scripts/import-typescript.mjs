@@ -7,7 +7,7 @@ import { build } from 'esbuild';
 export const root = fileURLToPath(new URL('..', import.meta.url));
 
 /** Modules keep the `import.meta.url` of their source, so that they find the files beside them. */
-const keepUrls = {
+export const keepUrls = {
   name: 'keep-urls',
   setup(pluginBuild) {
     pluginBuild.onLoad({ filter: /\.ts$/ }, ({ path }) => ({

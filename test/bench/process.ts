@@ -1,0 +1,161 @@
+/**
+ * User processes: what the software MMU costs (the loops of rewrite-loops.c as the compiler made them, and rewritten for user mode
+ * over scattered pages), a switch between two processes, a system call, and a page fault that the kernel resolves.
+ */
+import { join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
+import { MmioBus } from '../../vmm/bus/mmio.ts';
+import { builtinRegistry } from '../../vmm/machine/builtin.ts';
+import { defaultConfig } from '../../vmm/machine/config.ts';
+import { prepareGuest } from '../../vmm/machine/guest-module.ts';
+import { Machine } from '../../vmm/machine/machine.ts';
+import { growLimitOf } from '../../vmm/machine/platform.ts';
+import { Session } from '../../vmm/machine/session.ts';
+import { hiddenLayout } from '../../vmm/mem/layout.ts';
+import { GuestRam } from '../../vmm/mem/ram.ts';
+import { openCache } from '../../vmm/vcpu/cache/disk-cache.ts';
+import { Mmu } from '../../vmm/vcpu/process/mmu.ts';
+import { Tlb } from '../../vmm/vcpu/process/tlb.ts';
+import { UserPath } from '../../vmm/vcpu/process/user-path.ts';
+import { X86Walker } from '../../vmm/vcpu/process/x86-walk.ts';
+import { rewrite } from '../../vmm/vcpu/rewrite/index.ts';
+import { mmuPathImports } from '../../vmm/vcpu/rewrite/mmu-path.ts';
+import { benchDir, benchModule } from './kit/cc.ts';
+import { type Contender, geomean, ratioOf, rounds, roundsWanted } from './kit/rounds.ts';
+import { compare, finish, report } from './kit/row.ts';
+
+const LOOPS = ['memcpy64', 'memcpy8', 'ptbuild', 'crc32', 'qsort', 'driver'] as const;
+const QUANTUM = 1 << 30;
+const CALL_NS = 4e6;
+const RAM = 16 << 20;
+const TABLES = 0x1000;
+const PAGES = RAM / 2 / 4096;
+
+type Loop = (repeat: number) => number;
+type Exports = Record<string, Loop>;
+
+function plain(wasm: Uint8Array<ArrayBuffer>): Exports {
+  return new WebAssembly.Instance(new WebAssembly.Module(wasm)).exports as unknown as Exports;
+}
+
+/** Half of RAM as the user's pages, in an order without system; tables and nothing else in the other. */
+function mapScattered(ram: GuestRam): void {
+  const entry = (table: number, index: number, to: number): void => {
+    ram.u32[(table >>> 2) + index * 2] = to | 7;
+  };
+  entry(TABLES, 0, TABLES + 0x1000);
+  entry(TABLES + 0x1000, 0, TABLES + 0x2000);
+  for (let page = 0; page < PAGES; page++) {
+    const leaf = TABLES + 0x3000 + (page >>> 9) * 0x1000;
+    entry(TABLES + 0x2000, page >>> 9, leaf);
+    entry(leaf, page & 511, (PAGES + ((page * 1237) & (PAGES - 1))) * 4096);
+  }
+}
+
+function user(wasm: Uint8Array<ArrayBuffer>): Exports {
+  const ram = new GuestRam(0, RAM * 2);
+  mapScattered(ram);
+  const mmu = new Mmu(ram, new X86Walker(ram));
+  const never = (): never => {
+    throw new Error('the loops touch mapped pages only');
+  };
+  const path = new UserPath(ram, new MmioBus(), mmu, {
+    pageFault: never,
+    kill: never,
+    segment: never,
+    afterAccess() {},
+    resumed() {},
+    safepoint: () => void exports['tsvmm_set_fuel']!(QUANTUM),
+    bulkDone: 0,
+  });
+  mmu.switchTo({ tlb: new Tlb(), rootLo: TABLES, rootHi: 0, levels: 4 });
+  const result = rewrite(wasm, { layout: ram.layout, fuel: 'exact', userMode: true });
+  const imports = { tsvmm_vm: mmuPathImports(path, ram.memory) };
+  const instance = new WebAssembly.Instance(new WebAssembly.Module(result.wasm), imports);
+  const exports = instance.exports as unknown as Exports;
+  exports['tsvmm_set_fuel']!(QUANTUM);
+  return exports;
+}
+
+/** Repeats of a loop that take about CALL_NS. */
+function calibrate(loop: Loop): number {
+  for (let i = 0; i < 20; i++) loop(1);
+  for (let repeat = 1; ; repeat *= 2) {
+    const start = process.hrtime.bigint();
+    loop(repeat);
+    if (process.hrtime.bigint() - start > CALL_NS) return repeat;
+  }
+}
+
+async function softwareMmu(): Promise<void> {
+  const wasm = benchModule('rewrite-loops');
+  const modules = { unrewritten: plain(wasm), 'user mode': user(wasm) };
+  const ratios: number[] = [];
+  const minima: number[] = [];
+  for (const loop of LOOPS) {
+    const operations = calibrate(modules.unrewritten[loop]!);
+    const contenders = Object.entries(modules).map(
+      ([name, exports]): Contender => ({ name, operations, run: () => exports[loop]!(operations) }),
+    );
+    const times = await rounds(contenders, Math.max(5, roundsWanted()));
+    const [base, values] = [times['unrewritten']!, times['user mode']!];
+    ratios.push(ratioOf(values, base));
+    minima.push(Math.min(...values) / Math.min(...base));
+    compare(`user mode ${loop}`, 'ns', values, { name: 'unrewritten', values: base });
+  }
+  const ratio = geomean(ratios);
+  report({
+    what: 'software MMU, geomean over the loops',
+    unit: 'x',
+    measured: ratio,
+    minimum: geomean(minima),
+    baseline: { name: 'unrewritten', median: 1, minimum: 1 },
+    ratio,
+    ratioOfMinima: geomean(minima),
+    target: '<= 2.5x',
+    met: ratio <= 2.5,
+  });
+}
+
+/** Host time of a run of process-kernel.c that does `count` times what it is named for. */
+async function timeOf(kind: string, count: number): Promise<number> {
+  const registry = builtinRegistry();
+  const config = defaultConfig(registry);
+  const layout = hiddenLayout(0, config.memory);
+  const file = join(benchDir(), 'process-kernel.c');
+  const root = process.env['BENCH_ROOT'] ?? process.cwd();
+  const guest = await prepareGuest(
+    { file, sdkDir: join(root, 'guest/sdk') },
+    layout,
+    growLimitOf(config.memory),
+    openCache(),
+  );
+  const session = await Session.open(new Machine(config, registry), guest, {
+    args: [guest.file, kind, String(count)],
+    env: {},
+    stdout: () => {},
+    stderr: () => {},
+    fuelLimit: Number.MAX_SAFE_INTEGER,
+  });
+  const start = process.hrtime.bigint();
+  const end = session.run();
+  if (end.kind !== 'exit' || end.status !== 0) throw new Error(`${kind}: ${JSON.stringify(end)}`);
+  return Number(process.hrtime.bigint() - start);
+}
+
+async function kernelWork(what: string, kind: string, count: number): Promise<void> {
+  const values: number[] = [];
+  for (let round = 0; round < Math.max(5, roundsWanted()); round++) {
+    const less = await timeOf(kind, count / 10);
+    values.push(((await timeOf(kind, count)) - less) / (count * 0.9));
+  }
+  values.sort((a, b) => a - b);
+  report({ what, unit: 'ns', measured: values[values.length >>> 1]!, minimum: values[0]! });
+}
+
+setFlagsFromString('--experimental-wasm-branch-hinting');
+await softwareMmu();
+await kernelWork('system call that does nothing', 'syscall', 200_000);
+await kernelWork('switch from one process to another and its system call', 'switch', 100_000);
+await kernelWork('page fault: kernel handler in C, zeroed page, retry', 'fault', 10_000);
+finish();
