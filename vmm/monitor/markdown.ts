@@ -25,7 +25,7 @@ export function monitorMarkdown(): string {
     '',
     '## For programs',
     '',
-    "A connection begins with the server's greeting and the client's `qmp_capabilities`. Every command has one answer, in order, with its `id` if it has one. What is no command is answered with an error too; the stream goes on at the next line. A message has at most 16 MiB.",
+    "A connection begins with the server's greeting and the client's `qmp_capabilities`. Every command has one answer, in order, with its `id` if it has one. What is no command is answered with an error too; the stream goes on behind its last bracket, at the next line, or at a byte 0xFF. A message has at most 16 MiB.",
     '',
     "Events carry the machine's virtual time, counted from 2024-01-01T00:00:00Z: those of two equal runs are equal. `query-qmp-schema` and `tsvmm schema monitor` describe all of it to programs. Commands of tsvmm's own begin with `x-tsvmm-`.",
     '',
