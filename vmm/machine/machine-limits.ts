@@ -13,6 +13,11 @@ export const MACHINE_LIMITS: readonly Limit[] = [
     cite: 'docs/guide/tracing.md',
   },
   {
+    id: 'report-events',
+    what: 'a report keeps the first 20,000 events and 5,000 table entries, a Chrome trace the first 1,048,576 events; both say how many they left out',
+    cite: 'docs/guide/timeline.md',
+  },
+  {
     id: 'monitor-hot-plug',
     what: 'devices are plugged and unplugged by surprise, behind root ports only; DEVICE_DELETED comes at once',
     cite: 'PCI Express Base: Hot-Plug',

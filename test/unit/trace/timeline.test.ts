@@ -20,6 +20,28 @@ const TABLE = events({
     role: 'fault',
     iommu: true,
   },
+  entry: {
+    doc: '.',
+    args: { structure: 'text', address: 'u32' },
+    role: 'store',
+    announcedBy: 'entries',
+    iommu: true,
+  },
+  entries: { doc: '.', args: { addresses: 'text' }, role: 'announcement', iommu: true },
+  submit: { doc: '.', args: { bdf: 'bdf', opcode: 'u8', result: 'u8' }, role: 'dma-begin' },
+  page_request: {
+    doc: '.',
+    args: { sid: 'bdf', pasid: 'pasid', address: 'u64', group: 'count' },
+    role: 'page-request',
+    iommu: true,
+  },
+  page_response: {
+    doc: '.',
+    args: { sid: 'bdf', pasid: 'pasid', group: 'count', code: 'count' },
+    role: 'page-response',
+    iommu: true,
+  },
+  torn: { doc: '.', args: { address: 'u32' }, role: 'mistake', iommu: true },
   register: { doc: '.', args: { offset: 'u16' }, iommu: true },
   interrupt: { doc: '.', args: { vector: 'u8' } },
 });
@@ -108,6 +130,74 @@ describe('DMAs', () => {
   });
 });
 
+describe('refused DMAs', () => {
+  const refused = (s: ReturnType<typeof setup>) =>
+    s
+      .timeline()
+      .items.filter(({ kind }) => kind === 'dma')
+      .map((item) => item.refused ?? false);
+
+  test('are those that a fault of their requester and PASID fell into', () => {
+    const s = setup();
+    s.at(1).dma_start.emit(EDU, 5, 0x1000, 0);
+    s.at(2).dma_start.emit(EDU, 6, 0x1000, 0);
+    s.at(3).dma_start.emit(NET, 5, 0x1000, 0);
+    s.at(4).fault.emit(EDU, 5, 1, '');
+
+    expect(refused(s)).toEqual([true, false, false]);
+  });
+
+  test('without length are those with a fault at the same time', () => {
+    const s = setup();
+    s.at(1).fault.emit(EDU, -1, 1, '');
+    s.at(1).dma_done.emit(EDU, -1, 0, 0, 1);
+    s.at(2).dma_done.emit(EDU, -1, 0, 0, 0);
+
+    expect(refused(s)).toEqual([true, false]);
+  });
+
+  test('are not guessed where a fault can belong to several', () => {
+    const s = setup();
+    s.at(1).dma_start.emit(EDU, -1, 0x1000, 0);
+    s.at(1).dma_start.emit(EDU, -1, 0x2000, 0);
+    s.at(2).fault.emit(EDU, -1, 1, '');
+
+    expect(refused(s)).toEqual([false, false]);
+  });
+
+  test('have not begun when the device did not take them', () => {
+    const s = setup();
+    s.at(1).submit.emit(EDU, 3, 1);
+    s.at(2).submit.emit(EDU, 3, 0);
+
+    expect(s.timeline().items.map(({ kind, name }) => [kind, name])).toEqual([
+      ['event', 'submit'],
+      ['dma', 'submit 0x3'],
+    ]);
+  });
+});
+
+describe('page requests', () => {
+  test('last until the response to their group, on the lane of their PASID', () => {
+    const { at, timeline } = setup();
+    at(1).page_request.emit(EDU, 5, 0x1000, 0, 7);
+    at(2).page_request.emit(EDU, 5, 0x2000, 0, 7);
+    at(3).page_request.emit(EDU, 5, 0x3000, 0, 8);
+    at(9).page_response.emit(EDU, 5, 7, 0);
+
+    const { items, lanes } = timeline();
+
+    expect(items.map(({ name, at: from, end, open }) => [name, from, end, open ?? false])).toEqual([
+      ['page request 0x1000', 1, 9, false],
+      ['page request 0x2000', 2, 9, false],
+      ['page request 0x3000', 3, 1000, true],
+    ]);
+    expect(lanes).toEqual([
+      { group: 'requester', name: '00:02.0 PASID 5 edu0', requester: '00:02.0', pasid: 5 },
+    ]);
+  });
+});
+
 describe('bindings', () => {
   const bindings = (s: ReturnType<typeof setup>) =>
     s.timeline().items.map(({ name, at, end, open }) => [name, at, end, open ?? false]);
@@ -187,6 +277,30 @@ describe('flows', () => {
     expect(timeline().flows).toEqual([
       [0, 1],
       [2, 3],
+    ]);
+  });
+});
+
+describe('announcements', () => {
+  test('of one kind do not announce stores that another kind announces', () => {
+    const { at, timeline } = setup();
+    at(1).entry.emit('PASID entry', 0x4000);
+    at(2).announced.emit('iotlb');
+    at(3).entries.emit('0x4000');
+
+    expect(timeline().flows).toEqual([[0, 2]]);
+  });
+
+  test('with addresses announce the stores to these only', () => {
+    const { at, timeline } = setup();
+    at(1).entry.emit('PASID entry', 0x4000);
+    at(2).entry.emit('PASID entry', 0x5000);
+    at(3).entries.emit('0x5000');
+    at(4).entries.emit('0x3000 0x4000');
+
+    expect(timeline().flows).toEqual([
+      [0, 3],
+      [1, 2],
     ]);
   });
 });
@@ -273,6 +387,12 @@ describe('the Chrome trace', () => {
             command: () => t.command.emit(text),
             announced: () => t.announced.emit(text),
             fault: () => t.fault.emit(bdf, pasid, 5, `0x1000 0x${address.toString(16)}`),
+            entry: () => t.entry.emit(text, address),
+            entries: () => t.entries.emit(`0x${address.toString(16)}`),
+            submit: () => t.submit.emit(bdf, 1, pasid & 1),
+            page_request: () => t.page_request.emit(bdf, pasid, address, 0, 1),
+            page_response: () => t.page_response.emit(bdf, pasid, 1, 0),
+            torn: () => t.torn.emit(address),
             register: () => t.register.emit(8),
             interrupt: () => t.interrupt.emit(8),
           };
