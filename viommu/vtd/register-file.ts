@@ -191,6 +191,8 @@ export class RegisterFile implements MmioHandler {
   /** Errors that stopped the queue and are cleared now let it go on from its head. */
   #statusWritten(): void {
     this.#p.faults.update();
+    // docs/deviations.md: vtd-queue-error-cleared.
+    if (this.#w.config.profile === 'qemu') return;
     if ((this.#s.regs[FSTS.offset / 4]! & (IQE | ITE)) === 0) this.#p.queue.kick();
   }
 

@@ -146,8 +146,10 @@ export function fetchPasidEntry(
   record.pasidUpper = directory[1]!;
   if (!copy(memory, record.pasidAddress, record.pasidUpper, pasidEntry)) return SPT_READ_ERROR;
   record.pasidSource = FROM_MEMORY;
-  record.faultDisabled ||= (pasidEntry[0]! & 2) !== 0;
-  return checkPasidEntry(pasidEntry, options);
+  const fault = checkPasidEntry(pasidEntry, options);
+  // docs/deviations.md: vtd-fpd-pasid-entry.
+  if (fault === 0 || !options.qemu) record.faultDisabled ||= (pasidEntry[0]! & 2) !== 0;
+  return fault;
 }
 
 function checkPasidEntry(e: Uint32Array, options: ScalableOptions): number {

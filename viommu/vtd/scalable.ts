@@ -35,6 +35,7 @@ import {
 import { PGTT_NESTED, PGTT_PASS_THROUGH, PGTT_SECOND } from '../spec/vtd/structures.ts';
 import {
   FirstStageWalker,
+  FS_DIRTY_ONCE,
   FS_EAFE,
   FS_NOT_COHERENT,
   FS_NXE,
@@ -337,7 +338,10 @@ export class ScalableTranslation {
     const t = this.#tables;
     const did = record.pasidEntry[2]! & 0xffff;
     this.#fill(t, record.pasidEntry, 0, live);
-    if (((hi ^ (hi >> 31)) & beyondCanonical(t.levels)) !== 0) return SGN_CANONICAL;
+    const canonical = this.#qemu
+      ? isCanonicalInQemu(lo, hi, (record.pasidEntry[0]! >>> 2) & 7, this.#w.config['aw-bits'])
+      : ((hi ^ (hi >> 31)) & beyondCanonical(t.levels)) === 0;
+    if (!canonical) return SGN_CANONICAL;
     const tag = this.#pairTag(did, record.pasid, live);
     const shift = record.privileged ? UPPER_CLASS : 0;
     const need = port.at === AT_TRANSLATION ? 0 : access === 0 ? READ : access;
@@ -425,6 +429,8 @@ export class ScalableTranslation {
       ((controls & NXE) !== 0 ? FS_NXE : 0) |
       ((controls & SMEP) !== 0 ? FS_SMEP : 0) |
       ((controls & EAFE) !== 0 ? FS_EAFE : 0) |
+      // docs/deviations.md: vtd-dirty-once.
+      (this.#qemu ? FS_DIRTY_ONCE : 0) |
       (coherent ? 0 : FS_NOT_COHERENT);
     t.nested = ((own >>> 6) & 7) === PGTT_NESTED;
     if (!t.nested) return;
@@ -641,6 +647,14 @@ function pasidLimit(e0: number): number {
 /** Upper-word bits that have to equal bit 63: 63:47 with 4 levels, 63:56 with 5. */
 function beyondCanonical(levels: number): number {
   return levels === 5 ? -1 << 24 : -1 << 15;
+}
+
+/** docs/deviations.md: vtd-canonical-width. */
+function isCanonicalInQemu(lo: number, hi: number, width: number, most: number): boolean {
+  const bits = Math.min(30 + 9 * width, most);
+  if (bits > 32) return ((hi ^ ((hi << (64 - bits)) >> 31)) & (-1 << (bits - 32))) === 0;
+  const sign = (lo << (32 - bits)) >> 31;
+  return hi === sign && ((lo ^ sign) & (-1 << bits)) === 0;
 }
 
 /** What a row that does not allow enough answers. */

@@ -34,6 +34,8 @@ export const FS_NXE = 2;
 export const FS_SMEP = 4;
 export const FS_EAFE = 8;
 export const FS_NOT_COHERENT = 16;
+/** QEMU: the dirty bit of a leaf is set only together with its accessed bit. */
+export const FS_DIRTY_ONCE = 32;
 
 const READ = 1;
 const WRITE = 2;
@@ -332,7 +334,8 @@ export class FirstStageWalker {
     const allowed = privileged ? this.supervisor : this.user;
     if ((need & EXEC & ~allowed) !== 0) return WALK_EXECUTE;
     const writes = (this.intent & allowed & WRITE) !== 0;
-    const marks = A | ((t.controls & FS_EAFE) !== 0 ? EA : 0) | (writes ? D : 0);
+    const late = (t.controls & FS_DIRTY_ONCE) !== 0 && (e0 & A) !== 0;
+    const marks = late ? 0 : A | ((t.controls & FS_EAFE) !== 0 ? EA : 0) | (writes ? D : 0);
     const outcome = this.#mark(t, word, e0, marks);
     if (outcome !== WALK_OK) return outcome;
     const inside = insideOf(level);
