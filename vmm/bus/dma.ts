@@ -149,6 +149,8 @@ export class DmaPort {
   /** A message-signalled interrupt: a dword write through the same path as any DMA. */
   message(lo: number, hi: number, data: number): number {
     if (!this.enabled) return DMA_DISABLED;
+    // A translation request carries no data.
+    if (this.at === AT_TRANSLATION) return DMA_UR;
     const status = this.#translator.translate(this, lo, hi, WRITE);
     if (status === DMA_MESSAGE) return this.#translator.message(this, lo, hi, data, 4);
     if (status !== DMA_OK) return status;
