@@ -36,7 +36,10 @@ export const EVENTS: Readonly<Record<EventName, EventDecl>> = {
     doc: 'A job changed its state',
     data: {
       id: need(STR, 'the job'),
-      status: need(oneOf('created', 'running', 'pending', 'waiting', 'concluded', 'null'), 'its state'),
+      status: need(
+        oneOf('created', 'running', 'pending', 'waiting', 'aborting', 'concluded', 'null'),
+        'its state',
+      ),
     },
   },
   X_TSVMM_STOPPED: {

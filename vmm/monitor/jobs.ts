@@ -1,6 +1,10 @@
 import { MonitorError } from './error.ts';
 
-export type JobStatus = 'created' | 'running' | 'pending' | 'waiting' | 'concluded' | 'null';
+export type JobStatus = 'created' | 'running' | 'pending' | 'waiting' | 'aborting' | 'concluded' | 'null';
+
+/** What a job goes through when its work is over, as QEMU's do. */
+const WELL = ['waiting', 'pending', 'concluded'] as const;
+const FAILED = ['aborting', 'concluded'] as const;
 
 export interface Job {
   readonly id: string;
@@ -49,7 +53,7 @@ export class Jobs {
 
   end(job: Job, error?: string): void {
     if (error !== undefined) job.error = error;
-    for (const status of ['waiting', 'pending', 'concluded'] as const) this.#to(job, status);
+    for (const status of error === undefined ? WELL : FAILED) this.#to(job, status);
     if (job.unwatched === true) this.dismiss(job.id);
   }
 

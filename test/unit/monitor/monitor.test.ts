@@ -318,10 +318,7 @@ describe('plugging', () => {
     [{ driver: 'edu', id: 'rp0', bus: 'rp0' }, "Duplicate device ID 'rp0'"],
     [{ driver: 'edu', id: '0x', bus: 'rp0' }, "Parameter 'id' expects an identifier"],
     [{ driver: 'edu', id: 'x', bus: 'rp0', speed: 1 }, "Property 'edu.speed' not found"],
-    [
-      { driver: 'edu', id: 'x', bus: 'nobody' },
-      "Bus 'nobody' not found",
-    ],
+    [{ driver: 'edu', id: 'x', bus: 'nobody' }, "Bus 'nobody' not found"],
     [
       { driver: 'edu', id: 'x', bus: 'rp0', addr: '1' },
       'x: there is no slot 1.0 behind rp0; choose another addr= or bus= (slots of the root bus: 00:00.0 to 00:1f.7)',
@@ -464,8 +461,15 @@ describe('snapshots as jobs', () => {
     client.value('snapshot-save', { 'job-id': 'a', tag });
     const other = idleMonitor({ devices: ['rp'] });
 
-    other.client.value('snapshot-load', { 'job-id': 'b', tag });
+    const said = other.client.ask({ execute: 'snapshot-load', arguments: { 'job-id': 'b', tag } });
 
+    expect(said).toMatchObject([
+      { event: 'JOB_STATUS_CHANGE', data: { id: 'b', status: 'created' } },
+      { event: 'JOB_STATUS_CHANGE', data: { id: 'b', status: 'running' } },
+      { event: 'JOB_STATUS_CHANGE', data: { id: 'b', status: 'aborting' } },
+      { event: 'JOB_STATUS_CHANGE', data: { id: 'b', status: 'concluded' } },
+      { return: {} },
+    ]);
     expect(other.client.value('query-jobs')).toMatchObject([
       {
         id: 'b',
