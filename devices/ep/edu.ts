@@ -198,7 +198,10 @@ export class Edu extends Device<EduState, EduWiring, undefined> implements MmioH
   #request(toRam: boolean, lo: number, hi: number, at: number, length: number): number {
     const { dma } = this.w;
     const { buffer } = this.s;
-    return toRam ? dma.write(lo, hi, buffer, at, length) : dma.read(lo, hi, buffer, at, length);
+    // Signed halves, as DmaPort wants them: an unsigned one with bit 31 set is boxed on the way.
+    return toRam
+      ? dma.write(lo | 0, hi | 0, buffer, at, length)
+      : dma.read(lo | 0, hi | 0, buffer, at, length);
   }
 
   #startFactorial(n: number): void {
