@@ -54,6 +54,9 @@ bool schedule(void);
 /** Runs processes until all have ended, and sleeps (wfi) while every one waits. */
 void schedule_until_exit(void);
 
+/** Takes the processor away every so many nanoseconds (the local APIC's timer); 0 stops it. Returns 0 or an error. */
+int schedule_tick(u32 ns);
+
 /** In a system call handler: the process sleeps; the call is made again once it is woken. The result is ignored. */
 int process_wait(void);
 void wake_up_process(struct process *process);
