@@ -23,10 +23,10 @@ import { contextOptions, reservedAddressHi } from './contexts.ts';
 export interface ScalableOptions {
   /** Address bits at and above the host address width, upper word. */
   readonly reservedHi: number;
-  /** Reserved bits of a context entry by words 0 and 2: fields whose feature is not there count as such. */
-  readonly contextReserved: readonly [number, number];
-  /** The same of words 0, 2 and 4 of a PASID-table entry. */
-  readonly pasidReserved: readonly [number, number, number];
+  /** Reserved bits of word 0 of a context entry: DTE and PRE count as such where their feature is not offered. */
+  readonly contextReserved: number;
+  /** Fields of the other features count as 0 then: what counts in words 0 and 4 of a PASID-table entry. */
+  readonly offered: readonly [number, number];
   /** PGTT values offered, a set of 1 << value. */
   readonly types: number;
   /** AW values offered. */
@@ -37,39 +37,38 @@ export interface ScalableOptions {
 }
 
 const DTE = 1 << 2;
-const PASIDE = 1 << 3;
 const PRE = 1 << 4;
-const RID_PRIV = 1 << 20;
+/** Of word 2: above RID_PASID and RID_PRIV. */
+const RID_RESERVED = 0xffe00000;
+/** Of words 0, 2 and 4 of a PASID-table entry. */
+const PASID_RESERVED = [0xc00, 0x7f0000, 0xf00] as const;
 const SSEE = 1 << 5;
 const SSADE = 1 << 9;
 const SRE = 1 << 0;
 const ERE = 1 << 1;
 const EAFE = 1 << 7;
 
-/** Fields of a feature that is not offered are reserved (VT-d: Translation Structure Formats). */
 export function scalableOptions(config: VtdConfig): ScalableOptions {
   const qemu = config.profile === 'qemu';
   const stages = stagesOf(config);
-  const unless = (offered: boolean, bits: number) => (offered || qemu ? 0 : bits);
-  const supervisor = config['supervisor-requests'];
-  const execute = config['execute-requests'];
+  const unless = (offered: boolean, bits: number) => (offered ? 0 : bits);
   const updates = config['accessed-dirty'];
+  const execute = config['execute-requests'];
   return {
     reservedHi: reservedAddressHi(config['aw-bits']),
-    contextReserved: [
+    contextReserved:
       0x1e0 |
-        unless(config['device-iotlb'], DTE) |
-        unless(config['pasid-bits'] > 0, PASIDE) |
-        unless(config['page-requests'], PRE),
-      0xffe00000 | unless(supervisor, RID_PRIV),
+      // docs/deviations.md: vtd-scalable-reserved.
+      unless(config['device-iotlb'] || qemu, DTE) |
+      unless(config['page-requests'] || qemu, PRE),
+    offered: [
+      ~(unless(execute, SSEE) | unless(updates && stages.second, SSADE)),
+      ~(
+        unless(config['supervisor-requests'], SRE) |
+        unless(execute, ERE) |
+        unless(updates && stages.first, EAFE)
+      ),
     ],
-    pasidReserved: qemu
-      ? [0, 0, 0]
-      : [
-          0xc00 | unless(execute, SSEE) | unless(updates && stages.second, SSADE),
-          0x7f0000,
-          0xf00 | unless(supervisor, SRE) | unless(execute, ERE) | unless(updates && stages.first, EAFE),
-        ],
     types:
       (stages.first ? 1 << PGTT_FIRST : 0) |
       (stages.second ? 1 << PGTT_SECOND : 0) |
@@ -117,8 +116,8 @@ export function fetchScalableContext(
 function checkContext(e: Uint32Array, options: ScalableOptions, record: AccessRecord): number {
   record.faultDisabled = (e[0]! & 2) !== 0;
   if ((e[0]! & 1) === 0) return SCT_NOT_PRESENT;
-  const own = (e[0]! & options.contextReserved[0]) | (e[1]! & options.reservedHi);
-  const rid = (e[2]! & options.contextReserved[1]) | e[3]!;
+  const own = (e[0]! & options.contextReserved) | (e[1]! & options.reservedHi);
+  const rid = (e[2]! & RID_RESERVED) | e[3]!;
   return (own | rid | e[4]! | e[5]! | e[6]! | e[7]!) === 0 ? 0 : SCT_RESERVED;
 }
 
@@ -166,7 +165,7 @@ function checkPasidEntry(e: Uint32Array, options: ScalableOptions): number {
 }
 
 function hasReserved(e: Uint32Array, options: ScalableOptions): boolean {
-  const [own, domain, first] = options.pasidReserved;
+  const [own, domain, first] = PASID_RESERVED;
   let bits = (e[0]! & own) | (e[2]! & domain) | (e[4]! & first) | ((e[1]! | e[5]!) & options.reservedHi);
   for (let i = 6; i < 16; i++) bits |= e[i]!;
   return bits !== 0;

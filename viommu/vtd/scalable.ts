@@ -120,6 +120,8 @@ export class ScalableTranslation {
   readonly #cachesEntries: boolean;
   readonly #cachesFaults: boolean;
   readonly #qemu: boolean;
+  /** PASIDE, where PASIDs are offered. */
+  readonly #pasids: number;
   readonly #ridPasid: boolean;
   readonly #ridPrivilege: boolean;
   readonly #coherent: boolean;
@@ -151,6 +153,7 @@ export class ScalableTranslation {
     this.#caching = config.cache !== 'none';
     this.#cachesEntries = this.#caching && !this.#qemu;
     this.#cachesFaults = config['caching-mode'] && this.#cachesEntries;
+    this.#pasids = config['pasid-bits'] > 0 ? PASIDE : 0;
     this.#ridPasid = config['rid-pasid'];
     this.#ridPrivilege = config['supervisor-requests'];
     // Without ECAP.SMPWCS nothing says that walks are not coherent; here they are.
@@ -185,9 +188,10 @@ export class ScalableTranslation {
       case PGTT_SECOND:
         return this.#secondStage(port, lo, hi, access, live);
       default: {
-        const executes = (e[4]! & ERE) !== 0;
+        const controls = e[4]! & this.options.offered[1];
+        const executes = (controls & ERE) !== 0;
         if ((access & EXEC) !== 0 && !executes && port.at !== AT_TRANSLATION) return SPT_EXECUTE;
-        if (record.privileged && (e[4]! & SRE) === 0) return SPT_SUPERVISOR;
+        if (record.privileged && (controls & SRE) === 0) return SPT_SUPERVISOR;
         // A translation request for execution is granted what else it asks for.
         return this.#firstStage(port, lo, hi, executes ? access : access & ~EXEC, live);
       }
@@ -206,7 +210,7 @@ export class ScalableTranslation {
     const record = this.#record;
     const limit = pasidLimit(e0);
     if (port.pasid !== NO_PASID) {
-      if ((e0 & PASIDE) === 0) return SCT_NO_PASIDS;
+      if ((e0 & this.#pasids) === 0) return SCT_NO_PASIDS;
       if (port.pasid >= limit) return SCT_PASID_SIZE;
       record.pasid = port.pasid;
       record.privileged = port.privileged;
@@ -401,10 +405,11 @@ export class ScalableTranslation {
 
   #secondMode(e0: number, e2: number): number {
     if (this.#qemu) return 0;
+    const own = e0 & this.options.offered[0];
     return (
       SS_STRUCTURE_FIRST |
-      ((e0 & SSADE) !== 0 ? SS_ACCESSED_DIRTY : 0) |
-      ((e0 & SSEE) !== 0 ? SS_EXECUTE : 0) |
+      ((own & SSADE) !== 0 ? SS_ACCESSED_DIRTY : 0) |
+      ((own & SSEE) !== 0 ? SS_EXECUTE : 0) |
       (this.#coherent || (e2 & PWSNP) !== 0 ? 0 : SS_NOT_COHERENT)
     );
   }
@@ -419,7 +424,7 @@ export class ScalableTranslation {
   /** The tables a PASID-table entry names; its words begin at `at`. */
   #fill(t: StageTables, e: Uint32Array, at: number, live: boolean): void {
     const own = e[at]!;
-    const controls = e[at + 4]!;
+    const controls = e[at + 4]! & this.options.offered[1];
     const coherent = this.#coherent || (e[at + 2]! & PWSNP) !== 0;
     t.tableLo = controls & -4096;
     t.tableHi = e[at + 5]! | 0;
@@ -533,7 +538,7 @@ export class ScalableTranslation {
     if (c < 0 || contexts.rows[c + 6] !== 0) return -1;
     const e0 = contexts.rows[c + 2]!;
     const translated =
-      (e0 & DTE) === 0 || protectionOn(this.#s.regs) ? -1 : (e0 & PASIDE) === 0 ? 0 : pasidLimit(e0);
+      (e0 & DTE) === 0 || protectionOn(this.#s.regs) ? -1 : (e0 & this.#pasids) === 0 ? 0 : pasidLimit(e0);
     if (!this.#cachesEntries || this.#pasidOf(port, e0, contexts.rows[c + 4]!) !== 0) return translated;
     const { pasid } = this.#record;
     const r = pasids.find(port.requester, pasid);
@@ -579,12 +584,13 @@ export class ScalableTranslation {
       }
       default: {
         const { privileged } = this.#record;
-        if (privileged && (e[at + 4]! & SRE) === 0) return;
+        const controls = e[at + 4]! & this.options.offered[1];
+        if (privileged && (controls & SRE) === 0) return;
         this.#fill(q.tables, e, at, true);
         q.secondMode = q.tables.nested ? q.tables.secondMode : 0;
         q.firstStage = true;
         q.permissions = privileged ? UPPER_CLASS : 0;
-        q.refused = (e[at + 4]! & ERE) !== 0 ? 0 : EXEC;
+        q.refused = (controls & ERE) !== 0 ? 0 : EXEC;
         q.signed = -1;
         q.beyond = beyondCanonical(q.tables.levels);
         q.tag = this.#pairTag(q.did, pasid, true) | 0;
