@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { FSTS, PECTL, PQA, PQH, PQT, PRS } from '../../../viommu/spec/vtd/registers.ts';
 import type { VtdConfig } from '../../../viommu/vtd/config.ts';
@@ -337,5 +338,58 @@ describe('responses', () => {
       'vtd_page_request sid=00:03.0 pasid=5 address=0x6000 access=1 group=4 last=1 outcome=dropped',
       'vtd_page_response sid=00:03.0 pasid=5 group=4 code=0 by=overflow',
     ]);
+  });
+});
+
+describe('every group', () => {
+  const step = fc.oneof(
+    { weight: 6, arbitrary: fc.record({ do: fc.constant('ask'), last: fc.boolean(), pasid: fc.boolean() }) },
+    fc.record({ do: fc.constantFrom('take', 'clear PRO', 'clear all', 'refuse', 'allow') }),
+  );
+
+  /** Asks with groups in turn; returns how often each group's last request was answered or queued. */
+  function outcomes(steps: readonly { do: string; last?: boolean; pasid?: boolean }[]) {
+    const { m, port, responses } = unit();
+    const asked: number[] = [];
+    const queued: number[] = [];
+    const takeAll = () => {
+      for (let at = Number(m.read(PQH)); at !== Number(m.read(PQT)); at = (at + 32) % 4096) {
+        const q1 = m.load(PRQ + at + 8);
+        if ((q1 & 4n) !== 0n) queued.push(Number((q1 >> 3n) & 0x1ffn));
+      }
+      // Room for seven: the others look as if nobody had taken them.
+      m.ram.u8.fill(0, PRQ, PRQ + 4096);
+      m.write(PQH, 0);
+      m.write(PQT, 0xf00);
+    };
+    takeAll();
+    for (const [i, s] of steps.entries()) {
+      if (s.do === 'ask') {
+        request(port, s.pasid ? 5 : NO_PASID, 0x5000, READ, i, s.last);
+        if (s.last) asked.push(i);
+      } else if (s.do === 'take') takeAll();
+      else if (s.do === 'clear PRO') m.write(PRS, 2);
+      else if (s.do === 'clear all') m.write(PRS, 3);
+      else {
+        m.store(CONTEXT, s.do === 'refuse' ? DIRECTORY | 0xd : DIRECTORY | ENABLED);
+        m.submit(0x11n);
+      }
+    }
+    takeAll();
+    const overflows = responses.filter((r) => r[3] === PAGE_RESPONSE_SUCCESS).length;
+    return { asked, overflows, answered: [...queued, ...responses.map((r) => r[2]!)].sort((a, b) => a - b) };
+  }
+
+  test('is answered or queued exactly once, whatever overflows or is refused', () => {
+    let overflowed = 0;
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 100, size: 'max' }), (steps) => {
+        const { asked, answered, overflows } = outcomes(steps);
+        overflowed += overflows;
+        expect(answered).toEqual(asked);
+      }),
+      { numRuns: 60 },
+    );
+    expect(overflowed).toBeGreaterThan(10);
   });
 });
