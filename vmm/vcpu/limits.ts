@@ -47,6 +47,36 @@ export const VCPU_LIMITS: readonly Limit[] = [
     cite: 'WebAssembly JavaScript Interface: Globals',
   },
   {
+    id: 'process-addresses',
+    what: 'addresses of a user process have 32 bits; base and offset of an access add up modulo 4 GiB; nothing is fetched through page tables, so XD, SMEP and SMAP have no meaning',
+    cite: 'Intel SDM: 4-Level Paging',
+  },
+  {
+    id: 'process-registers',
+    what: 'on pages of registers a process makes accesses of 1 to 8 bytes within the page, and 64-byte stores; others, and bulk instructions, kill it',
+    cite: 'WebAssembly Core: Memory Instructions',
+  },
+  {
+    id: 'process-memory-grow',
+    what: 'memory.grow fails in a user process, whose memory grows by brk and mmap; data.drop frees nothing',
+    cite: 'WebAssembly Core: memory.grow, data.drop',
+  },
+  {
+    id: 'process-preemption',
+    what: 'a process is suspended in a system call; at a loop or in a page fault only when its program is built preemptible',
+    cite: 'docs/processes.md: Who runs when',
+  },
+  {
+    id: 'process-threads',
+    what: 'one thread of control in a process; memory.atomic.wait kills it',
+    cite: 'WebAssembly Threads: wait',
+  },
+  {
+    id: 'process-tables',
+    what: 'page tables of processes lie in RAM and cache nothing but translations of 4 KiB; a table outside of RAM is a reserved-bit fault; PKU, PCID and global pages are ignored',
+    cite: 'Intel SDM: Caching Translation Information',
+  },
+  {
     id: 'wasi-files',
     what: 'files live in memory only, without times, rights, symbolic links or directories outside of them; 256 MiB in all',
     cite: 'WASI preview 1: path_open',
