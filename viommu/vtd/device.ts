@@ -1,5 +1,14 @@
 import { Device, type ResetKind } from '../../vmm/bus/device.ts';
-import { AT_UNTRANSLATED, DMA_UR, type DmaPort, type DmaTranslator, NO_PASID } from '../../vmm/bus/dma.ts';
+import {
+  AT_TRANSLATION,
+  AT_UNTRANSLATED,
+  DMA_UR,
+  type DmaPort,
+  type DmaTranslator,
+  NO_PASID,
+  READ,
+  WRITE,
+} from '../../vmm/bus/dma.ts';
 import type { WalkStep } from '../../vmm/bus/iommu.ts';
 import type { MmioBus, MmioHandler } from '../../vmm/bus/mmio.ts';
 import { Bug } from '../../vmm/core/errors.ts';
@@ -53,6 +62,8 @@ export class VtdIommu extends Device<VtdState, VtdWiring, VtdParts> implements D
     const old = this.c as VtdParts | undefined;
     // Requesters remember the epoch of the caches they were resolved with: never the same one twice.
     const caches = new RemappingCaches(s, ((old?.caches.epoch ?? 0) + 1) | 0, w.trace.vtd_context_dropped);
+    // Ports that look at the old ones see the change too.
+    if (old !== undefined) old.caches.epoch = caches.epoch;
     old?.watch.stop();
     const watch = new TableWatch(s, w);
     const faultEvent = new EventInterrupt(s, w, FECTL.offset);
@@ -113,7 +124,7 @@ export class VtdIommu extends Device<VtdState, VtdWiring, VtdParts> implements D
 
   translate(port: DmaPort, lo: number, hi: number, access: number): number {
     // Signed halves: a value above 2^31 - 1 would be boxed at a call.
-    return this.c.dma.translate(port, lo | 0, hi | 0, access);
+    return this.c.dma.translate(port, lo | 0, hi | 0, port.atomic ? access | READ | WRITE : access);
   }
 
   message(port: DmaPort, lo: number, _hi: number, data: number, length: number): number {
@@ -229,7 +240,7 @@ export class VtdIommu extends Device<VtdState, VtdWiring, VtdParts> implements D
   ): Recording {
     if (faultDisabled && this.#isQualified(code)) return 'fault processing disabled';
     // {T1, T2}: 00 write, 01 page request, 10 read, 11 AtomicOp.
-    const atomic = (access & 3) === 3 && !pageRequest;
+    const atomic = (access & 3) === 3 && port.at !== AT_TRANSLATION && !pageRequest;
     const t1 = !pageRequest && (atomic || (access & 2) === 0) ? 0x40000000 : 0;
     const at = port.at === AT_UNTRANSLATED || pageRequest ? 0 : port.at << 28;
     let extra = atomic || pageRequest ? 0x10000000 : 0;
