@@ -30,14 +30,17 @@ const PASID_MASK = 0xfffff;
 const NAME_BYTES = 256;
 const LAST_PAGE = 0xfffff;
 
+export type KernelHandler = (...args: number[]) => number;
+
 /** What processes need of the processor that runs their kernel. */
 export interface ProcessCpu {
   readonly ram: GuestRam;
   readonly mmio: MmioBus;
   readonly console: (bytes: Uint8Array) => void;
-  /** Calls a function of the kernel by its table index, interrupts disabled, on top of whatever runs. */
-  callKernel(handler: number, ...args: number[]): number;
-  isHandler(index: number): boolean;
+  /** Has the kernel's code called, interrupts disabled, on top of the process that runs. */
+  callKernel(call: () => number): number;
+  /** A function of the kernel by its table index. */
+  handler(index: number): KernelHandler | undefined;
   /** Has `run` execute user code, on this gauge, with interrupts enabled. */
   enterUser(gauge: FuelGauge, run: () => void): void;
   afterAccess(): void;
@@ -58,8 +61,11 @@ interface Slot {
 export class Processes implements UserHost {
   readonly images: readonly ProgramImage[];
   readonly mmu: Mmu;
-  syscallEntry = 0;
-  pageFaultEntry = 0;
+  /** Table indexes of the kernel's handlers; looked up when they are first called. */
+  #syscallEntry = 0;
+  #pageFaultEntry = 0;
+  #onSyscall: KernelHandler | undefined;
+  #onPageFault: KernelHandler | undefined;
   /** By pid. */
   readonly #table = new Map<number, Slot>();
   readonly #modules: (WebAssembly.Module | undefined)[];
@@ -88,6 +94,24 @@ export class Processes implements UserHost {
     this.#compile = compile;
     this.mmu = new Mmu(cpu.ram, walker);
     this.#path = new UserPath(cpu.ram, cpu.mmio, this.mmu, this);
+  }
+
+  get syscallEntry(): number {
+    return this.#syscallEntry;
+  }
+
+  set syscallEntry(index: number) {
+    this.#syscallEntry = index;
+    this.#onSyscall = undefined;
+  }
+
+  get pageFaultEntry(): number {
+    return this.#pageFaultEntry;
+  }
+
+  set pageFaultEntry(index: number) {
+    this.#pageFaultEntry = index;
+    this.#onPageFault = undefined;
   }
 
   get list(): readonly Process[] {
@@ -150,7 +174,7 @@ export class Processes implements UserHost {
   }
 
   #handler(what: string, index: number): number {
-    if (index !== 0 && !this.#cpu.isHandler(index))
+    if (index !== 0 && this.#cpu.handler(index) === undefined)
       this.#cpu.crash(`${what} with a function pointer that is not one`, index);
     return index;
   }
@@ -439,9 +463,11 @@ export class Processes implements UserHost {
       this.resumed();
       if (process.resume.kind === 'result') return process.resume.value;
     }
-    if (this.syscallEntry === 0) this.kill(SIGILL, `system call ${number}, and the kernel has no handler`, 0);
+    this.#onSyscall ??= this.#cpu.handler(this.#syscallEntry);
+    const handler = this.#onSyscall;
+    if (handler === undefined) this.kill(SIGILL, `system call ${number}, and the kernel has no handler`, 0);
     this.#inSyscall = true;
-    const result = this.#cpu.callKernel(this.syscallEntry, number, a0, a1, a2, a3, a4, a5);
+    const result = this.#cpu.callKernel(() => handler(number, a0, a1, a2, a3, a4, a5));
     this.#inSyscall = false;
     if (process.state === 'ended') throw new ProcessEnd(process, false);
     if (this.#child !== undefined || (this.#preempt && !this.#suspend))
@@ -454,7 +480,9 @@ export class Processes implements UserHost {
   pageFault(address: number, code: number, suspendable: boolean): boolean {
     const process = this.#current!;
     const outer = this.#inSyscall;
-    const refused = this.pageFaultEntry === 0 || this.#fault(address, code) !== 0;
+    this.#onPageFault ??= this.#cpu.handler(this.#pageFaultEntry);
+    const handler = this.#onPageFault;
+    const refused = handler === undefined || this.#fault(handler, address, code) !== 0;
     this.#inSyscall = outer;
     if (process.state === 'ended') throw new ProcessEnd(process, false);
     if (refused) this.kill(SIGSEGV, faultText(code), address);
@@ -466,9 +494,9 @@ export class Processes implements UserHost {
     return false;
   }
 
-  #fault(address: number, code: number): number {
+  #fault(handler: KernelHandler, address: number, code: number): number {
     this.#inFault = true;
-    const result = this.#cpu.callKernel(this.pageFaultEntry, address, code);
+    const result = this.#cpu.callKernel(() => handler(address, code));
     this.#inFault = false;
     return result;
   }

@@ -7,6 +7,8 @@ const SLOT_SHIFT = 3;
 /** Stores remembered; the oldest go first. */
 const CAPACITY = 1 << 16;
 const FRAMES_KEPT = 24;
+/** Stacks whose words are kept. */
+const MOST_TEXTS = 1024;
 
 /** Turns raw frames of the rewritten module into frames of the guest's sources. */
 export type Symbolize = (frames: readonly RawFrame[]) => GuestFrame[];
@@ -19,6 +21,8 @@ export class StoreLog implements PageWatcher, Provenance {
   readonly #symbolize: Symbolize;
   readonly #busMaster: () => string;
   readonly #stores = new Map<number, Error | string>();
+  /** What stacks are in words: a loop that fills tables has one and the same. */
+  readonly #texts = new Map<string, string | undefined>();
   /** True while guest code runs: a stack then holds guest frames. */
   running = false;
 
@@ -44,12 +48,20 @@ export class StoreLog implements PageWatcher, Provenance {
   lastWriter(address: number): string | undefined {
     const who = this.#stores.get(address >>> SLOT_SHIFT);
     if (who === undefined) return undefined;
-    return typeof who === 'string' ? who : framesText(this.#symbolize(rawFrames(who.stack ?? '')));
+    return typeof who === 'string' ? who : this.#text(who.stack ?? '');
   }
 
   here(): string | undefined {
     if (!this.running) return undefined;
-    return framesText(this.#symbolize(rawFrames(captureStack().stack ?? '')));
+    return this.#text(captureStack().stack ?? '');
+  }
+
+  #text(stack: string): string | undefined {
+    if (this.#texts.has(stack)) return this.#texts.get(stack);
+    if (this.#texts.size === MOST_TEXTS) this.#texts.clear();
+    const text = framesText(this.#symbolize(rawFrames(stack)));
+    this.#texts.set(stack, text);
+    return text;
   }
 }
 

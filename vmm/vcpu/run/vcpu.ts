@@ -5,7 +5,7 @@ import { Bug } from '../../core/errors.ts';
 import { hex } from '../../core/u64.ts';
 import type { GuestRam } from '../../mem/ram.ts';
 import { noProcesses, type ProcessHost } from '../process/no-processes.ts';
-import type { ProcessCpu } from '../process/processes.ts';
+import type { KernelHandler, ProcessCpu } from '../process/processes.ts';
 import { EXPORTS } from '../rewrite/result.ts';
 import { type SlowPath, slowPathImports, VM_MODULE } from '../rewrite/slow-path.ts';
 import { abiHost, type GuestPlatform } from './abi-host.ts';
@@ -294,18 +294,18 @@ export class Vcpu {
     if (typeof handler !== 'function') this.#crash(`interrupt vector ${vector} has no handler`);
     this.s.interruptsEnabled = false;
     this.#depth++;
-    if (this.#inUser) this.#onTopOfUser(handler as (vector: number) => void, [vector]);
+    if (this.#inUser) this.#onTopOfUser(() => handler(vector));
     else (handler as (vector: number) => void)(vector);
     this.#depth--;
     this.s.interruptsEnabled = true;
   }
 
   /** Calls the kernel while a process runs: on its own fuel, and what goes wrong there ends the guest. */
-  #onTopOfUser(handler: (...args: number[]) => unknown, args: readonly number[]): unknown {
+  #onTopOfUser(call: () => unknown): unknown {
     const back = this.#time.switchTo(this.#gauge!);
     this.#inUser = false;
     try {
-      return handler(...args);
+      return call();
     } catch (error) {
       return this.#end(this.#endOf(error));
     } finally {
@@ -314,11 +314,10 @@ export class Vcpu {
     }
   }
 
-  #callKernel(index: number, args: readonly number[]): number {
-    const handler = this.#table()?.get(index) as (...args: number[]) => number;
+  #callKernel(call: () => number): number {
     this.s.interruptsEnabled = false;
     this.#depth++;
-    const result = this.#onTopOfUser(handler, args);
+    const result = this.#onTopOfUser(call);
     this.#depth--;
     this.s.interruptsEnabled = true;
     return result as number;
@@ -349,8 +348,8 @@ export class Vcpu {
       ram,
       mmio,
       console,
-      callKernel: (index, ...args) => this.#callKernel(index, args),
-      isHandler: (index) => this.#isHandler(index),
+      callKernel: (call) => this.#callKernel(call),
+      handler: (index) => (this.#isHandler(index) ? (this.#table()!.get(index) as KernelHandler) : undefined),
       enterUser: (gauge, run) => this.#enterUser(gauge, run),
       afterAccess: () => this.#afterAccess(),
       safepoint: () => this.#safepoint(),
