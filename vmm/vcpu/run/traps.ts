@@ -28,16 +28,14 @@ class TrapOwner implements SlowPathOwner {
   readonly #mmio: MmioBus;
   readonly #host: TrapHost;
   readonly #afterAccess: () => void;
-  readonly #words: Int32Array;
-  readonly #hiWord: number;
+  readonly #hiWord: Int32Array;
 
   constructor(ram: GuestRam, mmio: MmioBus, host: TrapHost) {
     this.#ram = ram;
     this.#mmio = mmio;
     this.#host = host;
     this.#afterAccess = host.afterAccess;
-    this.#words = new Int32Array(ram.memory.buffer);
-    this.#hiWord = ram.layout.hiWord >>> 2;
+    this.#hiWord = new Int32Array(ram.memory.buffer, ram.layout.hiWord, 1);
   }
 
   mmioRead(address: number, width: number): number {
@@ -56,7 +54,8 @@ class TrapOwner implements SlowPathOwner {
     const hi = mmio.hi | 0;
     this.#afterAccess();
     // Registers that are polled keep their upper half, and a word that was not stored just now is read sooner.
-    if (this.#words[this.#hiWord] !== hi) this.#words[this.#hiWord] = hi;
+    const word = this.#hiWord;
+    if (word[0] !== hi) word[0] = hi;
     return lo;
   }
 
