@@ -13,7 +13,8 @@ const OLDER = 0x80000000;
 export const MAX_SIZE_CODE = 31;
 /** Pieces of 4 GiB: from here on no bit of the lower half belongs to the page number. */
 const SIZE_4G = 20;
-const SPAN_MASK = 0x3fffffff;
+/** Pages a function can walk over in turn and be found without hashing, less 1. */
+export const HINT_MASK = 4095;
 /** A range of more pages than this is found by looking at every row. */
 const MAX_PROBES = 16;
 
@@ -36,6 +37,8 @@ export class Atc {
   readonly sizes: Uint32Array;
   readonly #setMask: number;
   readonly #fold: number;
+  /** By low page-number bits and tag: the row that answered last. Only a hint: the row itself is compared. */
+  readonly hints = new Int32Array(HINT_MASK + 1);
 
   /** @param rows 8 words a row; the number of rows is a power of two, 2 at least */
   constructor(rows: Uint32Array, sizes: Uint32Array) {
@@ -48,6 +51,12 @@ export class Atc {
 
   /** The row that holds (lo, hi) under `tag`, smallest page first, or -1. Halves are signed. */
   lookup(lo: number, hi: number, tag: number): number {
+    const r = this.#lookup(lo, hi, tag);
+    if (r >= 0) this.hints[((lo >>> 12) ^ tag) & HINT_MASK] = r;
+    return r;
+  }
+
+  #lookup(lo: number, hi: number, tag: number): number {
     const sizes = this.sizes[0]!;
     if ((sizes & 1) !== 0) {
       const rows = this.rows;
@@ -119,12 +128,6 @@ export class Atc {
     }
     rows[set + 7]! ^= OLDER;
     return (rows[set + 7]! & OLDER) !== 0 ? set : set + ATC_ROW_WORDS;
-  }
-
-  /** Bytes from (lo, ...) to the end of the page of row r, or to the next GiB boundary if that is nearer. */
-  span(r: number, lo: number): number {
-    const inside = this.rows[r + 6]! & SPAN_MASK;
-    return inside - (lo & inside) + 1;
   }
 
   drop(r: number): void {

@@ -22,7 +22,7 @@ import {
 } from '../../vmm/bus/dma.ts';
 import { DEVICE_TLB_DONE, DEVICE_TLB_PENDING } from '../../vmm/bus/iommu.ts';
 import { record, type Schema, words } from '../../vmm/state/schema.ts';
-import { ATC_ROW_WORDS, Atc, atcTag, globalTag, MAX_SIZE_CODE } from './atc.ts';
+import { ATC_ROW_WORDS, Atc, atcTag, globalTag, HINT_MASK, MAX_SIZE_CODE } from './atc.ts';
 import { AtsControls } from './ats-controls.ts';
 import type { PciFunction } from './function.ts';
 import type { AtsLink } from './kind.ts';
@@ -50,6 +50,8 @@ const GROUP_WORDS = 3;
 
 const ACCESS = READ | WRITE | EXEC;
 const PAGE_OFFSET = 4095;
+/** Spans end at the next GiB at the latest. */
+const SPAN_MASK = 0x3fffffff;
 
 export interface AtsState {
   /** Rows of the ATC. */
@@ -120,6 +122,8 @@ export class AtsAgent implements AtsLink {
   readonly #hooks: AtsHooks;
   readonly #controls: AtsControls;
   readonly #atc: Atc;
+  readonly #rows: Uint32Array;
+  readonly #hints: Int32Array;
   readonly #scratch = new Uint8Array(16);
 
   constructor(s: AtsState, dma: DmaPort, fn: PciFunction, hooks: AtsHooks = {}) {
@@ -128,6 +132,8 @@ export class AtsAgent implements AtsLink {
     this.#hooks = hooks;
     this.#controls = new AtsControls(fn);
     this.#atc = new Atc(s.atc, s.sizes);
+    this.#rows = s.atc;
+    this.#hints = this.#atc.hints;
   }
 
   get controls(): AtsControls {
@@ -143,6 +149,23 @@ export class AtsAgent implements AtsLink {
   access(pasid: number, privileged: boolean, lo: number, hi: number, access: number): number {
     const a = lo | 0;
     const h = hi | 0;
+    const tag = atcTag(pasid, privileged);
+    const rows = this.#rows;
+    const p = this.#hints[((a >>> 12) ^ tag) & HINT_MASK]!;
+    // Rows are made only where config space allows such requests, and go when it does not any more: a row needs no other
+    // check. A page of 4 KiB has size code 0, and nothing smaller can be there.
+    const other = (rows[p]! ^ (a & -4096)) | (rows[p + 1]! ^ h) | (rows[p + 2]! ^ tag);
+    if ((other | (access & ~rows[p + 5]!)) === 0 && this.#dma.enabled && !this.bypassAtc) {
+      this.outLo = rows[p + 3]! | (a & PAGE_OFFSET);
+      this.outHi = rows[p + 4]! | 0;
+      this.outSpan = 4096 - (a & PAGE_OFFSET);
+      this.outAt = AT_TRANSLATED;
+      return ATS_OK;
+    }
+    return this.#find(pasid, privileged, a, h, access);
+  }
+
+  #find(pasid: number, privileged: boolean, a: number, h: number, access: number): number {
     const controls = this.#controls;
     const dma = this.#dma;
     if (!dma.enabled || (pasid !== NO_PASID && !controls.allowsPasid(pasid))) return ATS_DISABLED;
@@ -160,9 +183,10 @@ export class AtsAgent implements AtsLink {
 
   #hit(r: number, lo: number, hi: number): number {
     const rows = this.#atc.rows;
-    this.outLo = rows[r + 3]! | (lo & rows[r + 6]!);
+    const inside = rows[r + 6]! | 0;
+    this.outLo = rows[r + 3]! | (lo & inside);
     this.outHi = rows[r + 4]! | (hi & rows[r + 7]! & 0x7fffffff);
-    this.outSpan = this.#atc.span(r, lo);
+    this.outSpan = (inside & SPAN_MASK) - (lo & inside & SPAN_MASK) + 1;
     this.outAt = AT_TRANSLATED;
     return ATS_OK;
   }
@@ -243,7 +267,18 @@ export class AtsAgent implements AtsLink {
     n: number,
     execute = false,
   ): number {
-    return this.#move(pasid, privileged, lo | 0, hi | 0, dst, at, n, execute ? READ | EXEC : READ);
+    this.done = 0;
+    if (n === 0) return ATS_OK;
+    const access = execute ? READ | EXEC : READ;
+    const status = this.access(pasid, privileged, lo, hi, access);
+    // The usual case: all of it lies in one page that the ATC knows.
+    if (status === ATS_OK && this.outAt === AT_TRANSLATED && this.outSpan >= n) {
+      const moved = this.#dma.moveTranslated(this.outLo, this.outHi, dst, at, n, READ);
+      if (moved !== ATS_OK) return this.#stop(moved, lo, hi, 0);
+      this.done = n;
+      return ATS_OK;
+    }
+    return this.#pages(status, pasid, privileged, lo | 0, hi | 0, dst, at, n, access);
   }
 
   /** Writes src[at, at + n); results as read. Pages before a refused one have been written. */
@@ -256,10 +291,21 @@ export class AtsAgent implements AtsLink {
     at: number,
     n: number,
   ): number {
-    return this.#move(pasid, privileged, lo | 0, hi | 0, src, at, n, WRITE);
+    this.done = 0;
+    if (n === 0) return ATS_OK;
+    const status = this.access(pasid, privileged, lo, hi, WRITE);
+    if (status === ATS_OK && this.outAt === AT_TRANSLATED && this.outSpan >= n) {
+      const moved = this.#dma.moveTranslated(this.outLo, this.outHi, src, at, n, WRITE);
+      if (moved !== ATS_OK) return this.#stop(moved, lo, hi, 0);
+      this.done = n;
+      return ATS_OK;
+    }
+    return this.#pages(status, pasid, privileged, lo | 0, hi | 0, src, at, n, WRITE);
   }
 
-  #move(
+  /** Page after page. @param first status of the access to the first page, which has been made already */
+  #pages(
+    first: number,
     pasid: number,
     privileged: boolean,
     lo: number,
@@ -269,27 +315,31 @@ export class AtsAgent implements AtsLink {
     n: number,
     access: number,
   ): number {
+    let status = first;
     let a = lo;
     let h = hi;
     let done = 0;
-    while (done < n) {
-      let status = this.access(pasid, privileged, a, h, access);
+    for (;;) {
       const left = n - done;
       const bytes = this.outSpan < left ? this.outSpan : left;
       if (status === ATS_OK) status = this.#transfer(pasid, privileged, buffer, at + done, bytes, access);
-      if (status !== ATS_OK) {
-        this.done = done;
-        this.faultLo = a >>> 0;
-        this.faultHi = h >>> 0;
-        return status;
-      }
+      if (status !== ATS_OK) return this.#stop(status, a, h, done);
       done += bytes;
+      if (done >= n) break;
       const next = (a + bytes) | 0;
       if (next >>> 0 < a >>> 0) h = (h + 1) | 0;
       a = next;
+      status = this.access(pasid, privileged, a, h, access);
     }
     this.done = done;
     return ATS_OK;
+  }
+
+  #stop(status: number, lo: number, hi: number, done: number): number {
+    this.done = done;
+    this.faultLo = lo >>> 0;
+    this.faultHi = hi >>> 0;
+    return status;
   }
 
   #transfer(
@@ -303,11 +353,12 @@ export class AtsAgent implements AtsLink {
     const dma = this.#dma;
     const lo = this.outLo;
     const hi = this.outHi;
+    if (this.outAt === AT_TRANSLATED)
+      return dma.moveTranslated(lo | 0, hi | 0, buffer, at, n, access & (READ | WRITE));
     this.#address(pasid, privileged);
     let status = DMA_OK;
     // The port reads data; that these are instructions is asked for beforehand, where nothing else asked.
-    if ((access & EXEC) !== 0 && this.outAt === AT_UNTRANSLATED && this.#mayExecute(pasid))
-      status = dma.translate(lo, hi, access);
+    if ((access & EXEC) !== 0 && this.#mayExecute(pasid)) status = dma.translate(lo, hi, access);
     if (status === DMA_OK)
       status = access === WRITE ? dma.write(lo, hi, buffer, at, n) : dma.read(lo, hi, buffer, at, n);
     this.#plain();
@@ -383,11 +434,7 @@ export class AtsAgent implements AtsLink {
       dma.atomic = false;
       this.#plain();
     }
-    if (status !== ATS_OK) {
-      this.faultLo = lo >>> 0;
-      this.faultHi = hi >>> 0;
-      return status;
-    }
+    if (status !== ATS_OK) return this.#stop(status, lo, hi, 0);
     this.oldLo = load32(this.#scratch, 0);
     this.oldHi = bytes === 8 ? load32(this.#scratch, 4) : 0;
     return ATS_OK;

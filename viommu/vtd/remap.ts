@@ -550,6 +550,9 @@ export class DmaRemapper {
     else if (mode === TTM_SCALABLE) context.translatedPasids = this.scalable.resolve(port, q);
     q.epoch = this.#caches.epoch;
     context.translatedEpoch = this.#caches.epoch;
+    port.passes = context.translatedPasids >= 0 ? this.#caches : null;
+    port.passEpoch = this.#caches.epoch;
+    port.passBeyond = this.#beyondHost;
   }
 
   /** Returns 0 where translated requests may pass, else -1. */

@@ -34,6 +34,9 @@ export const GRANTED_GLOBAL = 16;
 export const GRANTED_PRIVILEGED = 32;
 export const GRANTED_NO_SNOOP = 64;
 
+/** Bits 31:20 of addresses in the interrupt window. */
+const INTERRUPT_WINDOW = 0xfee;
+
 /** Answer to a page request group (PCIe: Page Request Group Response Message, Response Code). */
 export const PAGE_RESPONSE_SUCCESS = 0;
 export const PAGE_RESPONSE_INVALID = 1;
@@ -61,6 +64,11 @@ export interface DmaTranslator {
   pageRequest?(port: DmaPort, lo: number, hi: number, access: number, group: number, last: boolean): number;
   /** A device-TLB invalidation that DmaEndpoints.invalidate left pending is complete. */
   invalidationComplete?(port: DmaPort, tag: number): void;
+}
+
+/** Something whose `epoch` changes whenever what was found out about a requester may not hold any more. */
+export interface Epoch {
+  readonly epoch: number;
 }
 
 /** A bus master's way to memory. One for each requester; endpoints hold no other reference to memory. */
@@ -95,6 +103,13 @@ export class DmaPort {
   pinOwner = -1;
   /** The translator's own cache for this requester: rebuildable, never state. */
   context: object | null = null;
+  /**
+   * The translator lets translated requests of this port without PASID pass unchanged while passes.epoch is passEpoch, except
+   * to the interrupt window and to addresses with a bit of passBeyond in the upper half.
+   */
+  passes: Epoch | null = null;
+  passEpoch = 0;
+  passBeyond = 0;
   #translator: DmaTranslator;
   readonly #memory: SystemMemory;
 
@@ -110,6 +125,7 @@ export class DmaPort {
     if (id === this.requester) return;
     this.requester = id;
     this.context = null;
+    this.passes = null;
   }
 
   /** Translates without moving data; results as DmaTranslator.translate. */
@@ -144,6 +160,30 @@ export class DmaPort {
   /** Writes src[at, at + length). Pages before a refused one have been written, as posted writes are. */
   write(lo: number, hi: number, src: Uint8Array, at: number, length: number): number {
     return this.#move(lo, hi, src, at, length, WRITE);
+  }
+
+  /**
+   * A translated request without PASID (READ or WRITE), by a port that is otherwise set for untranslated ones; as read and
+   * write. Halves are signed.
+   */
+  moveTranslated(
+    lo: number,
+    hi: number,
+    buffer: Uint8Array,
+    at: number,
+    length: number,
+    access: number,
+  ): number {
+    const { passes } = this;
+    const known = passes !== null && passes.epoch === this.passEpoch && this.enabled;
+    if (known && (hi & this.passBeyond) === 0 && ((lo >>> 20) ^ INTERRUPT_WINDOW) !== 0)
+      return this.#moveRun(lo, hi, buffer, at, length, access)
+        ? DMA_OK
+        : this.#refuse(buffer, at, at + length, access);
+    this.at = AT_TRANSLATED;
+    const status = this.#move(lo, hi, buffer, at, length, access);
+    this.at = AT_UNTRANSLATED;
+    return status;
   }
 
   /** A message-signalled interrupt: a dword write through the same path as any DMA. */
