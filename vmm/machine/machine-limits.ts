@@ -14,7 +14,7 @@ export const MACHINE_LIMITS: readonly Limit[] = [
   },
   {
     id: 'report-events',
-    what: 'a report keeps the first 20,000 events and 5,000 table entries, a Chrome trace the first 1,048,576 events; both say how many they left out',
+    what: 'a report keeps the first 20,000 events and 5,000 table entries, a Chrome trace the first 1,048,576 events; both say so when there were more',
     cite: 'docs/guide/timeline.md',
   },
   {

@@ -56,7 +56,8 @@ export class RunRecorder {
     this.#looks = new LookTaker(machine, { lastDma: -1 });
     const roles = rolesOf(machine.tracer);
     const wants = (name: string) => roles.has(name) || this.#globs.some((glob) => glob.test(name));
-    machine.tracer.watch(wants, this.#collector.sink);
+    // Later events would cost time for nothing: a store asks who stores.
+    this.#collector.onFull = machine.tracer.watch(wants, this.#collector.sink);
   }
 
   /** After the guest ran. Without `again`, who wrote an entry is known from the IOMMU's first look at its page on. */

@@ -395,7 +395,11 @@ export function timelineSection({ lanes, items, flows, end, dropped }, onFault) 
       count,
     ),
     dropped > 0
-      ? element('p', { class: 'warn' }, `The first events only: ${dropped} later ones were left out.`)
+      ? element(
+          'p',
+          { class: 'warn' },
+          `The first ${items.length.toLocaleString('en')} events only: later ones were left out.`,
+        )
       : undefined,
     element('div', { class: 'stage' }, picture, tip),
     legend(),

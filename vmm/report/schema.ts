@@ -62,7 +62,7 @@ function timelineSchema(z: Zod): ZodType {
       items: z.array(item),
       flows: z.array(flow),
       end: time,
-      dropped: index.describe('events that came when no more were kept'),
+      dropped: index.describe('not 0 when there were more events than are kept'),
     })
     .refine((t) => t.items.every((i) => i.lane < t.lanes.length), 'an item is in a lane that does not exist')
     .refine(

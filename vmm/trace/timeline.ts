@@ -56,7 +56,7 @@ export interface Timeline {
   readonly flows: readonly Flow[];
   /** Virtual time at the end. */
   readonly end: number;
-  /** Events that came when no more were kept. */
+  /** Events that came when no more were kept; whoever collects may have stopped to count them. */
   readonly dropped: number;
 }
 
@@ -80,6 +80,8 @@ interface Store {
 
 /** Keeps trace records for a timeline, the first `most` of them. */
 export class TimelineCollector {
+  /** Called when a record comes that is not kept. */
+  onFull: () => void = () => {};
   readonly #records: TraceRecord[] = [];
   readonly #most: number;
   #dropped = 0;
@@ -90,7 +92,10 @@ export class TimelineCollector {
 
   readonly sink: TraceSink = (record) => {
     if (this.#records.length < this.#most) this.#records.push(record);
-    else this.#dropped++;
+    else {
+      this.#dropped++;
+      this.onFull();
+    }
   };
 
   get dropped(): number {
