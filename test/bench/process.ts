@@ -62,6 +62,7 @@ function user(wasm: Uint8Array<ArrayBuffer>): Exports {
   const path = new UserPath(ram, new MmioBus(), mmu, {
     pageFault: never,
     kill: never,
+    livelock: never,
     segment: never,
     afterAccess() {},
     resumed() {},

@@ -19,7 +19,7 @@ export class UserRig implements UserHost {
   readonly path: UserPath;
   readonly device = new TestDevice(DEVICE, 0x1000);
   readonly space = { tlb: new Tlb(), rootLo: ROOT, rootHi: 0, levels: 4 };
-  readonly faults: string[] = [];
+  faults = 0;
   /** What the kernel does at a page fault: true repeats the access. */
   onFault: (address: number, code: number) => boolean = () => false;
   segments: (Uint8Array | undefined)[] = [];
@@ -84,9 +84,13 @@ export class UserRig implements UserHost {
   }
 
   pageFault(address: number, code: number): boolean {
-    this.faults.push(`${address.toString(16)} ${code}`);
+    this.faults++;
     if (!this.onFault(address, code)) throw new GuestFault('address');
     return true;
+  }
+
+  livelock(): never {
+    throw new GuestFault('livelock');
   }
 
   kill(_signal: number, reason: string): never {

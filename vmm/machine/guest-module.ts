@@ -76,10 +76,12 @@ async function programsIn(
   const bytes = Buffer.from(wasm.buffer, wasm.byteOffset, wasm.length);
   if (!bytes.includes(PROGRAM_SECTION) && !bytes.includes(PREEMPTIBLE_SECTION)) return [];
   const { prepareProgram, programsOf } = await import('../vcpu/process/program.ts');
-  const images: ProgramImage[] = [];
-  for (const [i, program] of programsOf(wasm).entries())
-    images.push(await prepareProgram(program, i, layout, cache, () => source.onStage?.('rewriting')));
-  return images;
+  // Programs that binaryen has not seen are worked on side by side.
+  return Promise.all(
+    programsOf(wasm).map((program, i) =>
+      prepareProgram(program, i, layout, cache, () => source.onStage?.('rewriting')),
+    ),
+  );
 }
 
 async function wasmOf(

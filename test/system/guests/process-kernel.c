@@ -5,6 +5,7 @@
 TSVMM_PROGRAM("heap", "process-heap.c");
 TSVMM_PROGRAM("faults", "process-faults.c");
 TSVMM_PROGRAM("family", "process-family.c");
+TSVMM_PROGRAM("yielder", "process-yield.c");
 TSVMM_PROGRAM_PREEMPTIBLE("spinner", "process-spin.c");
 TSVMM_PROGRAM_PREEMPTIBLE("waiter", "process-heap.c");
 
@@ -125,6 +126,33 @@ static void waiting_faults(void)
 	process_reap(process);
 }
 
+static struct process *other;
+static u32 nested;
+
+/// A fault that waits by letting another process have a turn, on top of the one that faulted.
+static s32 nesting_fault(u32 address, u32 error_code)
+{
+	struct process *process = current_process();
+
+	if (process != other && other->state == PROCESS_RUNNABLE) {
+		nested++;
+		process_step(other);
+	}
+	return handle_mm_fault(process->mm, address, error_code & TSVMM_PF_WRITE ? FAULT_FLAG_WRITE : 0);
+}
+
+static void nesting_faults(void)
+{
+	struct process *process = process_spawn("yielder");
+
+	other = process_spawn("yielder");
+	tsvmm_page_fault_entry(nesting_fault);
+	schedule_until_exit();
+	report(process->status == 0 && other->status == 0 && nested > 20, "another process may run in a fault");
+	process_reap(process);
+	process_reap(other);
+}
+
 static void bad_image(void)
 {
 	report(process_spawn("nobody") == NULL, "a program that is not there makes no process");
@@ -144,5 +172,6 @@ int main(void)
 	run_program("family");
 	preempted();
 	waiting_faults();
+	nesting_faults();
 	return 0;
 }

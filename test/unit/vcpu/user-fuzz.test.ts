@@ -266,6 +266,47 @@ describe.each([{ fuel: 'off' }, { fuel: 'exact' }] as const)('user mode with fue
   });
 });
 
+test('page tables of random bytes give faults and values, never anything else', () => {
+  const rig = new UserRig();
+  const random = new Random(SEED * 17 + 3);
+  const builder = new WasmBuilder();
+  builder.memory(1);
+  const forms = ACCESS_FORMS.filter((form) => !/wait|notify/.test(form.name));
+  forms.forEach((form, i) => {
+    addForm(builder, `f${i}`, form, 0, 0, false);
+  });
+  const guest = rig.instantiate(builder.build()) as unknown as Guest;
+  const outcomes = new Set<string>();
+  for (let round = 0; round < 40; round++) {
+    // Entries that are likely to be present, of user mode, and to lead to one of the first pages.
+    for (let at = 0x1000; at < 0x6000; at += 8) {
+      const likely =
+        random.below(4) === 0 ? random.u32() : (random.below(6) << 12) | 7 | (random.u32() & 0x160);
+      rig.ram.u32[at >>> 2] = likely;
+      rig.ram.u32[(at >>> 2) + 1] = random.below(16) === 0 ? random.u32() : 0;
+    }
+    rig.mmu.flushAll(rig.space);
+    forms.forEach((form, i) => {
+      const operands = form.operands.flatMap((type) => argument(type, random.u128()));
+      const real = outcome(() => resultBits(form.result, guest[`f${i}`]!(random.u32() | 0, ...operands)));
+      outcomes.add(real.startsWith('fault') ? real : 'done');
+    });
+  }
+
+  expect([...outcomes].sort()).toEqual(['done', 'fault address', 'fault misaligned']);
+});
+
+test('a handler that resolves nothing is found out', () => {
+  const rig = new UserRig();
+  rig.onFault = () => true;
+  const builder = new WasmBuilder();
+  builder.memory(1);
+  builder.func([], [T.i32], [...i32c(0x5000), 0x28, 2, 0], { name: 'read' });
+  const guest = rig.instantiate(builder.build()) as unknown as Guest;
+
+  expect(outcome(() => BigInt(guest['read']!() as number))).toBe('fault livelock');
+});
+
 test('memory.size is what the program declares and memory.grow fails', () => {
   const rig = new UserRig();
   const builder = new WasmBuilder();

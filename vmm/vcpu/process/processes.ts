@@ -501,6 +501,13 @@ export class Processes implements UserHost {
     return result;
   }
 
+  livelock(address: number): never {
+    return this.#cpu.crash(
+      'the page fault handler resolves nothing: a process makes for ever the access of',
+      address,
+    );
+  }
+
   kill(signal: number, reason: string, address: number): never {
     const process = this.#current!;
     this.#report(process, `${reason} ${hex32(address)}`, this.#cpu.frames());

@@ -12,6 +12,8 @@ const OFFSET = 0xfff;
 export interface UserHost {
   /** A page fault: true when the access is to be repeated, false when the process is being unwound. */
   pageFault(address: number, code: number, suspendable: boolean): boolean;
+  /** The kernel answers faults of one access for ever without resolving them. Does not return. */
+  livelock(address: number): never;
   /** The process did what no kernel can mend: kills it. */
   kill(signal: number, reason: string, address: number): never;
   /** After a register access. */
@@ -29,6 +31,9 @@ export const SIGILL = 4;
 export const SIGBUS = 7;
 export const SIGFPE = 8;
 export const SIGSEGV = 11;
+
+/** Faults of one access after which the kernel's handler counts as hung. */
+const MAX_FAULTS = 1_000_000;
 
 /** Where a staged store is to go when its bytes are known. */
 const TO_NOWHERE = 0;
@@ -68,20 +73,22 @@ export class UserPath implements MmuPath {
 
   /** Translates one page; false when the process is being unwound. */
   #resolve(address: number, write: boolean, suspendable: boolean): boolean {
-    for (;;) {
+    for (let faults = 0; faults < MAX_FAULTS; faults++) {
       const fault = this.#mmu.translate(address, write);
       if (fault === 0) return true;
       if (!this.#host.pageFault(address >>> 0, fault, suspendable)) return false;
     }
+    return this.#host.livelock(address >>> 0);
   }
 
   /** Translates both pages of an access that crosses; a fault of the second may have changed the first. */
   #resolveBoth(address: number, write: boolean): boolean {
     const next = (address | OFFSET) + 1;
-    for (;;) {
+    for (let tries = 0; tries < MAX_FAULTS; tries++) {
       if (!this.#resolve(address, write, true) || !this.#resolve(next, write, true)) return false;
       if (this.#mmu.translate(address, write) === 0 && this.#mmu.translate(next, write) === 0) return true;
     }
+    return this.#host.livelock(address >>> 0);
   }
 
   #checkAligned(address: number, form: number): void {
