@@ -122,6 +122,8 @@ class TimelineBuilder {
   readonly #stores = new Map<string, Store>();
   #unannounced: Store[] = [];
   #lastFault: OpenItem | undefined;
+  /** DMAs that ended at the last time of an end, without having begun. */
+  #ended: OpenItem[] = [];
   readonly #flows: number[][] = [];
 
   constructor(names: ReadonlyMap<string, string>) {
@@ -132,8 +134,7 @@ class TimelineBuilder {
     const args = namedArgs(record);
     switch (record.decl.role) {
       case 'dma-begin':
-        if (Number(args['result'] ?? 0) !== 0) this.#mark(record, args, 'event', record.name);
-        else this.#dmas.push(this.#span(record, args, 'dma', dmaName(record, args)));
+        this.#beginDma(record, args);
         return;
       case 'dma-end':
         this.#endDma(record, args);
@@ -197,11 +198,27 @@ class TimelineBuilder {
     return this.#items.length - 1;
   }
 
+  /** Of a device that does its work at once, the end can be told before the beginning. */
+  #beginDma(record: TraceRecord, args: ItemArgs): void {
+    if (Number(args['result'] ?? 0) !== 0) {
+      this.#mark(record, args, 'event', record.name);
+      return;
+    }
+    const at = this.#ended.findIndex((dma) => dma.at === record.time && agree(dma.args, args));
+    if (at < 0) this.#dmas.push(this.#span(record, args, 'dma', dmaName(record, args)));
+    else {
+      const [dma] = this.#ended.splice(at, 1);
+      dma!.args = { ...args, ...dma!.args };
+    }
+  }
+
   #endDma(record: TraceRecord, args: ItemArgs): void {
     const at = this.#dmas.findIndex((dma) => agree(dma.args, args));
     if (at < 0) {
       const item = this.#span(record, args, 'dma', dmaName(record, args));
       if (this.#lastFault?.at === record.time && this.#lastFault.lane === item.lane) item.refused = true;
+      if (this.#ended[0]?.at !== record.time) this.#ended = [];
+      this.#ended.push(item);
       return;
     }
     const [dma] = this.#dmas.splice(at, 1);

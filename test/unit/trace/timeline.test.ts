@@ -118,6 +118,18 @@ describe('DMAs', () => {
     ]);
   });
 
+  test('whose end is told before their start, at the same time, are one', () => {
+    const { at, timeline } = setup();
+    at(5).dma_done.emit(EDU, 1, 0x1000, 0, 0);
+    at(5).dma_start.emit(EDU, 1, 0x1000, 0);
+    at(6).dma_start.emit(EDU, 1, 0x1000, 0);
+
+    expect(timeline(50).items.map(({ at: start, end, open }) => [start, end, open])).toEqual([
+      [5, 5, undefined],
+      [6, 50, true],
+    ]);
+  });
+
   test('without a start have no length, without an end last until the trace ends', () => {
     const { at, timeline } = setup();
     at(5).dma_done.emit(EDU, -1, 0, 0, 0);
