@@ -2,6 +2,7 @@ import { bdfText } from '../../vmm/core/bdf.ts';
 import { hex } from '../../vmm/core/u64.ts';
 import type { FieldDecl } from '../../vmm/regs/field.ts';
 import type { Layout } from '../../vmm/regs/layout.ts';
+import { PASID_ENTRY, PGTT_FIRST, PGTT_NESTED, PGTT_SECOND } from '../spec/vtd/structures.ts';
 import { type AccessRecord, FROM_MEMORY, NOT_READ } from './access-record.ts';
 import {
   ANNOUNCES_CONTEXTS,
@@ -102,7 +103,8 @@ export class PasidWatch implements ChangeSink {
     if (kind !== SCALABLE_ROOT_TABLE) {
       const did = kind === PASID_TABLE ? old[2]! & 0xffff : 0;
       this.changed.stored(address, kind, number, table.owner, old[0]!, now[0]!, did);
-      this.#follow(table, number, old, now, 0);
+      if (kind === PASID_TABLE) this.#leaveRoots(old, now);
+      else this.#follow(table, number, old, now, 0);
       return;
     }
     // Two entries in one: software updates either half by itself.
@@ -119,19 +121,33 @@ export class PasidWatch implements ChangeSink {
     const after = pointerOf(now, at);
     const size = sizeOf(table.kind, now[at]!);
     if (before === after && size === sizeOf(table.kind, old[at]!)) return;
-    if (before >= 0) this.#detach(table.kind, before, sizeOf(table.kind, old[at]!));
+    const shared = table.kind === SCALABLE_CONTEXT_TABLE && this.#sidsOf(before).length > 0;
+    if (before >= 0 && !shared) this.#detach(before, sizeOf(table.kind, old[at]!));
     if (after >= 0) this.#watchChildren(table, number, after, size);
   }
 
-  #detach(kind: number, page: number, size: number): void {
-    for (let i = 0; i < size; i++) if (kind !== PASID_TABLE) this.#pages.detach(page + i);
+  /** The page tables that a PASID table entry pointed to and no longer does; another entry may: then they are seen again. */
+  #leaveRoots(old: Uint32Array, now: Uint32Array): void {
+    const first = rootOf(old, 0, FIRST_STAGE_WORD);
+    if (first >= 0 && first !== rootOf(now, 0, FIRST_STAGE_WORD)) this.#pages.detach(first);
+    const second = rootOf(old, 0, SECOND_STAGE_WORD);
+    if (second >= 0 && second !== rootOf(now, 0, SECOND_STAGE_WORD)) this.#pages.detach(second);
+  }
+
+  #detach(page: number, size: number): void {
+    for (let i = 0; i < size; i++) this.#pages.detach(page + i);
   }
 
   detachChildren(table: WatchedTable): void {
     const u32 = this.#u32;
     for (const [at] of unitsOf(table)) {
+      if (table.kind === PASID_TABLE) {
+        this.#pages.detach(rootOf(u32, at, FIRST_STAGE_WORD));
+        this.#pages.detach(rootOf(u32, at, SECOND_STAGE_WORD));
+        continue;
+      }
       const page = pointerOf(u32, at);
-      if (page >= 0) this.#detach(table.kind, page, sizeOf(table.kind, u32[at]!));
+      if (page >= 0) this.#detach(page, sizeOf(table.kind, u32[at]!));
     }
   }
 
@@ -211,14 +227,19 @@ export class PasidWatch implements ChangeSink {
   #requesters({ kind, number, owner }: { kind: number; number: number; owner: number }): string {
     if (kind === SCALABLE_ROOT_TABLE) return `bus ${(number >>> 8).toString(16).padStart(2, '0')}`;
     if (kind === SCALABLE_CONTEXT_TABLE) return bdfText(number);
-    const sids: number[] = [];
-    for (const page of this.#pages.contexts) {
-      const table = this.#pages.find(page)!.table;
-      for (const [at, sid] of unitsOf(table)) if (pointerOf(this.#u32, at) === owner) sids.push(sid);
-    }
-    sids.sort((x, y) => x - y);
+    const sids = this.#sidsOf(owner);
     const named = sids.slice(0, MOST_NAMED).map(bdfText);
     return sids.length > MOST_NAMED ? `${named.join(' ')} ...` : named.join(' ');
+  }
+
+  /** Requester ids whose context entries point to the directory at page `owner`, lowest first. */
+  #sidsOf(owner: number): number[] {
+    const sids: number[] = [];
+    for (const page of this.#pages.contexts) {
+      const { table } = this.#pages.find(page)!;
+      for (const [at, sid] of unitsOf(table)) if (pointerOf(this.#u32, at) === owner) sids.push(sid);
+    }
+    return sids.sort((x, y) => x - y);
   }
 }
 
@@ -291,4 +312,16 @@ function valueText(field: FieldDecl, value: number): string {
   const name = field.values?.[value];
   const text = value < 10 ? String(value) : hex(value);
   return name === undefined ? text : `${text} (${name})`;
+}
+
+/** Words of a PASID table entry that hold its page-table pointers. */
+const FIRST_STAGE_WORD = 4;
+const SECOND_STAGE_WORD = 0;
+
+/** Page of the tables that a present PASID table entry uses for one stage; -1: none below 4 GiB. */
+function rootOf(entry: Uint32Array, at: number, word: number): number {
+  const e0 = entry[at]!;
+  const type = (e0 >>> PASID_ENTRY.fields.PGTT.lo) & 7;
+  const uses = type === PGTT_NESTED || type === (word === FIRST_STAGE_WORD ? PGTT_FIRST : PGTT_SECOND);
+  return (e0 & 1) !== 0 && uses && entry[at + word + 1] === 0 ? entry[at + word]! >>> 12 : -1;
 }

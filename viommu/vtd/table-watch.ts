@@ -120,9 +120,13 @@ export class TableWatch implements ReadSink, PageWatcher, Announcements {
     if (event.on && this.#s.tableStores !== 0) event.emit(kind, this.#s.tableStores);
     this.#s.tableStores = 0;
     this.#pasids.told(kind, scope, a, b);
-    if (this.#pages.detached.size === 0) return;
-    // In the order of pages: that of the set is no state.
-    for (const page of [...this.#pages.detached].sort((x, y) => x - y)) {
+    // Whole trees at once: software frees and uses them again, and what it stores then are no entries.
+    while (this.#pages.detached.size > 0) this.#forget([...this.#pages.detached]);
+  }
+
+  /** In the order of pages: that of a set is no state. */
+  #forget(pages: number[]): void {
+    for (const page of pages.sort((x, y) => x - y)) {
       const { table } = this.#pages.find(page)!;
       this.#pages.forget(page);
       this.#detachChildren(table);
