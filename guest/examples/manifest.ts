@@ -7,7 +7,7 @@ import { join } from 'node:path';
  * they start without a compiler. The manifest keeps a hash of all they were made of, so that a test sees stale ones.
  */
 
-export const EXAMPLES = ['hello', 'mmio-plain', 'edu', 'stale-iotlb', 'irq-remap'] as const;
+export const EXAMPLES = ['hello', 'mmio-plain', 'edu', 'stale-iotlb', 'irq-remap', 'processes', 'svm'] as const;
 export type ExampleName = (typeof EXAMPLES)[number];
 
 /** guest/examples/manifest.json */
@@ -23,13 +23,9 @@ export function sha256(...parts: readonly (string | Uint8Array)[]): string {
   return hash.digest('hex');
 }
 
-/** Hash of an example's source and of the SDK it is linked with; the names count as well. */
+/** Hash of an example's sources, its programs of user mode among them, and of the SDK; the names count as well. */
 export function sourcesHash(root: string, name: string): string {
-  const files = [
-    examplePath(name, 'c'),
-    ...filesBelow(root, 'guest/sdk/include'),
-    ...filesBelow(root, 'guest/sdk/src'),
-  ];
+  const files = [...filesBelow(root, `guest/examples/${name}`), ...filesBelow(root, 'guest/sdk')];
   return sha256(...files.flatMap((file) => [file, readFileSync(join(root, file))]));
 }
 
