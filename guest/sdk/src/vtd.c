@@ -4,6 +4,8 @@
 #include <tsvmm/vtd_scalable.h>
 
 #define COMMAND_TIMEOUT (10 * NSEC_PER_MSEC)
+/// Longer than the unit waits for a device.
+#define QUEUE_TIMEOUT (50 * NSEC_PER_MSEC)
 #define ROOT_ENTRIES 256u
 
 // Translation table modes of RTADDR.
@@ -194,9 +196,10 @@ static void skip_bad_descriptor(struct vtd_unit *unit)
 	writel(VTD_FSTS_IQE, unit->regs + VTD_FSTS);
 }
 
-static bool queue_stopped(const struct vtd_unit *unit)
+/// IQE: the unit does not understand a descriptor. ITE: a device has not completed an invalidation of its TLB.
+static u32 queue_error(const struct vtd_unit *unit)
 {
-	return readl(unit->regs + VTD_FSTS) & VTD_FSTS_IQE;
+	return readl(unit->regs + VTD_FSTS) & (VTD_FSTS_IQE | VTD_FSTS_ITE);
 }
 
 static int wait_for_queue(struct vtd_unit *unit, u64 flags)
@@ -207,8 +210,13 @@ static int wait_for_queue(struct vtd_unit *unit, u64 flags)
 	bool refused = false;
 
 	while (!result && *unit->queue_status != ticket) {
-		result = poll_until(*unit->queue_status == ticket || queue_stopped(unit), COMMAND_TIMEOUT);
-		if (!result && queue_stopped(unit)) {
+		result = poll_until(*unit->queue_status == ticket || queue_error(unit), QUEUE_TIMEOUT);
+		if (!result && queue_error(unit) & VTD_FSTS_ITE) {
+			// The unit has dropped the invalidations and this wait; with ITE cleared it goes on after them.
+			writel(VTD_FSTS_ITE, unit->regs + VTD_FSTS);
+			return -E_TIMEDOUT;
+		}
+		if (!result && queue_error(unit)) {
 			refused = true;
 			skip_bad_descriptor(unit);
 		}

@@ -99,7 +99,11 @@ int vtd_enable_queue(struct vtd_unit *unit);
 int vtd_disable_queue(struct vtd_unit *unit);
 /** Puts a descriptor into the queue without waiting for it. */
 int vtd_submit(struct vtd_unit *unit, u64 lo, u64 hi);
-/** Waits until everything submitted is done. -E_IO when the unit refused a descriptor; the queue then goes on after it. */
+/**
+ * Waits until everything submitted is done. -E_IO when the unit refused a descriptor; the queue then goes on after it.
+ * -E_TIMEDOUT when a device did not complete an invalidation of its TLB: its id is in IQERCD.ITESID, and what was submitted
+ * has to be submitted again.
+ */
 int vtd_sync(struct vtd_unit *unit);
 /** The same, and until every page request under way is in its queue, where the unit can tell (ECAP.PDS). */
 int vtd_sync_drain(struct vtd_unit *unit);
