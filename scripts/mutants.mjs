@@ -23,6 +23,12 @@ const COPIED = [
 /** Quick and sharp tests first: most mutants die in them. */
 const STAGES = [
   ['test/unit/vtd/walk', 'test/unit/vtd/queue', 'test/unit/vtd/translation', 'test/unit/vtd/invalidation'],
+  [
+    'test/unit/vtd/scalable-queue',
+    'test/unit/vtd/device-tlbs',
+    'test/unit/vtd/page-requests',
+    'test/unit/vtd/pasid-watch',
+  ],
   ['test/unit/oracle/vtd-', 'test/unit/vtd/faults', 'test/unit/vtd/registers', 'test/unit/vtd/interrupts'],
 ];
 const TEST_TIMEOUT = 60_000;

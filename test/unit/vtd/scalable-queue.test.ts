@@ -1,5 +1,16 @@
 import { describe, expect, test } from 'vitest';
-import { CCMD, FSTS, IOTLB, IQA, IQERCD, IQT, IVA, RTADDR } from '../../../viommu/spec/vtd/registers.ts';
+import {
+  CCMD,
+  FSTS,
+  IOTLB,
+  IQA,
+  IQERCD,
+  IQT,
+  IVA,
+  PQA,
+  PQT,
+  RTADDR,
+} from '../../../viommu/spec/vtd/registers.ts';
 import type { VtdConfig } from '../../../viommu/vtd/config.ts';
 import { DEVICE_TLB_DONE } from '../../../vmm/bus/iommu.ts';
 import { recordText } from '../../../vmm/trace/tracer.ts';
@@ -299,4 +310,24 @@ describe('register-based invalidation in scalable mode', () => {
 
     expect(m.read(register)).toBe(result);
   });
+});
+
+test('the view of the queues shows descriptors of their width, and page requests', () => {
+  const { m } = scalable();
+  m.submit(0xfn);
+  m.submit(...WAIT);
+  m.store(0x30000, 0x5_0018_0101n);
+  m.store(0x30008, 0x5005n);
+  m.write(PQA, 0x30000);
+  m.write(PQT, 0x20);
+
+  const view = m.iommu.views.find((v) => v.name === 'queues');
+
+  expect(view?.text().split('\n')).toEqual([
+    'invalidation queue: base=0x10000 bytes=4096 head=0x0 tail=0x40',
+    '  0x10000: 0x000000000000000f 0x0000000000000000 0x0000000000000000 0x0000000000000000',
+    '  0x10020: 0x0000123400000025 0x0000000000003000 0x0000000000000000 0x0000000000000000',
+    'page request queue: base=0x30000 bytes=4096 head=0x0 tail=0x20',
+    '  0x30000: 0x0000000500180101 0x0000000000005005 0x0000000000000000 0x0000000000000000',
+  ]);
 });
