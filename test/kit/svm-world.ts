@@ -20,7 +20,7 @@ import {
 import { DEVCTL2 } from '../../devices/pci/capabilities.ts';
 import { ATS, PASID, PRI, PRI_ALLOCATION } from '../../devices/pci/extended-capabilities.ts';
 import type { PciFunction } from '../../devices/pci/function.ts';
-import type { DmaTranslator } from '../../vmm/bus/dma.ts';
+import type { MmioBus } from '../../vmm/bus/mmio.ts';
 import { FakeIommu } from './ats-world.ts';
 import { PciRig } from './pci-rig.ts';
 
@@ -51,21 +51,12 @@ export function enableSvm(fn: PciFunction, { pasid = 1, allocation = 16 } = {}):
   fn.configWrite(layout.pri + PRI.offset, 2, 1);
 }
 
-/** An SVM engine with everything enabled, at an address of its own, in front of a fake IOMMU. */
-export class SvmWorld {
-  readonly iommu = new FakeIommu();
-  readonly rig: PciRig;
-  readonly engine: SvmEngine;
-  readonly fn: PciFunction;
+/** The frames of an SVM engine whose BAR 0 is at SVM_BAR of a bus. */
+export class SvmFrames {
+  readonly bus: MmioBus;
 
-  constructor(config: Partial<SvmEngineConfig> = {}, translator?: DmaTranslator) {
-    this.rig = new PciRig(translator ?? this.iommu);
-    const device = this.rig.plug(SVM_ENGINE, { device: 3, config });
-    this.engine = device.device as SvmEngine;
-    this.fn = device.fn;
-    this.fn.configWrite(0x10, 4, SVM_BAR);
-    this.fn.configWrite(0x18, 4, SVM_BAR + 0x100000);
-    enableSvm(this.fn);
+  constructor(bus: MmioBus) {
+    this.bus = bus;
   }
 
   set(
@@ -75,13 +66,13 @@ export class SvmWorld {
   ): void {
     const v = BigInt(value);
     const at = SVM_BAR + SVM_FRAME_BASE + frame * SVM_FRAME_BYTES + register.offset;
-    this.rig.mmio.write(at, register.bytes, Number(v & 0xffffffffn), Number(v >> 32n));
+    this.bus.write(at, register.bytes, Number(v & 0xffffffffn), Number(v >> 32n));
   }
 
   get(frame: number, register: { readonly offset: number; readonly bytes: number }): bigint {
     const at = SVM_BAR + SVM_FRAME_BASE + frame * SVM_FRAME_BYTES + register.offset;
-    const lo = BigInt(this.rig.mmio.read(at, register.bytes) >>> 0);
-    return register.bytes === 8 ? lo | (BigInt(this.rig.mmio.hi >>> 0) << 32n) : lo;
+    const lo = BigInt(this.bus.read(at, register.bytes) >>> 0);
+    return register.bytes === 8 ? lo | (BigInt(this.bus.hi >>> 0) << 32n) : lo;
   }
 
   /** Starts an operation. */
@@ -119,11 +110,38 @@ export class SvmWorld {
   }
 
   register(register: { readonly offset: number }): number {
-    return this.rig.mmio.read(SVM_BAR + register.offset, 4) >>> 0;
+    return this.bus.read(SVM_BAR + register.offset, 4) >>> 0;
   }
 
   setRegister(register: { readonly offset: number }, value: number): void {
-    this.rig.mmio.write(SVM_BAR + register.offset, 4, value, 0);
+    this.bus.write(SVM_BAR + register.offset, 4, value, 0);
+  }
+}
+
+/** Its BARs go to SVM_BAR and behind, and everything is enabled. */
+export function startEngine(fn: PciFunction): void {
+  fn.configWrite(0x10, 4, SVM_BAR);
+  fn.configWrite(0x18, 4, SVM_BAR + 0x100000);
+  enableSvm(fn);
+}
+
+/** An SVM engine with everything enabled, in front of a fake IOMMU. */
+export class SvmWorld extends SvmFrames {
+  readonly iommu: FakeIommu;
+  readonly rig: PciRig;
+  readonly engine: SvmEngine;
+  readonly fn: PciFunction;
+
+  constructor(config: Partial<SvmEngineConfig> = {}) {
+    const iommu = new FakeIommu();
+    const rig = new PciRig(iommu);
+    super(rig.mmio);
+    this.iommu = iommu;
+    this.rig = rig;
+    const device = rig.plug(SVM_ENGINE, { device: 3, config });
+    this.engine = device.device as SvmEngine;
+    this.fn = device.fn;
+    startEngine(this.fn);
   }
 
   /** Virtual time passes. */
