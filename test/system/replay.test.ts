@@ -21,6 +21,11 @@ const PROBE = `(module
       (local.set $i (i32.add (local.get $i) (i32.const 1)))
       (br_if $outer (i32.lt_u (local.get $i) (i32.const 6000))))
     (i32.const 0)))`;
+/** The same with a place to be suspended at in every round, and rounds of six million instructions. */
+const LONG = PROBE.replace('(module', '(module (import "tsvmm" "yield" (func $yield))')
+  .replace('(loop $outer', '(loop $outer (call $yield)')
+  .replace('20000', '800000')
+  .replace('6000', '40');
 const FAILING = '(module (memory (export "memory") 1) (func (export "main") (result i32) (i32.const 3)))';
 const HOTPLUG = ['--device', 'pcie-root-port,id=rp0', '--device', 'edu,id=hot,bus=rp0'];
 
@@ -30,6 +35,7 @@ beforeAll(() => {
   dir = mkdtempSync(join(tmpdir(), 'tsvmm-replay-'));
   writeFileSync(join(dir, 'probe.wat'), PROBE);
   writeFileSync(join(dir, 'failing.wat'), FAILING);
+  writeFileSync(join(dir, 'long.wat'), LONG);
 });
 afterAll(() => {
   for (const child of started) child.kill('SIGKILL');
@@ -324,6 +330,50 @@ describe('going back', () => {
     expect(stops.slice(7)).toEqual(stops.slice(1, 4));
     expect(ran.lines.filter((line) => line.startsWith('ok '))).toHaveLength(24);
     expect(ran.status).toBe(0);
+  });
+
+  test('a long run is repeated from checkpoints, and is the same there', () => {
+    const recorded = tsvmm(
+      [
+        'run',
+        'long.wat',
+        ...HOTPLUG,
+        '--record',
+        'long.record',
+        '-S',
+        '--monitor',
+        'stdio',
+        ...traced('long.ndjson'),
+      ],
+      'step 55\ndevice_del hot\ncont\n',
+    );
+    const looks = ['info status', 'inspect vcpu', 'inspect clock', 'inspect rp0', 'info pci'];
+    const forward = tsvmm(
+      ['replay', 'long.record', '-S', '--monitor', 'stdio', '--quiet'],
+      [...Array.from({ length: 34 }, () => 'run-until pci_cfg_read'), ...looks, 'quit', ''].join('\n'),
+    );
+    const back = tsvmm(
+      ['replay', 'long.record', '--monitor', 'stdio', ...traced('long-back.ndjson')],
+      [
+        // 55 reads and the event of the unplugging, then 12 of the root port alone.
+        ...['reverse-step', 'reverse-step', 'reverse-step 5', 'reverse-until pci_update_mappings_del'],
+        ...['reverse-step 22', ...looks, 'reverse-continue', 'inspect vcpu.executed', 'cont', ''],
+      ].join('\n'),
+    );
+
+    expect([recorded.status, forward.status, back.status]).toEqual([0, 0, 0]);
+    const end = back.lines.indexOf('stopped at the end: the guest exited with 0');
+    const stops = back.lines.slice(end + 1).filter((line) => line.startsWith('stopped after '));
+    expect(stops.map((line) => line.split(' ')[3])).toEqual([
+      ...['pci_cfg_read', 'pci_cfg_read', 'pci_cfg_read', 'pci_update_mappings_del', 'pci_cfg_read'],
+    ]);
+    const shown = (lines: readonly string[]) => {
+      const last = lines.findLastIndex((line) => line.startsWith('stopped after '));
+      return lines.slice(last, last + 300).filter((line) => !/^(stopped|0|RESUME)$|at the end|^$/.test(line));
+    };
+    expect(shown(back.lines)).toEqual(shown(forward.lines));
+    expect(shown(back.lines).length).toBeGreaterThan(10);
+    expect(same('long.ndjson', 'long-back.ndjson')).toBe(true);
   });
 
   test('what is traced is traced once, and a run that went back is recorded as what it came to', () => {

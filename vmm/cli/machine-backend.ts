@@ -83,7 +83,9 @@ async function runWith(
   if (monitor === undefined) return runGuest(config, registry, guest, options);
   const { runMonitored } = await import('../monitor/run.ts');
   const recorder = record === undefined ? {} : { recorder: record.recorder };
-  const attached = { ...monitor, program: packageVersion(), ...recorder };
+  // A report is made of one run, from its start.
+  const wholeRuns = request.report !== undefined;
+  const attached = { ...monitor, program: packageVersion(), wholeRuns, ...recorder };
   return runMonitored(config, registry, guest, options, attached);
 }
 

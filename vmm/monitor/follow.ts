@@ -4,6 +4,7 @@ import { TsvmmError } from '../core/errors.ts';
 import { globToRegExp, recordText } from '../trace/tracer.ts';
 import type { GuestEnd } from '../vcpu/run/exit.ts';
 import type { Vcpu } from '../vcpu/run/vcpu.ts';
+import type { Checkpoints } from './checkpoint.ts';
 import { perform } from './dispatch.ts';
 import { MonitorError } from './error.ts';
 import { GuestControl } from './guest-control.ts';
@@ -21,7 +22,7 @@ import { loadZodNow } from './load-zod.ts';
 import { Monitor } from './monitor.ts';
 import type { Backward } from './run-control.ts';
 import { textCommand } from './text.ts';
-import { type Setup, World } from './world.ts';
+import { type Checkpoint, type Setup, Told, World } from './world.ts';
 
 /** A place, and how much of the history has been carried out there. */
 export interface Spot {
@@ -111,6 +112,8 @@ function loadedBy(asked: Asked): string | undefined {
 export class Rehearsal {
   readonly world: World;
   readonly control: GuestControl;
+  /** Something is on its way that a checkpoint would cut in two. */
+  pending = false;
   readonly #monitor: Monitor;
   readonly #follower: Follower;
 
@@ -133,6 +136,31 @@ export class Rehearsal {
   static async of(setup: Setup, history: History, printing = false): Promise<Rehearsal> {
     const world = await World.boot(setup, undefined, printing);
     return new Rehearsal(world, history, setup);
+  }
+
+  /** From a checkpoint, or the start, on the way to `to`; leaves further checkpoints behind. */
+  static async keeping(
+    setup: Setup,
+    history: History,
+    checkpoints: Checkpoints,
+    from: Checkpoint | undefined,
+    to: Place,
+  ): Promise<Rehearsal> {
+    const told = checkpoints.wanted ? new Told(true) : undefined;
+    const guest = await checkpoints.guestFor(setup, to);
+    const world =
+      from === undefined
+        ? await World.boot({ ...setup, guest }, told, false)
+        : await World.at(from, { ...setup, guest }, told ?? new Told(true), false);
+    const rehearsal = new Rehearsal(world, history, setup);
+    const follower = rehearsal.#follower;
+    follower.applied = from?.applied ?? 0;
+    if (guest.suspendable)
+      world.keep(
+        () => !rehearsal.pending && checkpoints.wantedAt(world.place, to),
+        (checkpoint) => checkpoints.add({ ...checkpoint, applied: follower.applied }),
+      );
+    return rehearsal;
   }
 
   /** Up to `spot`, or the guest's end. `look` is called at every place before it, `boot` whenever a machine begins to run. */
@@ -171,25 +199,29 @@ interface Stop {
 export async function placeBefore(
   setup: Setup,
   history: History,
+  checkpoints: Checkpoints,
   to: Backward,
   from: Spot,
 ): Promise<{ spot: Spot; event?: string } | undefined> {
   if (to.to === 'start') return { spot: AT_START };
+  const glob = to.to === 'step' ? '*' : to.glob;
   const kept = to.to === 'step' ? to.events + 1 : 1;
-  const { stops, count } = await stopsBefore(setup, history, to.to === 'step' ? '*' : to.glob, kept, from);
-  if (to.to === 'event') return stops.at(-1);
-  return stops.findLast((stop) => stop.count <= count - to.events) ?? { spot: AT_START };
+  for (const start of [...checkpoints.before(from.place, from.applied), undefined]) {
+    const rehearsal = await Rehearsal.keeping(setup, history, checkpoints, start, from.place);
+    const { stops, count } = await stopsOf(rehearsal, glob, kept, from);
+    const stop = to.to === 'step' ? stops.findLast((s) => s.count <= count - to.events) : stops.at(-1);
+    if (stop !== undefined) return stop;
+  }
+  return to.to === 'step' ? { spot: AT_START } : undefined;
 }
 
-/** The last `kept` stops before a place, and the number of events up to it. */
-async function stopsBefore(
-  setup: Setup,
-  history: History,
+/** The last `kept` stops before a place, and the number of events on the way. */
+async function stopsOf(
+  rehearsal: Rehearsal,
   glob: string,
   kept: number,
   from: Spot,
 ): Promise<{ stops: readonly Stop[]; count: number }> {
-  const rehearsal = await Rehearsal.of(setup, history);
   const { world } = rehearsal;
   const pattern = globToRegExp(glob);
   const stops: Stop[] = [];
@@ -205,6 +237,7 @@ async function stopsBefore(
         count++;
         if (due === undefined) world.session.vcpu.attend();
         due ??= recordText(record).trim();
+        rehearsal.pending = true;
       },
     );
   };
@@ -212,6 +245,7 @@ async function stopsBefore(
     if (due === undefined) return;
     stops.push({ spot, count, event: due });
     due = undefined;
+    rehearsal.pending = false;
     // Trimmed now and then: moving the rest costs as much as there is.
     if (stops.length > 2 * kept) stops.splice(0, stops.length - kept);
   });

@@ -12,6 +12,7 @@ import { stateUnit } from '../machine/snapshot-units.ts';
 import type { GuestEnd } from '../vcpu/run/exit.ts';
 import { VCPU_STATE } from '../vcpu/run/state.ts';
 import { MonitorChannel } from './channel.ts';
+import { Checkpoints } from './checkpoint.ts';
 import type { Endpoint } from './endpoint.ts';
 import { Follower, lookOutFor, placeBefore, type Spot } from './follow.ts';
 import { GuestControl } from './guest-control.ts';
@@ -36,6 +37,8 @@ export interface MonitorRequest {
   /** Told what is asked. */
   readonly recorder?: Recorder;
   readonly replay?: ReplayRequest;
+  /** Whoever looks on wants to see each repetition from its start. */
+  readonly wholeRuns?: boolean;
 }
 
 /** A recorded run, which nobody can make another one. */
@@ -82,6 +85,7 @@ class MonitoredRun {
   readonly #monitor: Monitor;
   readonly #server: MonitorServer | undefined;
   #control!: GuestControl;
+  readonly #checkpoints: Checkpoints;
   #world: World;
   #follower: Follower;
   #goal: Goal | undefined;
@@ -91,6 +95,7 @@ class MonitoredRun {
     this.#request = request;
     this.#told = told;
     this.#world = world;
+    this.#checkpoints = new Checkpoints(request.wholeRuns !== true);
     this.#history = new History(request.replay?.asked, request.recorder);
     this.#monitor = new Monitor({
       machine: world.machine,
@@ -142,7 +147,10 @@ class MonitoredRun {
     const place = this.#control.status === 'shutdown' ? this.#world.endPlace : this.#world.place;
     const became = this.#history.add({ place, asked }, this.#follower.applied);
     if (became === 'ignored') return;
-    if (became === 'branched' && this.#told.branch()) this.#request.recorder?.branched();
+    if (became === 'branched') {
+      this.#checkpoints.cut(place);
+      if (this.#told.branch()) this.#request.recorder?.branched();
+    }
     // It is carried out now, not when the run comes by here.
     this.#follower.applied = this.#history.entries.length;
   }
@@ -274,7 +282,7 @@ class MonitoredRun {
   }
 
   async #goBack(to: Backward, from: Spot): Promise<void> {
-    const found = await placeBefore(this.#setup, this.#history, to, from);
+    const found = await placeBefore(this.#setup, this.#history, this.#checkpoints, to, from);
     if (found === undefined) {
       const nowhere = `nothing before this matches '${to.to === 'event' ? to.glob : ''}'`;
       return this.#return(from, () => this.#monitor.print(`Error: ${nowhere}`));
@@ -309,8 +317,14 @@ class MonitoredRun {
 
   async #begin(goal: Goal): Promise<void> {
     this.#monitor.muted = true;
-    this.#world = await World.boot(this.#setup, this.#told, true);
+    const { place, applied } = goal.spot;
+    const from = this.#checkpoints.before(place, applied)[0];
+    this.#world =
+      from === undefined
+        ? await World.boot(this.#setup, this.#told, true)
+        : await World.at(from, this.#setup, this.#told, true);
     this.#follower = new Follower(this.#history, this.#monitor);
+    this.#follower.applied = from?.applied ?? 0;
     this.#control.returned('running');
     this.#goal = {
       spot: goal.spot,

@@ -6,9 +6,10 @@ import { Machine } from '../machine/machine.ts';
 import type { Registry } from '../machine/registry.ts';
 import type { RunGuestOptions } from '../machine/run-guest.ts';
 import { Session } from '../machine/session.ts';
-import { type GuestInputs, guestOf, restore } from '../machine/snapshot.ts';
+import { type GuestInputs, guestOf, restore, takeSnapshot } from '../machine/snapshot.ts';
 import type { Snapshot } from '../state/container.ts';
 import type { GuestEnd } from '../vcpu/run/exit.ts';
+import type { StoreLog } from '../vcpu/run/provenance.ts';
 import type { GuestControl } from './guest-control.ts';
 import type { Place } from './history.ts';
 
@@ -22,14 +23,44 @@ export interface Setup {
   readonly program: string;
 }
 
+interface Counts {
+  bytes: number;
+  records: number;
+}
+
+/** A place that a run can be repeated from. */
+export interface Checkpoint {
+  readonly place: Place;
+  /** Commands of the history that had been carried out. */
+  readonly applied: number;
+  readonly snapshot: Snapshot;
+  readonly guest: GuestModule;
+  readonly inputs: GuestInputs;
+  /** What had been printed and traced. */
+  readonly told: Counts;
+  /** Who had stored what. */
+  readonly stores: ReturnType<StoreLog['save']>;
+}
+
 /** What has been printed and traced: a run that is repeated is silent up to there. */
 export class Told {
   #furthest = { bytes: 0, records: 0 };
-  #now = { bytes: 0, records: 0 };
+  #now: Counts = { bytes: 0, records: 0 };
+  readonly #silent: boolean;
 
-  /** The run begins again. */
-  restart(): void {
-    this.#now = { bytes: 0, records: 0 };
+  /** @param silent nothing is ever told; it is counted */
+  constructor(silent = false) {
+    this.#silent = silent;
+  }
+
+  /** The run begins again, at its start or where so much had been told. */
+  restart(counts: Counts = { bytes: 0, records: 0 }): void {
+    this.#now = { ...counts };
+  }
+
+  /** Up to here. */
+  get counts(): Counts {
+    return { ...this.#now };
   }
 
   /** What comes from here on is another story. @returns whether one had been told that is no more */
@@ -42,6 +73,7 @@ export class Told {
   /** The part of `bytes` that is new. */
   fresh(bytes: Uint8Array): Uint8Array {
     const now = (this.#now.bytes += bytes.length);
+    if (this.#silent) return bytes.subarray(bytes.length);
     const news = Math.max(0, Math.min(bytes.length, now - this.#furthest.bytes));
     this.#furthest.bytes = Math.max(this.#furthest.bytes, now);
     return bytes.subarray(bytes.length - news);
@@ -49,7 +81,7 @@ export class Told {
 
   /** One more trace record: whether it is new. */
   record(): boolean {
-    if (++this.#now.records <= this.#furthest.records) return false;
+    if (++this.#now.records <= this.#furthest.records || this.#silent) return false;
     this.#furthest.records = this.#now.records;
     return true;
   }
@@ -68,6 +100,12 @@ export class World {
   readonly #told: Told | undefined;
   readonly #printing: boolean;
   #resume = false;
+  #keep:
+    | {
+        readonly wanted: () => boolean;
+        readonly take: (checkpoint: Omit<Checkpoint, 'applied'>) => void;
+      }
+    | undefined;
 
   private constructor(
     setup: Setup,
@@ -96,6 +134,49 @@ export class World {
     return new World(setup, told, printing, machine, session);
   }
 
+  /** The machine as it was at a checkpoint. */
+  static async at(from: Checkpoint, setup: Setup, told: Told, printing: boolean): Promise<World> {
+    // Firmware runs in every machine that is made.
+    told.restart();
+    const machine = newMachine(setup, told);
+    const options = { ...sinksOf(setup, told, printing), ...from.inputs };
+    const session = await Session.open(machine, from.guest, options);
+    restore(session, from.snapshot, from.inputs, 'checkpoint');
+    session.vcpu.polls = from.place.polls;
+    session.vcpu.stores.load(from.stores);
+    told.restart(from.told);
+    const world = new World(setup, told, printing, machine, session);
+    world.run = from.place.run;
+    world.inputs = from.inputs;
+    world.#resume = true;
+    return world;
+  }
+
+  /** Has checkpoints taken where the guest waits and `wanted` says so. */
+  keep(wanted: () => boolean, take: (checkpoint: Omit<Checkpoint, 'applied'>) => void): void {
+    this.#keep = { wanted, take };
+  }
+
+  /** A machine that devices were plugged into, or that was loaded, is not one that could be made anew. */
+  #keepable(): boolean {
+    const { machine } = this;
+    const same = machine.config === this.#setup.config && machine.ram.highSize === 0;
+    return same && this.begunBy !== 'snapshot' && this.#keep?.wanted() === true;
+  }
+
+  #take(): void {
+    const { session, inputs } = this;
+    const snapshot = takeSnapshot(session, inputs, new Uint8Array(0), this.#setup.program);
+    this.#keep?.take({
+      place: this.place,
+      snapshot,
+      guest: session.guest,
+      inputs,
+      told: this.#told?.counts ?? { bytes: 0, records: 0 },
+      stores: session.vcpu.stores.save(),
+    });
+  }
+
   get place(): Place {
     const { polls, executed } = this.session.vcpu;
     return { run: this.run, polls, executed, time: this.machine.clock.now };
@@ -116,7 +197,13 @@ export class World {
       ready();
       control.attach(this.session.vcpu);
       this.session.vcpu.supervisor = { poll };
-      const end = poll() ?? this.session.run(this.#resume);
+      const { vcpu } = this.session;
+      if (this.#keep !== undefined) vcpu.suspendAt = () => this.#keepable();
+      let end = poll() ?? this.session.run(this.#resume);
+      while (end.kind === 'suspended' && this.#keep !== undefined) {
+        this.#take();
+        end = this.session.run(true);
+      }
       if (end.kind !== 'stopped' || end.reason === 'quit') return end;
       if (end.reason === 'reset') await this.#reset();
       else if (!(await this.#load(control))) return end;

@@ -40,7 +40,7 @@ interface Wanted {
 }
 
 export class RunRecorder {
-  readonly #collector = new TimelineCollector(MOST_REPORT_EVENTS);
+  #collector = new TimelineCollector(MOST_REPORT_EVENTS);
   readonly #globs: readonly RegExp[];
   #looks: LookTaker | undefined;
   #machine!: Machine;
@@ -53,6 +53,8 @@ export class RunRecorder {
   /** Before the guest runs. */
   attach(machine: Machine): void {
     this.#machine = machine;
+    // A run that goes back is repeated on a machine of its own, from the start.
+    this.#collector = new TimelineCollector(MOST_REPORT_EVENTS);
     this.#looks = new LookTaker(machine, { lastDma: -1 });
     const roles = rolesOf(machine.tracer);
     const wants = (name: string) => roles.has(name) || this.#globs.some((glob) => glob.test(name));

@@ -45,6 +45,16 @@ export class StoreLog implements PageWatcher, Provenance {
     }
   }
 
+  /** What is known, for a run of the same module that goes on from here. */
+  save(): ReadonlyMap<number, Error | string> {
+    return new Map(this.#stores);
+  }
+
+  load(stores: ReadonlyMap<number, Error | string>): void {
+    this.#stores.clear();
+    for (const [slot, who] of stores) this.#stores.set(slot, who);
+  }
+
   lastWriter(address: number): string | undefined {
     const who = this.#stores.get(address >>> SLOT_SHIFT);
     if (who === undefined) return undefined;
