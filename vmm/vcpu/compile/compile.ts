@@ -9,7 +9,7 @@ import { cacheKey, type DiskCache, openCache } from '../cache/disk-cache.ts';
 import { decodeBuilt, encodeBuilt } from './built.ts';
 import { DEFAULT_OPTIMISE, layoutOf, stackGoesFirst } from './flags.ts';
 import { type ProgramSection, programsNamed, withPrograms } from './programs.ts';
-import { SourceReader, sdkSources } from './sources.ts';
+import { readModule, SourceReader, sdkSources } from './sources.ts';
 import type { BuildOutput, Toolchain, ToolOutput } from './toolchain.ts';
 import type { CompiledGuest, CompileRequest, Unit } from './types.ts';
 import { exportedGlobal } from './wasm-exports.ts';
@@ -37,11 +37,16 @@ export async function compileC(request: CompileRequest): Promise<CompiledGuest> 
   if (request.userMode) return guest;
   const sections: ProgramSection[] = [];
   for (const program of programsNamed(ownFiles(request, plan))) {
-    const { layout: _layout, extraFiles: _files, ...common } = request;
-    const { wasm } = await compileC({ ...common, file: program.file, userMode: true, freestanding: true });
-    sections.push({ ...program, wasm });
+    sections.push({ ...program, wasm: await programModule(request, program.file) });
   }
   return sections.length === 0 ? guest : { ...guest, wasm: withPrograms(guest.wasm, sections) };
+}
+
+/** A program of C, or a module that another tool chain made. */
+async function programModule(request: CompileRequest, file: string): Promise<Uint8Array> {
+  if (/\.wasm$/i.test(file)) return readModule(file);
+  const { layout: _layout, extraFiles: _files, ...common } = request;
+  return (await compileC({ ...common, file, userMode: true, freestanding: true })).wasm;
 }
 
 /** Sources of the guest itself, the SDK's left out, with the names that diagnostics give them. */

@@ -53,7 +53,7 @@ export function withPrograms(wasm: Uint8Array, programs: readonly ProgramSection
     const head = [...leb128(title.length), ...title];
     parts.push(Uint8Array.of(0, ...leb128(head.length + program.wasm.length), ...head), program.wasm);
   }
-  return Buffer.concat(parts);
+  return new Uint8Array(Buffer.concat(parts));
 }
 
 function leb128(value: number): number[] {

@@ -90,6 +90,11 @@ export function sdkSources(sdkDir: string, folder = 'src'): string[] {
     .sort();
 }
 
+/** A file that is no source: a module made elsewhere. @throws TsvmmError */
+export function readModule(shown: string): Uint8Array {
+  return readMain(shown, resolve(shown)).bytes;
+}
+
 function readMain(shown: string, path: string): SourceFile {
   try {
     return readSource(path);

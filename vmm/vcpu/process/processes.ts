@@ -427,6 +427,8 @@ export class Processes implements UserHost {
   #rewinding = false;
 
   resumed(): void {
+    // A program may have caught its own end (catch_all).
+    this.#checkEnded();
     if (!this.#rewinding) return;
     this.#rewinding = false;
     this.#current!.exports.stopRewind();
@@ -452,17 +454,20 @@ export class Processes implements UserHost {
         this.#syscall(number, a0, a1, a2, a3, a4, a5),
       movdir64b: (to = 0, from = 0) => void this.#storeLine(to, from, false),
       enqcmd: (to = 0, from = 0) => this.#storeLine(to, from, true),
-      pause: () => void this.#cpu.relax(),
+      pause: () => {
+        this.#cpu.relax();
+        this.#checkEnded();
+        return undefined;
+      },
     };
     return imports as unknown as WebAssembly.ModuleImports;
   }
 
   #syscall(number: number, a0: number, a1: number, a2: number, a3: number, a4: number, a5: number): number {
     const process = this.#current!;
-    if (this.#rewinding) {
-      this.resumed();
-      if (process.resume.kind === 'result') return process.resume.value;
-    }
+    const rewound = this.#rewinding;
+    this.resumed();
+    if (rewound && process.resume.kind === 'result') return process.resume.value;
     this.#onSyscall ??= this.#cpu.handler(this.#syscallEntry);
     const handler = this.#onSyscall;
     if (handler === undefined) this.kill(SIGILL, `system call ${number}, and the kernel has no handler`, 0);

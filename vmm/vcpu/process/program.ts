@@ -90,8 +90,7 @@ function rewriteProgram(
   }
   try {
     const moduleName = `${PROGRAM_MODULE}${index}`;
-    // The sections of another module's bytes: a copy has offsets of its own.
-    const result = rewrite(program.wasm.slice(), { layout, fuel: 'exact', userMode: true, moduleName });
+    const result = rewrite(program.wasm, { layout, fuel: 'exact', userMode: true, moduleName });
     cache.put('rewritten', key, encodeRewritten(result));
     return result;
   } catch (error) {

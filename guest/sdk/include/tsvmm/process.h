@@ -14,7 +14,7 @@
 
 /**
  * Has `tsvmm run` compile FILE (named from the directory of the file this stands in) for user mode and carry it along under
- * NAME. Both are string literals. The second form makes a program that can be preempted at any loop; it is slower.
+ * NAME. Both are string literals; a FILE.wasm, of another compiler, is taken as it is. The second form makes a program that can be preempted at any loop; it is slower.
  */
 #define TSVMM_PROGRAM(name, file) extern int tsvmm_program_declaration_
 #define TSVMM_PROGRAM_PREEMPTIBLE(name, file) extern int tsvmm_program_declaration_
