@@ -90,7 +90,7 @@ TSVMM_PROGRAM_PREEMPTIBLE( "d", "d.c" );`;
       { name: 'second', file: '', preemptible: true, wasm: long },
     ]);
 
-    expect(WebAssembly.validate(kernel)).toBe(true);
+    expect(WebAssembly.validate(new Uint8Array(kernel))).toBe(true);
     expect(programsOf(kernel).map(({ name, preemptible }) => [name, preemptible])).toEqual([
       ['first', false],
       ['second', true],
