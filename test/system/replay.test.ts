@@ -222,6 +222,24 @@ describe('a run that was recorded', () => {
     expect(readFileSync(join(dir, 'qtest.txt'), 'utf8')).toContain('vtd_reg_write');
     expect(stop.status).toBe(0);
     expect(stop.stderr).toMatch(/^stopped after 0 vtd_reg_write offset=0x18/);
+
+    const back = tsvmm(
+      ['replay', 'qtest.record', '--monitor', 'stdio', '--quiet', '--trace', '*', '--trace-file', 'back.txt'],
+      'reverse-until vtd_reg_write\ninfo status\nreverse-until vtd_*\nreverse-continue\nstep\nreverse-until x*\ncont\n',
+    );
+    expect(back.status).toBe(0);
+    expect(back.lines).toEqual([
+      'stopped, 8 of 8 commands',
+      expect.stringMatching(/^stopped after 0 vtd_reg_write offset=0x18 .*, 3 of 8 commands$/),
+      'VM status: paused',
+      "Error: nothing before this matches 'vtd_*'",
+      'stopped, 0 of 8 commands',
+      expect.stringMatching(/^stopped after 0 \w+ .*, \d of 8 commands$/),
+      "Error: no trace event matches 'x*'",
+      'stopped, 8 of 8 commands',
+      '',
+    ]);
+    expect(same('qtest.txt', 'back.txt')).toBe(true);
   });
 });
 

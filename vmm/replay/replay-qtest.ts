@@ -10,10 +10,10 @@ import { MonitorChannel } from '../monitor/channel.ts';
 import { perform } from '../monitor/dispatch.ts';
 import { MonitorError } from '../monitor/error.ts';
 import { changesMachine, nameOf } from '../monitor/history.ts';
-import { idleControl } from '../monitor/idle.ts';
 import { loadZodNow } from '../monitor/load-zod.ts';
 import { Monitor } from '../monitor/monitor.ts';
 import type { MonitorRequest } from '../monitor/run.ts';
+import type { Backward, RunControl, RunStatus } from '../monitor/run-control.ts';
 import { MonitorServer } from '../monitor/serve.ts';
 import { EmptyTarget } from '../qtest/empty-target.ts';
 import { MachineTarget } from '../qtest/machine-target.ts';
@@ -48,7 +48,7 @@ export function replayQtest(
   options: ReplayQtestOptions,
 ): QtestResult {
   if (config === null) return replayWithout(recorded);
-  const session = new QtestReplay(recorded, new Machine(config, registry), registry, options);
+  const session = new QtestReplay(recorded, config, registry, options);
   try {
     return session.run();
   } finally {
@@ -68,38 +68,61 @@ function replayWithout(recorded: Recorded): QtestResult {
   return { commands: recorded.commands.length, virtualNs: target.now };
 }
 
-class QtestReplay {
+/** Events that commands cause: which, and how many of them so far. */
+interface Counter {
+  count: number;
+  /** The first one since it was last looked at. */
+  event: string | undefined;
+}
+
+/** The session at a place between two commands. It is taken back by doing it again from the start. */
+class QtestReplay implements RunControl {
+  readonly hasGuest = false;
   readonly #recorded: Recorded;
-  readonly #machine: Machine;
+  readonly #config: MachineConfig;
+  readonly #registry: Registry;
   readonly #options: ReplayQtestOptions;
   readonly #monitor: Monitor;
-  readonly #protocol: QtestProtocol;
   readonly #server: MonitorServer | undefined;
+  #machine: Machine;
+  #protocol: QtestProtocol;
+  /** Commands that have been carried out on this machine, and on any. */
+  #done = 0;
+  #furthest = 0;
+  /** Of the replies to the furthest commands. */
+  #output = 0;
   #quit = false;
+  #there = false;
   #stoppedAfter: string | undefined;
 
-  constructor(recorded: Recorded, machine: Machine, registry: Registry, options: ReplayQtestOptions) {
+  constructor(recorded: Recorded, config: MachineConfig, registry: Registry, options: ReplayQtestOptions) {
     this.#recorded = recorded;
-    this.#machine = machine;
+    this.#config = config;
+    this.#registry = registry;
     this.#options = options;
-    options.prepare(machine);
-    this.#protocol = new QtestProtocol(new MachineTarget(machine, () => {}));
+    this.#machine = this.#newMachine();
+    this.#protocol = protocolOf(this.#machine);
     this.#monitor = new Monitor({
-      machine,
+      machine: this.#machine,
       registry,
       zod: loadZodNow,
       program: options.program,
       print: options.print,
-      control: idleControl('running', () => {
-        this.#quit = true;
-      }),
+      control: () => this,
       asked(asked) {
         if (!changesMachine(asked) || nameOf(asked) === 'quit') return;
         throw new MonitorError(`this is a replay: '${nameOf(asked)}' would make it another run`);
       },
     });
     this.#server = this.#serve();
-    if (options.until !== undefined) this.#watch(options.until);
+  }
+
+  #newMachine(): Machine {
+    const machine = new Machine(this.#config, this.#registry);
+    this.#options.prepare(machine);
+    // What has been traced is not traced again.
+    machine.tracer.gate = () => this.#done >= this.#furthest;
+    return machine;
   }
 
   #serve(): MonitorServer | undefined {
@@ -107,48 +130,68 @@ class QtestReplay {
     if (endpoints.length === 0) return undefined;
     const channel = MonitorChannel.open(endpoints);
     listening(channel.listening);
-    // A script is meant for where the replay stops.
-    return new MonitorServer(channel, this.#monitor, out, () => false);
+    // What a script says is meant for where the replay stops.
+    return new MonitorServer(channel, this.#monitor, out, () => !this.#there);
   }
 
   close(): void {
     this.#server?.finish();
   }
 
-  #watch({ glob, count }: Until): void {
-    const pattern = globToRegExp(glob);
-    let left = count;
-    this.#machine.tracer.watch(
-      (name) => pattern.test(name),
-      (record) => {
-        if (--left === 0) this.#stoppedAfter = recordText(record).trim();
-      },
-    );
+  run(): QtestResult {
+    const { until } = this.#options;
+    if (until === undefined) this.#forward('*', Number.POSITIVE_INFINITY);
+    else if (!this.#forward(until.glob, until.count)) throw neverThere(until);
+    const commands = this.#done;
+    const { now: virtualNs } = this.#machine.clock;
+    const stoppedAfter = this.#stoppedAfter;
+    this.#hold();
+    const where = stoppedAfter === undefined ? {} : { stoppedAfter };
+    if (this.#server !== undefined || stoppedAfter === undefined) return { commands, virtualNs, ...where };
+    const report = machineGlance(this.#machine, `stopped after ${stoppedAfter}`, [], 0);
+    return { commands, virtualNs, ...where, report };
   }
 
-  run(): QtestResult {
-    const { commands, path } = this.#recorded;
-    let output = 0;
-    let done = 0;
-    for (const command of commands) {
-      if (this.#stoppedAfter !== undefined || this.#quit) break;
-      if ('qtest' in command) output = withReply(output, this.#protocol.reply(command.qtest));
-      else if ('ns' in command) this.#ask(command.qmp);
-      else throw damaged(path, 'a command of a run with a guest is in it');
-      done++;
+  /** People look at the machine where the replay has come to. */
+  #hold(): void {
+    const server = this.#server;
+    if (server === undefined) return;
+    // Whoever is there by now is told, too.
+    if (server.pending) server.handle();
+    this.#say();
+    this.#there = true;
+    while (!this.#quit && server.attended) {
+      if (!server.pending) server.wait();
+      server.handle();
     }
-    const { now: virtualNs } = this.#machine.clock;
-    if (this.#stoppedAfter === undefined) {
-      if (this.#options.until !== undefined) throw neverThere(this.#options.until);
-      checkReplies(this.#recorded, output, virtualNs);
+  }
+
+  #say(): void {
+    const { commands } = this.#recorded;
+    const where = `${this.#done} of ${commands.length} commands`;
+    const after = this.#stoppedAfter === undefined ? '' : ` after ${this.#stoppedAfter}`;
+    this.#monitor.print(`stopped${after}, ${where}`);
+  }
+
+  /** One command. */
+  #next(): void {
+    const command = this.#recorded.commands[this.#done]!;
+    let reply: string | undefined;
+    if ('qtest' in command) reply = this.#protocol.reply(command.qtest);
+    else if ('ns' in command) this.#ask(command.qmp);
+    else throw damaged(this.#recorded.path, 'a command of a run with a guest is in it');
+    if (this.#done === this.#furthest) {
+      this.#output = withReply(this.#output, reply);
+      this.#furthest++;
     }
-    this.#hold();
-    return { commands: done, virtualNs, ...this.#where() };
+    this.#done++;
   }
 
   /** Commands that only look are not carried out again. */
   #ask(command: QmpCommand): void {
     if (!changesMachine({ via: 'qmp', ...command })) return;
+    // That was the end of the session, and is not the end of this one.
+    if (command.execute === 'quit') return;
     try {
       perform(this.#monitor, command);
     } catch (error) {
@@ -157,27 +200,123 @@ class QtestReplay {
     }
   }
 
-  /** People look at the machine where the replay ends. */
-  #hold(): void {
-    const server = this.#server;
-    if (server === undefined) return;
-    if (this.#stoppedAfter !== undefined) this.#monitor.print(`stopped after ${this.#stoppedAfter}`);
-    this.#quit = false;
-    while (!this.#quit && server.attended) {
-      if (!server.pending) server.wait();
-      server.handle();
-    }
+  /** Counts events from here on. */
+  #count(glob: string): { counter: Counter; stop: () => void } {
+    const pattern = globToRegExp(glob);
+    const counter: Counter = { count: 0, event: undefined };
+    const stop = this.#machine.tracer.watch(
+      (name) => pattern.test(name),
+      (record) => {
+        counter.count++;
+        counter.event = recordText(record).trim();
+      },
+    );
+    return { counter, stop };
   }
 
-  #where(): Pick<QtestResult, 'stoppedAfter' | 'report'> {
-    if (this.#stoppedAfter === undefined) return {};
-    const stoppedAfter = this.#stoppedAfter;
-    if (this.#server !== undefined) return { stoppedAfter };
-    return {
-      stoppedAfter,
-      report: machineGlance(this.#machine, `stopped after ${stoppedAfter}`, [], 0),
-    };
+  /** On to the `n`-th event that matches, or the end. @returns whether it happened */
+  #forward(glob: string, n: number): boolean {
+    const { counter, stop } = this.#count(glob);
+    const { commands } = this.#recorded;
+    while (this.#done < commands.length && counter.count < n) this.#next();
+    stop();
+    const there = counter.count >= n;
+    this.#stoppedAfter = there ? counter.event : undefined;
+    if (this.#done === commands.length) checkReplies(this.#recorded, this.#output, this.#machine.clock.now);
+    return there;
   }
+
+  /** The session from its start up to a number of commands. */
+  #again(commands: number): void {
+    this.#done = 0;
+    this.#machine = this.#newMachine();
+    this.#protocol = protocolOf(this.#machine);
+    this.#monitor.follow(this.#machine);
+    this.#monitor.muted = true;
+    while (this.#done < commands) this.#next();
+    this.#monitor.muted = false;
+  }
+
+  // What a monitor can do with it
+
+  get status(): RunStatus {
+    return this.#done === this.#recorded.commands.length ? 'shutdown' : 'paused';
+  }
+
+  here(): undefined {
+    return undefined;
+  }
+
+  stop(): void {}
+
+  cont(): void {
+    this.#forward('*', Number.POSITIVE_INFINITY);
+    this.#say();
+  }
+
+  step(count: number): void {
+    this.#forward('*', count);
+    this.#say();
+  }
+
+  runUntil(glob: string): void {
+    this.#forward(glob, 1);
+    this.#say();
+  }
+
+  reverse(to: Backward): void {
+    const from = this.#done;
+    const stops = to.to === 'start' ? [] : this.#stopsUpTo(from, to.to === 'step' ? '*' : to.glob);
+    const total = stops.at(-1)?.count ?? 0;
+    const stop =
+      to.to === 'step'
+        ? stops.findLast((s) => s.count <= total - to.events)
+        : stops.findLast((s) => s.done < from);
+    if (to.to === 'event' && stop === undefined) {
+      this.#again(from);
+      throw new MonitorError(`nothing before this matches '${to.glob}'`);
+    }
+    this.#again(stop?.done ?? 0);
+    this.#stoppedAfter = stop?.event;
+    this.#say();
+  }
+
+  /** Every command up to a place that caused such an event. */
+  #stopsUpTo(commands: number, glob: string): { done: number; count: number; event: string }[] {
+    const stops: { done: number; count: number; event: string }[] = [];
+    this.#again(0);
+    const { counter, stop } = this.#count(glob);
+    this.#monitor.muted = true;
+    while (this.#done < commands) {
+      this.#next();
+      if (counter.event === undefined) continue;
+      stops.push({ done: this.#done, count: counter.count, event: counter.event });
+      counter.event = undefined;
+    }
+    this.#monitor.muted = false;
+    stop();
+    return stops;
+  }
+
+  save(): never {
+    throw new MonitorError('no guest runs on this machine');
+  }
+
+  load(): never {
+    throw new MonitorError('no guest runs on this machine');
+  }
+
+  reset(): void {
+    this.#machine.resetDevices();
+  }
+
+  quit(): void {
+    this.#quit = true;
+  }
+}
+
+function protocolOf(machine: Machine): QtestProtocol {
+  return new QtestProtocol(new MachineTarget(machine, () => {}));
 }
 
 function withReply(crc: number, reply: string | undefined): number {
