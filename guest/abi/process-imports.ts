@@ -43,11 +43,11 @@ export const PROCESS_IMPORTS = {
   },
   process_suspend: {
     params: [],
-    doc: 'For system call handlers: the running process leaves process_run when the handler returns, and makes the call again when it is next run.',
+    doc: 'For handlers of system calls, and of page faults in programs built blocking: the running process leaves process_run when the handler returns; the call, or the access, is made again when it is next run.',
   },
   process_preempt: {
     params: [],
-    doc: 'The running process leaves process_run at its next preemption point: a system call, or any loop and fault of a program built preemptible.',
+    doc: 'The running process leaves process_run at its next preemption point: a system call, or any loop of a program built preemptible or blocking.',
   },
   process_exit: {
     params: [i32('pid'), i32('status')],

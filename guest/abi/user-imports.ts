@@ -33,9 +33,14 @@ export type UserImportName = keyof typeof USER_IMPORTS;
 export const USER_ENTRY = '_start';
 
 /**
- * A kernel's module carries its programs in custom sections: this prefix and the program's name; the contents are the
- * program's module as its author's tools made it.
+ * A kernel's module carries its programs in custom sections named by a prefix and the program's name; the contents are the
+ * program's module as its author's tools made it. The prefix says where its processes can be suspended: in system calls; at any
+ * loop too; in page faults too. Each step makes the program slower (docs/performance.md).
  */
-export const PROGRAM_SECTION = 'tsvmm.program.';
-/** The same for a program whose process can be preempted at any loop and suspended in any page fault; it is slower. */
-export const PREEMPTIBLE_SECTION = 'tsvmm.preemptible.';
+export const PROGRAM_SECTIONS = {
+  cooperative: 'tsvmm.program.',
+  preemptible: 'tsvmm.preemptible.',
+  blocking: 'tsvmm.blocking.',
+} as const;
+
+export type ProgramMode = keyof typeof PROGRAM_SECTIONS;

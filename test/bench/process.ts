@@ -127,11 +127,11 @@ async function softwareMmu(): Promise<void> {
   });
 }
 
-async function preemptible(): Promise<void> {
+async function suspendable(mode: string, points: readonly string[]): Promise<void> {
   const wasm = benchModule('rewrite-loops');
-  const exports = await user(wasm, (result) => asyncifyModule(result, openCache(), () => {}, MMU_UNWINDING));
-  const [ratio, ofMinima] = await loops('preemptible', wasm, exports);
-  reportMean('software MMU of a preemptible program, geomean', ratio, ofMinima, {});
+  const exports = await user(wasm, (result) => asyncifyModule(result, openCache(), () => {}, points));
+  const [ratio, ofMinima] = await loops(mode, wasm, exports);
+  reportMean(`software MMU, program built ${mode}, geomean`, ratio, ofMinima, {});
 }
 
 function reportMean(
@@ -191,7 +191,8 @@ async function kernelWork(what: string, kind: string, count: number): Promise<vo
 
 setFlagsFromString('--experimental-wasm-branch-hinting');
 await softwareMmu();
-await preemptible();
+await suspendable('preemptible', ['tsvmm_vm.safepoint']);
+await suspendable('blocking', MMU_UNWINDING);
 await kernelWork('system call that does nothing', 'syscall', 200_000);
 await kernelWork('switch from one process to another and its system call', 'switch', 100_000);
 await kernelWork('page fault: kernel handler in C, zeroed page, retry', 'fault', 10_000);

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { PREEMPTIBLE_SECTION, PROGRAM_SECTION } from '../../guest/abi/user-imports.ts';
+import { PROGRAM_SECTIONS } from '../../guest/abi/user-imports.ts';
 import { TsvmmError } from '../core/errors.ts';
 import type { HiddenLayout } from '../mem/layout.ts';
 import { cacheKey, type DiskCache } from '../vcpu/cache/disk-cache.ts';
@@ -74,7 +74,7 @@ async function programsIn(
   cache: DiskCache,
 ): Promise<ProgramImage[]> {
   const bytes = Buffer.from(wasm.buffer, wasm.byteOffset, wasm.length);
-  if (!bytes.includes(PROGRAM_SECTION) && !bytes.includes(PREEMPTIBLE_SECTION)) return [];
+  if (!Object.values(PROGRAM_SECTIONS).some((prefix) => bytes.includes(prefix))) return [];
   const { prepareProgram, programsOf } = await import('../vcpu/process/program.ts');
   // Programs that binaryen has not seen are worked on side by side.
   return Promise.all(

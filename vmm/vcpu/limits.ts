@@ -63,7 +63,7 @@ export const VCPU_LIMITS: readonly Limit[] = [
   },
   {
     id: 'process-preemption',
-    what: 'a process is suspended in a system call; at a loop or in a page fault only when its program is built preemptible',
+    what: 'a process is suspended in a system call; at a loop only when its program is built preemptible, in a page fault only when it is built blocking',
     cite: 'docs/processes.md: Who runs when',
   },
   {

@@ -7,7 +7,7 @@ TSVMM_PROGRAM("faults", "process-faults.c");
 TSVMM_PROGRAM("family", "process-family.c");
 TSVMM_PROGRAM("yielder", "process-yield.c");
 TSVMM_PROGRAM_PREEMPTIBLE("spinner", "process-spin.c");
-TSVMM_PROGRAM_PREEMPTIBLE("waiter", "process-heap.c");
+TSVMM_PROGRAM_BLOCKING("waiter", "process-heap.c");
 
 #define SYS_test (SYSCALL_DRIVER + 0)
 #define SYS_share (SYSCALL_DRIVER + 1)

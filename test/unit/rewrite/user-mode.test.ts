@@ -75,25 +75,27 @@ describe('programs of a kernel', () => {
     const text = `TSVMM_PROGRAM("a", "user/a.c");
 // TSVMM_PROGRAM("b", "b.c");
 /* TSVMM_PROGRAM("c", "c.c"); */
-TSVMM_PROGRAM_PREEMPTIBLE( "d", "d.c" );`;
+TSVMM_PROGRAM_PREEMPTIBLE( "d", "d.c" );
+TSVMM_PROGRAM_BLOCKING("e", "e.wasm");`;
 
     expect(programsNamed([{ shown: 'drivers/kernel.c', text }])).toEqual([
-      { name: 'a', file: 'drivers/user/a.c', preemptible: false },
-      { name: 'd', file: 'drivers/d.c', preemptible: true },
+      { name: 'a', file: 'drivers/user/a.c', mode: 'cooperative' },
+      { name: 'd', file: 'drivers/d.c', mode: 'preemptible' },
+      { name: 'e', file: 'drivers/e.wasm', mode: 'blocking' },
     ]);
   });
 
   test('travel in sections of its module', () => {
     const long = new Uint8Array(70_000).fill(5);
     const kernel = withPrograms(EMPTY, [
-      { name: 'first', file: '', preemptible: false, wasm: EMPTY },
-      { name: 'second', file: '', preemptible: true, wasm: long },
+      { name: 'first', file: '', mode: 'cooperative', wasm: EMPTY },
+      { name: 'second', file: '', mode: 'preemptible', wasm: long },
     ]);
 
     expect(WebAssembly.validate(new Uint8Array(kernel))).toBe(true);
-    expect(programsOf(kernel).map(({ name, preemptible }) => [name, preemptible])).toEqual([
-      ['first', false],
-      ['second', true],
+    expect(programsOf(kernel).map(({ name, mode }) => [name, mode])).toEqual([
+      ['first', 'cooperative'],
+      ['second', 'preemptible'],
     ]);
     expect(programsOf(kernel)[1]!.wasm).toEqual(long);
   });
@@ -107,7 +109,7 @@ TSVMM_PROGRAM_PREEMPTIBLE( "d", "d.c" );`;
     builder.data.push([0, ...i32c(0x1000), 0x0b, ...leb(3), 7, 8, 9], [1, ...leb(2), 4, 4]);
     const wasm = builder.build();
     const image = {
-      ...{ name: 'p', preemptible: false, wasm },
+      ...{ name: 'p', mode: 'cooperative' as const, wasm },
       rewritten: rewrite(wasm, { layout, fuel: 'off', userMode: true }),
     };
     const bytes = new Uint8Array(4).fill(1);

@@ -1,5 +1,5 @@
 import { dirname, join } from 'node:path';
-import { PREEMPTIBLE_SECTION, PROGRAM_SECTION } from '../../../guest/abi/user-imports.ts';
+import { PROGRAM_SECTIONS, type ProgramMode } from '../../../guest/abi/user-imports.ts';
 import { TsvmmError } from '../../core/errors.ts';
 
 /** A program of user mode that a guest's source asks for with TSVMM_PROGRAM (tsvmm/process.h). */
@@ -7,14 +7,15 @@ export interface NamedProgram {
   readonly name: string;
   /** As diagnostics shall name it. */
   readonly file: string;
-  readonly preemptible: boolean;
+  readonly mode: ProgramMode;
 }
 
 export interface ProgramSection extends NamedProgram {
   readonly wasm: Uint8Array;
 }
 
-const DIRECTIVE = /\bTSVMM_PROGRAM(_PREEMPTIBLE)?\s*\(\s*"([^"\n]+)"\s*,\s*"([^"\n]+)"\s*\)/g;
+const DIRECTIVE = /\bTSVMM_PROGRAM(_PREEMPTIBLE|_BLOCKING)?\s*\(\s*"([^"\n]+)"\s*,\s*"([^"\n]+)"\s*\)/g;
+const MODES: Readonly<Record<string, ProgramMode>> = { _PREEMPTIBLE: 'preemptible', _BLOCKING: 'blocking' };
 const COMMENT = /\/\*[\s\S]*?\*\/|\/\/[^\n]*/g;
 
 /** The programs that sources name; a file counts from the directory of the source that names it. @throws TsvmmError */
@@ -23,12 +24,12 @@ export function programsNamed(sources: readonly { shown: string; text: string }[
   for (const { shown, text } of sources) {
     // Most guests have none, and need no second look.
     if (!text.includes('TSVMM_PROGRAM')) continue;
-    for (const [, preemptible, name, file] of text.replace(COMMENT, '').matchAll(DIRECTIVE)) {
+    for (const [, mode, name, file] of text.replace(COMMENT, '').matchAll(DIRECTIVE)) {
       if (programs.some((program) => program.name === name)) throw twice(shown, name!);
       programs.push({
         name: name!,
         file: join(dirname(shown), file!),
-        preemptible: preemptible !== undefined,
+        mode: MODES[mode ?? ''] ?? 'cooperative',
       });
     }
   }
@@ -48,8 +49,7 @@ function twice(source: string, name: string): TsvmmError {
 export function withPrograms(wasm: Uint8Array, programs: readonly ProgramSection[]): Uint8Array {
   const parts: Uint8Array[] = [wasm];
   for (const program of programs) {
-    const prefix = program.preemptible ? PREEMPTIBLE_SECTION : PROGRAM_SECTION;
-    const title = new TextEncoder().encode(`${prefix}${program.name}`);
+    const title = new TextEncoder().encode(`${PROGRAM_SECTIONS[program.mode]}${program.name}`);
     const head = [...leb128(title.length), ...title];
     parts.push(Uint8Array.of(0, ...leb128(head.length + program.wasm.length), ...head), program.wasm);
   }

@@ -266,8 +266,8 @@ export class Processes implements UserHost {
     const process = this.#current;
     if (process === undefined || !(this.#inSyscall || this.#inFault))
       this.#cpu.crash('process_suspend outside of a system call or fault of a process');
-    if (this.#inFault && !process.image.preemptible)
-      this.#cpu.crash('process_suspend in a page fault of a program that is not built preemptible');
+    if (this.#inFault && process.image.mode !== 'blocking')
+      this.#cpu.crash('process_suspend in a page fault of a program that is not built blocking');
     this.#suspend = true;
   }
 
@@ -530,7 +530,7 @@ export class Processes implements UserHost {
     const process = this.#current!;
     this.#cpu.safepoint();
     this.#checkEnded();
-    if (!this.#preempt || !process.image.preemptible) return;
+    if (!this.#preempt || process.image.mode === 'cooperative') return;
     this.#preempt = false;
     this.#unwind(process, { kind: 'again' });
   }

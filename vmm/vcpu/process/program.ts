@@ -1,4 +1,4 @@
-import { PREEMPTIBLE_SECTION, PROGRAM_SECTION, USER_ENTRY } from '../../../guest/abi/user-imports.ts';
+import { PROGRAM_SECTIONS, type ProgramMode, USER_ENTRY } from '../../../guest/abi/user-imports.ts';
 import { TsvmmError } from '../../core/errors.ts';
 import type { HiddenLayout } from '../../mem/layout.ts';
 import { cacheKey, type DiskCache } from '../cache/disk-cache.ts';
@@ -11,13 +11,13 @@ import {
   rewrite,
 } from '../rewrite/index.ts';
 import { MMU_UNWINDING } from '../rewrite/mmu-path.ts';
+import { VM_MODULE } from '../rewrite/slow-path.ts';
 import { readSections, unlessMalformed } from '../symbols/wasm-reader.ts';
 
 /** A program as its author's tools made it. */
 export interface Program {
   readonly name: string;
-  /** Its processes can be suspended at any loop and in any page fault. */
-  readonly preemptible: boolean;
+  readonly mode: ProgramMode;
   readonly wasm: Uint8Array;
 }
 
@@ -26,8 +26,13 @@ export interface ProgramImage extends Program {
   readonly rewritten: RewriteResult;
 }
 
-/** Where binaryen finds the system call. */
-const SYSCALL_IMPORT = 'tsvmm_user.syscall';
+/** Where processes can be unwound: imports as binaryen names them. */
+const POINTS: Readonly<Record<ProgramMode, readonly string[]>> = {
+  cooperative: ['tsvmm_user.syscall'],
+  preemptible: ['tsvmm_user.syscall', `${VM_MODULE}.safepoint`],
+  blocking: ['tsvmm_user.syscall', ...MMU_UNWINDING],
+};
+const PREFIXES = Object.entries(PROGRAM_SECTIONS) as [ProgramMode, string][];
 /** Modules of programs are told from the kernel's in stack traces by this. */
 export const PROGRAM_MODULE = 'tsvmm-program-';
 
@@ -36,11 +41,12 @@ export function programsOf(kernel: Uint8Array): Program[] {
   const found = unlessMalformed(() => {
     const programs: Program[] = [];
     for (const section of readSections(kernel)) {
-      const prefix = [PROGRAM_SECTION, PREEMPTIBLE_SECTION].find((p) => section.name.startsWith(p));
-      if (prefix === undefined) continue;
+      const found = PREFIXES.find(([, prefix]) => section.name.startsWith(prefix));
+      if (found === undefined) continue;
+      const [mode, prefix] = found;
       programs.push({
         name: section.name.slice(prefix.length),
-        preemptible: prefix === PREEMPTIBLE_SECTION,
+        mode,
         wasm: kernel.subarray(section.start, section.end),
       });
     }
@@ -66,8 +72,7 @@ export async function prepareProgram(
   if (rewritten.start !== undefined)
     throw refused(program, 'has a start function', `call it from '${USER_ENTRY}'`);
   const { asyncifyModule } = await import('../asyncify/asyncify.ts');
-  const points = program.preemptible ? [SYSCALL_IMPORT, ...MMU_UNWINDING] : [SYSCALL_IMPORT];
-  return { ...program, rewritten: await asyncifyModule(rewritten, cache, onStart, points) };
+  return { ...program, rewritten: await asyncifyModule(rewritten, cache, onStart, POINTS[program.mode]) };
 }
 
 function rewriteProgram(

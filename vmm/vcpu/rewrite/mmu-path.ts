@@ -56,7 +56,7 @@ export const MMU_SIGNATURES: Readonly<Record<MmuName, readonly [params: number, 
   safepoint: [0, 0],
 };
 
-/** Imports at which a process built preemptible can be unwound, as binaryen names them. */
+/** Imports at which a process built blocking can be unwound, as binaryen names them. */
 export const MMU_UNWINDING: readonly string[] = [
   'load',
   'store',

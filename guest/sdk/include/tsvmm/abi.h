@@ -185,15 +185,16 @@ TSVMM_IMPORT(process_run)
 uint32_t tsvmm_process_run(uint32_t pid);
 
 /**
- * For system call handlers: the running process leaves process_run when the handler returns, and
- * makes the call again when it is next run.
+ * For handlers of system calls, and of page faults in programs built blocking: the running process
+ * leaves process_run when the handler returns; the call, or the access, is made again when it is
+ * next run.
  */
 TSVMM_IMPORT(process_suspend)
 void tsvmm_process_suspend(void);
 
 /**
  * The running process leaves process_run at its next preemption point: a system call, or any loop
- * and fault of a program built preemptible.
+ * of a program built preemptible or blocking.
  */
 TSVMM_IMPORT(process_preempt)
 void tsvmm_process_preempt(void);

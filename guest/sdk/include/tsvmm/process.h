@@ -14,10 +14,12 @@
 
 /**
  * Has `tsvmm run` compile FILE (named from the directory of the file this stands in) for user mode and carry it along under
- * NAME. Both are string literals; a FILE.wasm, of another compiler, is taken as it is. The second form makes a program that can be preempted at any loop; it is slower.
+ * NAME. Both are string literals; a FILE.wasm, of another compiler, is taken as it is. Processes of a program can be suspended
+ * in system calls; of a preemptible one at any loop too; of a blocking one in page faults too. Each step is slower.
  */
 #define TSVMM_PROGRAM(name, file) extern int tsvmm_program_declaration_
 #define TSVMM_PROGRAM_PREEMPTIBLE(name, file) extern int tsvmm_program_declaration_
+#define TSVMM_PROGRAM_BLOCKING(name, file) extern int tsvmm_program_declaration_
 
 enum process_state {
 	PROCESS_RUNNABLE,
