@@ -1,4 +1,4 @@
-// Writes docs/cli.md, docs/monitor.md, docs/svm-engine.md, docs/vtd.md, docs/tsvmm.1 and schemas/*.json: part of `npm run gen`. With --check, writes nothing and fails when one is out of
+// Writes docs/cli.md, docs/dsa.md, docs/monitor.md, docs/svm-engine.md, docs/vtd.md, docs/tsvmm.1 and schemas/*.json: part of `npm run gen`. With --check, writes nothing and fails when one is out of
 // date.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -10,6 +10,7 @@ const { manPage } = await importTypeScript('vmm/cli/man.ts');
 const { publishedSchema } = await importTypeScript('vmm/cli/schema.ts');
 const { SCHEMA_NAMES } = await importTypeScript('vmm/cli/table.ts');
 const { monitorMarkdown } = await importTypeScript('vmm/monitor/markdown.ts');
+const { dsaPage } = await importTypeScript('devices/ep/dsa/page.ts');
 const { svmEnginePage } = await importTypeScript('devices/ep/svm-engine-page.ts');
 const { vtdPage } = await importTypeScript('viommu/vtd/page.ts');
 const { builtinRegistry } = await importTypeScript('vmm/machine/builtin.ts');
@@ -19,6 +20,7 @@ const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 const registry = builtinRegistry();
 const files = [
   ['docs/cli.md', cliMarkdown()],
+  ['docs/dsa.md', dsaPage()],
   ['docs/monitor.md', monitorMarkdown()],
   ['docs/svm-engine.md', svmEnginePage()],
   ['docs/vtd.md', vtdPage()],

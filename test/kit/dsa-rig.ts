@@ -166,5 +166,6 @@ export class DsaRig {
 
   respond(group: number, code = 0, pasid = 5): void {
     this.dsa.agent.pageResponse(pasid, group, code);
+    this.rig.clock.advanceTo(this.rig.clock.now);
   }
 }

@@ -12,7 +12,7 @@ import { AtsAgent, atsState } from '../../pci/ats-agent.ts';
 import { Commands } from './commands.ts';
 import { D_FLAGS } from './descriptor.ts';
 import { ENGINE_STATE_WORDS } from './engine.ts';
-import { Executor, type ExecutorWiring } from './executor.ts';
+import { ANSWERED, Executor, type ExecutorWiring, engineOf } from './executor.ts';
 import { SLOT_STATE_WORDS, type Submitter, WorkQueues } from './queues.ts';
 import {
   DISABLED,
@@ -58,7 +58,9 @@ export class Dsa extends Device<DsaState, ExecutorWiring, DsaParts> implements M
 
   constructor(w: ExecutorWiring) {
     super(w);
-    w.clock.handle(w.id, (ev) => this.c.executor.due(Number(ev.slice('engine'.length))));
+    w.clock.handle(w.id, (ev) =>
+      ev === ANSWERED ? this.c.executor.pump() : this.c.executor.due(engineOf(ev)),
+    );
     this.dropCache();
   }
 
@@ -91,6 +93,7 @@ export class Dsa extends Device<DsaState, ExecutorWiring, DsaParts> implements M
 
   override reset(kind: ResetKind): void {
     this.c.executor.abort(-1, -1);
+    this.w.clock.cancel(this.w.id, ANSWERED);
     this.#resetRegisters(RESET_TYPE[kind]);
     const { s } = this;
     s.engines.fill(0);
@@ -149,30 +152,24 @@ export class Dsa extends Device<DsaState, ExecutorWiring, DsaParts> implements M
     );
   }
 
-  /** A descriptor at a portal of BAR 2. */
+  /** A descriptor at a portal of BAR 2. One of LINE_. */
   submit(offset: number, descriptor: Uint32Array, deferrable: boolean): number {
-    const wq = Math.floor(offset / PORTAL_BYTES);
-    const limited = (offset & PORTAL_LIMITED) !== 0;
-    const result = this.#submit(wq, limited, descriptor, deferrable);
-    const { dsa_submit } = this.w.trace;
-    if (dsa_submit.on)
-      dsa_submit.emit(this.w.fn.bdf, wq, descriptor[D_FLAGS]! >>> 24, this.#who.pasid - 1, result);
-    return result;
-  }
-
-  #submit(wq: number, limited: boolean, descriptor: Uint32Array, deferrable: boolean): number {
     const { queues, executor } = this.c;
     const who = this.#who;
+    const wq = Math.floor(offset / PORTAL_BYTES);
+    const dedicated = queues.dedicated(wq);
     who.pasid = 0;
     who.privileged = 0;
-    const dedicated = queues.dedicated(wq);
     // A deferrable write is answered by shared queues that are enabled, and a posted one is taken by dedicated ones.
-    if (queues.state(wq) !== ENABLED || dedicated === deferrable)
-      return deferrable ? LINE_RETRY : LINE_REFUSED;
-    this.#identify(wq, dedicated, descriptor);
-    const room = limited && !dedicated ? queues.threshold(wq) : queues.size(wq);
+    const fits = queues.state(wq) === ENABLED && dedicated !== deferrable;
+    if (fits) this.#identify(wq, dedicated, descriptor);
+    const limited = (offset & PORTAL_LIMITED) !== 0 && !dedicated;
     const occupied = queues.occupancy(wq);
-    if (occupied >= room) return deferrable ? LINE_RETRY : LINE_REFUSED;
+    const full = occupied >= (limited ? queues.threshold(wq) : queues.size(wq));
+    const result = fits && !full ? LINE_ACCEPTED : deferrable ? LINE_RETRY : LINE_REFUSED;
+    const { dsa_submit } = this.w.trace;
+    if (dsa_submit.on) dsa_submit.emit(this.w.fn.bdf, wq, descriptor[D_FLAGS]! >>> 24, who.pasid - 1, result);
+    if (result !== LINE_ACCEPTED) return result;
     this.s.seq = (this.s.seq + 1) >>> 0;
     const engine = executor.running || occupied !== 0 ? -1 : executor.idleEngine(queues.groupOfQueue(wq));
     if (engine >= 0) executor.begin(engine, wq, this.s.seq, who, descriptor);

@@ -85,6 +85,18 @@ export interface ExecutorState {
   handles: number;
 }
 
+/** Clock event: engines whose page requests were answered go on. */
+export const ANSWERED = 'answered';
+
+/** Clock event: the descriptor of an engine is due. */
+function eventOf(engine: number): string {
+  return `engine${engine}`;
+}
+
+export function engineOf(event: string): number {
+  return Number(event.slice('engine'.length));
+}
+
 /** Values of E_GROUP that are no group: the request is being sent; it waits until another one is answered. */
 const REQUESTING = 0xfffffffe;
 const WAITS_FOR_CREDIT = 0xffffffff;
@@ -163,7 +175,7 @@ export class Executor {
   #start(engine: number): void {
     if (this.#w.delay === 0) return;
     this.#s.engines[engineAt(engine) + E_PHASE] = SCHEDULED;
-    this.#w.clock.after(this.#w.delay, this.#w.id, `engine${engine}`);
+    this.#w.clock.after(this.#w.delay, this.#w.id, eventOf(engine));
   }
 
   /** The virtual clock has come to a scheduled engine. */
@@ -192,7 +204,10 @@ export class Executor {
     return took;
   }
 
-  /** The page request of an engine was answered: perhaps before requestPage returns. */
+  /**
+   * The page request of an engine was answered: perhaps before requestPage returns. The engine goes on after the IOMMU has done
+   * the command that the answer came with: what the engine asks next is not for the middle of it.
+   */
   answered(engine: number, code: number): void {
     const e = this.#s.engines;
     const at = engineAt(engine);
@@ -203,7 +218,9 @@ export class Executor {
     // There is room for another page request.
     for (let i = 0; i < ENGINES; i++)
       if (e[engineAt(i) + E_GROUP] === WAITS_FOR_CREDIT) e[engineAt(i) + E_GROUP] = 0;
-    this.pump();
+    if (this.#running) return;
+    this.#w.clock.cancel(this.#w.id, ANSWERED);
+    this.#w.clock.after(0, this.#w.id, ANSWERED);
   }
 
   /** Carries engines on until every one is idle or has to wait. What happens meanwhile is found by the loop. */
@@ -578,7 +595,7 @@ export class Executor {
       const at = engineAt(engine);
       if (e[at + E_PHASE] === IDLE || (wq >= 0 && e[at + E_WQ] !== wq)) continue;
       if (pasid >= 0 && e[at + E_PASID] !== pasid) continue;
-      this.#w.clock.cancel(this.#w.id, `engine${engine}`);
+      this.#w.clock.cancel(this.#w.id, eventOf(engine));
       e.fill(0, at, at + ENGINE_WORDS);
     }
     this.#queues.abort(wq, pasid);
