@@ -9,13 +9,26 @@ static volatile void *record_at(const struct vtd_unit *unit, u32 index)
 	return unit->regs + 16 * FIELD_GET(VTD_CAP_FRO, unit->cap) + 16 * index;
 }
 
+static bool pending(const struct vtd_unit *unit, u32 index)
+{
+	return readl(record_at(unit, index) + 12) & upper_32_bits(VTD_FRCD_HI_F);
+}
+
 bool vtd_read_fault(struct vtd_unit *unit, struct vtd_fault *fault)
 {
 	u32 status = readl(unit->regs + VTD_FSTS);
+	u32 records = (u32)FIELD_GET(VTD_CAP_NFR, unit->cap) + 1;
+	u32 index = unit->fault_next;
 
 	if (!(status & VTD_FSTS_PPF))
 		return false;
-	volatile void *record = record_at(unit, (u32)FIELD_GET(VTD_FSTS_FRI, status));
+	// Records are used round and round. FRI names the one that was first when PPF became 1, and stays there.
+	if (!pending(unit, index))
+		index = (u32)FIELD_GET(VTD_FSTS_FRI, status);
+	if (!pending(unit, index))
+		return false;
+	unit->fault_next = (index + 1) % records;
+	volatile void *record = record_at(unit, index);
 	u64 lo = readq(record);
 	u64 hi = readq(record + 8);
 
@@ -31,7 +44,7 @@ bool vtd_read_fault(struct vtd_unit *unit, struct vtd_fault *fault)
 		// {T1, T2} = 10b is a read, 00b a write.
 		.read = hi & VTD_FRCD_HI_T1,
 	};
-	// F is in the highest dword: writing 1 gives the record back and moves FSTS.FRI to the next one.
+	// F is in the highest dword: writing 1 gives the record back.
 	writel(upper_32_bits(VTD_FRCD_HI_F), record + 12);
 	return true;
 }

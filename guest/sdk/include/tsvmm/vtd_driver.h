@@ -57,6 +57,7 @@ struct vtd_unit {
 	struct vtd_entry *irtes;
 	u32 irte_count;
 	u32 fault_vector;
+	u32 fault_next; /* index of the record to look at next */
 	vtd_fault_handler_t on_fault;
 	void *fault_context;
 	bool scalable;
