@@ -65,6 +65,8 @@ export class InvalidationQueue {
   readonly #p: QueueParts;
   readonly #immediate: boolean;
   readonly #qemu: boolean;
+  /** By type: 0, or the IQEI code of one whose feature is not there. */
+  readonly #types: Uint8Array;
   /** What a descriptor does may lead back here: a function that is answered writes to registers. */
   #running = false;
 
@@ -74,6 +76,7 @@ export class InvalidationQueue {
     this.#p = parts;
     this.#immediate = w.config.invalidation === 'immediate';
     this.#qemu = w.config.profile === 'qemu';
+    this.#types = offeredTypes(parts.unit, w.config.intremap);
   }
 
   /** The tail moved, the queue was enabled, an error was cleared or a device-TLB answered. */
@@ -86,7 +89,11 @@ export class InvalidationQueue {
   /** A clock event of `invalidation: async`: one descriptor. */
   due(): void {
     this.#s.queueDue = false;
-    if (this.#ready() && this.#guardedStep()) this.#schedule();
+    if (this.#running || !this.#ready()) return;
+    this.#running = true;
+    const more = this.#step();
+    this.#running = false;
+    if (more) this.#schedule();
   }
 
   /** Nothing is awaited and nothing is due any more. */
@@ -108,7 +115,7 @@ export class InvalidationQueue {
   timedOut(arg: number): void {
     const regs = this.#s.regs;
     this.#p.tlbs.drop();
-    if (this.#s.waitHeld) regs[IQH_WORD] = this.#next(regs[IQH_WORD]!);
+    if (this.#s.waitHeld) regs[IQH_WORD] = this.#next(regs[IQH_WORD]!, this.#wide());
     this.#s.waitHeld = false;
     this.#p.faults.setTimeOut(timedOutRequester(arg));
   }
@@ -123,9 +130,9 @@ export class InvalidationQueue {
   }
 
   /** The place after a descriptor, aligned even where the width changed under the head. */
-  #next(head: number): number {
-    const width = this.#wide() ? 32 : 16;
-    return ((head + width) & -width & (this.#bytes() - 1)) >>> 0;
+  #next(head: number, wide: boolean): number {
+    const width = wide ? 32 : 16;
+    return (head + width) & -width & (this.#bytes() - 1);
   }
 
   #ready(): boolean {
@@ -148,7 +155,9 @@ export class InvalidationQueue {
 
   #run(): void {
     if (!this.#ready()) return;
-    while (this.#guardedStep());
+    this.#running = true;
+    while (this.#step());
+    this.#running = false;
   }
 
   #schedule(): void {
@@ -158,37 +167,31 @@ export class InvalidationQueue {
     this.#w.services.clock.after(DESCRIPTOR_NS, this.#w.services.id, QUEUE_EVENT);
   }
 
-  #guardedStep(): boolean {
-    this.#running = true;
-    try {
-      return this.#step();
-    } finally {
-      this.#running = false;
-    }
-  }
-
   /** Consumes one descriptor; true when there is another one to do. */
   #step(): boolean {
     const s = this.#s;
     const regs = s.regs;
     const ram = this.#w.services.memory.ram;
     const head = regs[IQH_WORD]!;
-    const wide = this.#wide();
-    const address = ((regs[IQA_WORD]! & 0xfffff000) >>> 0) + (wide ? head & ~31 : head);
-    const place = ram.locate(address, regs[IQA_WORD + 1]! + (address > 0xffffffff ? 1 : 0), wide ? 32 : 16);
+    const wide = (regs[IQA_WORD]! & DW) !== 0;
+    const base = regs[IQA_WORD]! & -4096;
+    const address = base + (wide ? head & ~31 : head);
+    // A queue may reach across a multiple of 4 GiB: signed, from below 0 to above.
+    const upper = regs[IQA_WORD + 1]! + (base < 0 && address >= 0 ? 1 : 0);
+    const place = ram.locate(address, upper, wide ? 32 : 16);
     if (place < 0) return this.#error(IQEI_FETCH);
     const i = place >>> 2;
     const u32 = ram.u32;
-    const upper = wide ? u32[i + 4]! | u32[i + 5]! | u32[i + 6]! | u32[i + 7]! : 0;
-    const outcome = this.#execute(u32[i]! | 0, u32[i + 1]! | 0, u32[i + 2]! | 0, u32[i + 3]! | 0, upper);
-    s.waitHeld = outcome === HELD && (u32[i]! & 0xe0f) === QI_WAIT;
+    const rest = wide ? u32[i + 4]! | u32[i + 5]! | u32[i + 6]! | u32[i + 7]! : 0;
+    const outcome = this.#execute(u32[i]! | 0, u32[i + 1]! | 0, u32[i + 2]! | 0, u32[i + 3]! | 0, rest);
+    if (outcome === HELD || s.waitHeld) s.waitHeld = outcome === HELD && (u32[i]! & 0xe0f) === QI_WAIT;
     if (outcome === HELD) return false;
     if (outcome !== 0) return this.#error(outcome);
     // The descriptor may have led to a register write that ended all this.
     if ((regs[GSTS_WORD]! & QIES) === 0) return false;
-    regs[IQH_WORD] = this.#next(head);
-    if ((regs[FSTS_WORD]! & (IQE | ITE)) !== 0) return false;
-    return regs[IQH_WORD] !== regs[IQT_WORD];
+    const next = this.#next(head, wide);
+    regs[IQH_WORD] = next;
+    return (regs[FSTS_WORD]! & (IQE | ITE)) === 0 && next !== regs[IQT_WORD];
   }
 
   #error(iqei: number): false {
@@ -202,7 +205,7 @@ export class InvalidationQueue {
   #execute(w0: number, w1: number, w2: number, w3: number, upper: number): number {
     const type = ((w0 >>> 5) & 0x70) | (w0 & 0xf);
     const { invalidations } = this.#p;
-    const refused = this.#refused(type);
+    const refused = type >= QI_PASID_IOTLB ? this.#refusedOfScalable(type) : this.#types[type]!;
     if (refused !== 0) return refused;
     if (upper !== 0) return IQEI_RESERVED;
     switch (type) {
@@ -227,15 +230,9 @@ export class InvalidationQueue {
     }
   }
 
-  /** Types of features that are not there, and types that belong to another translation table mode. */
-  #refused(type: number): number {
-    const { unit } = this.#p;
-    if (type < QI_CONTEXT || type > QI_PAGE_RESPONSE) return IQEI_TYPE;
-    if (type === QI_IEC && !this.#w.config.intremap) return IQEI_TYPE;
-    if ((type === QI_DEVICE_TLB || type === QI_PASID_DEVICE_TLB) && !unit.deviceTlbs) return IQEI_TYPE;
-    if (type === QI_PAGE_RESPONSE && !unit.pageRequests) return IQEI_TYPE;
-    if (type < QI_PASID_IOTLB) return 0;
-    if (!unit.scalable) return IQEI_TYPE;
+  /** Of types that scalable mode brought: they belong to its translation table mode. */
+  #refusedOfScalable(type: number): number {
+    if (type > QI_PAGE_RESPONSE || this.#types[type] !== 0) return IQEI_TYPE;
     // docs/deviations.md: vtd-queue-width.
     if (this.#qemu) return this.#wide() ? 0 : IQEI_WIDTH;
     return (this.#s.rootLo & TTM) === TTM_SCALABLE ? 0 : IQEI_MODE;
@@ -258,4 +255,19 @@ export class InvalidationQueue {
     }
     return 0;
   }
+}
+
+function offeredTypes(unit: UnitCapabilities, remapsInterrupts: boolean): Uint8Array {
+  const types = new Uint8Array(QI_PAGE_RESPONSE + 1).fill(IQEI_TYPE);
+  const offer = (type: number, offered: boolean) => {
+    if (offered) types[type] = 0;
+  };
+  for (const type of [QI_CONTEXT, QI_IOTLB, QI_WAIT]) offer(type, true);
+  offer(QI_IEC, remapsInterrupts);
+  offer(QI_DEVICE_TLB, unit.deviceTlbs);
+  offer(QI_PASID_IOTLB, unit.scalable);
+  offer(QI_PASID_CACHE, unit.scalable);
+  offer(QI_PASID_DEVICE_TLB, unit.scalable && unit.deviceTlbs);
+  offer(QI_PAGE_RESPONSE, unit.pageRequests);
+  return types;
 }
