@@ -31,7 +31,8 @@ naturally aligned accesses of 4 and 8 bytes.
 2. STATE is 0 again when the operation has ended, and ERROR says how; with IRQ, message VECTOR is sent. Registers of a frame that
    is not idle keep their values; only \`abort\` is taken.
 3. A page that is not granted ends the operation with \`fault\`, or with PRI set is asked for. The frame then waits (STATE 3) for
-   the response, and goes on where it was. FRAME_FAULT has the address, and FRAME_DONE what was done until then.
+   the response, and goes on where it was; if success is answered at once and the page is still not there, after a microsecond.
+   FRAME_FAULT has the address, and FRAME_DONE what was done until then.
 4. With as many page requests outstanding as allocated, a frame waits for room (STATE 4). FRAME_MAX_REQUESTS ends what would ask
    for ever.
 5. With STALL set, an IOMMU may hold a request (STATE 5); its resume or abort command decides how the frame goes on.

@@ -100,8 +100,10 @@ const FAILED_WRITE = 1 << FRAME_STATUS.fields.WRITE.lo;
 const ANSWERED = 1 << FRAME_PRG.fields.ANSWERED.lo;
 const PAGE = 4096;
 const ALL_ONES = 0xffffffff;
-/** Virtual time until a frame without credit looks again: other functions may share the credits. */
-const CREDIT_NS = 1000;
+/** Virtual time until a frame without credit looks again, because other functions may share the credits. */
+const CREDIT_NS = 100_000;
+/** Virtual time until a page is tried again for which success was answered at once, but which is still not there. */
+const RETRY_NS = 1000;
 const KNOWN_OPS: ReadonlySet<number> = new Set(Object.values(SVM_OP));
 
 export function svmState(frames: number, atcEntries: number): StateDef<SvmState> {
@@ -284,7 +286,7 @@ export class SvmEngine extends Device<SvmState, SvmWiring, SvmCache> implements 
     const { ops } = this.c;
     const op = this.s.frames[at + OP]!;
     this.#setState(at, SVM_STATE.running);
-    for (;;) {
+    for (let retried = false; ; retried = true) {
       const status = this.#guarded(at, op);
       // An abort that the operation itself caused.
       if (this.#state(at) === SVM_STATE.idle) return;
@@ -303,6 +305,11 @@ export class SvmEngine extends Device<SvmState, SvmWiring, SvmCache> implements 
         return;
       }
       if (!this.#askForPages(at)) return;
+      // An IOMMU whose queue has overflown answers everything with success: without time passing this would never end.
+      if (retried) {
+        this.#schedule(at, 'run', RETRY_NS);
+        return;
+      }
     }
   }
 
@@ -472,6 +479,16 @@ export class SvmEngine extends Device<SvmState, SvmWiring, SvmCache> implements 
       f[at + WAIT] = 0;
       f[at + PRG] = group | ((code & 15) << FRAME_PRG.fields.RESPONSE.lo) | ANSWERED;
       if (this.#state(at) === SVM_STATE.waiting) this.#schedule(at, 'resume', 0);
+    }
+    this.#creditReturned();
+  }
+
+  #creditReturned(): void {
+    const f = this.s.frames;
+    for (let at = 0; at < f.length; at += FRAME_WORDS) {
+      if (this.#state(at) !== SVM_STATE.credit) continue;
+      this.w.clock.cancel(this.w.id, 'run', at / FRAME_WORDS);
+      this.#schedule(at, 'run', 0);
     }
   }
 

@@ -253,9 +253,24 @@ describe('page requests', () => {
     world.set(0, FRAME_MAX_REQUESTS, 2);
     world.iommu.onPageRequest = (group) => world.fn.ats!.pageResponse(5, group, 0);
 
+    world.run(0, { op: 'fill', pasid: 5, dst: 0x6000, size: 8, control: { PRI: 1 } });
+    world.wait(10_000);
+
+    expect(world.outcome(0)).toBe('tooManyRequests');
+  });
+
+  test('success for a page that never comes is asked for again and again, but takes time', () => {
+    const world = mapped();
+    world.iommu.onPageRequest = (group) => world.fn.ats!.pageResponse(5, group, 0);
+
     expect(world.run(0, { op: 'fill', pasid: 5, dst: 0x6000, size: 8, control: { PRI: 1 } })).toBe(
-      'tooManyRequests',
+      'scheduled',
     );
+    world.wait(1_000_000);
+
+    expect(world.outcome(0)).toBe('scheduled');
+    const words = [Number(world.get(0, FRAME_STATUS))];
+    expect(FRAME_STATUS.get.REQUESTS(words, 0)).toBeGreaterThan(500);
   });
 
   test('frames beyond the allocation wait for a response of others', () => {
