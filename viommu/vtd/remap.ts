@@ -45,7 +45,16 @@ import { AccessRecord, FROM_CACHE } from './access-record.ts';
 import type { RemappingCaches } from './caches.ts';
 import { type ContextOptions, contextOptions, fetchContext, reservedAddressHi } from './contexts.ts';
 import { isProtected, protectionOn } from './protected-memory.ts';
-import { HINT_MASK, IDENTITY, PAGING, PortContext, type Requester, SLOW } from './requester.ts';
+import {
+  HINT_MASK,
+  IDENTITY,
+  PAGING,
+  PortContext,
+  type PortTables,
+  type Requester,
+  SLOT_MASK,
+  SLOW,
+} from './requester.ts';
 import { allowedIn, faultFlags, faultIn, secondStageFlags } from './row-flags.ts';
 import { ScalableTranslation } from './scalable.ts';
 import { isReadError, isRecoverable, qemuStructureCode } from './scalable-faults.ts';
@@ -137,7 +146,7 @@ export class DmaRemapper {
   translate(port: DmaPort, lo: number, hi: number, access: number): number {
     const context = port.context as PortContext | null;
     if (context !== null && port.at === AT_UNTRANSLATED) {
-      const q = port.pasid < 0 ? context.plain : context.withPasid;
+      const q = port.pasid < 0 ? context.plain : context.slots[port.pasid & SLOT_MASK]!;
       if (
         q.epoch === this.#caches.epoch &&
         port.pasid === q.pasid &&
@@ -183,9 +192,9 @@ export class DmaRemapper {
         if (known && port.pasid < context.translatedPasids && (hi & this.#beyondHost) === 0)
           return this.#pass(port, lo, hi);
       } else if (port.at === AT_UNTRANSLATED && port.pasid >= 0) {
-        const q = context.withPasid;
+        const q = context.of(port.pasid);
         const known = q.epoch === this.#caches.epoch && port.pasid === q.pasid;
-        if (!(known && port.privileged === q.privileged) && this.scalable.predicted(port, q))
+        if (!(known && port.privileged === q.privileged) && this.scalable.predicted(port, context, q))
           return this.#predicted(port, q, lo, hi, access);
       }
     }
@@ -213,6 +222,7 @@ export class DmaRemapper {
     if (r < 0) {
       if (q.firstStage || q.secondMode !== 0) {
         if (this.scalable.missLast(q, lo, hi, access)) return this.#page4K(port, lo);
+        if (this.scalable.miss(q, lo, hi, access)) return this.#answer(port, access);
       } else if (this.#missLast(q, lo, hi, access)) return this.#page4K(port, lo);
       else if (this.#miss(q, lo, hi, access)) return this.#answer(port, access);
     }
@@ -258,6 +268,7 @@ export class DmaRemapper {
     walker.mode = 0;
     const need = permissionsOf(access);
     const t = q.tables;
+    if (t.loaded !== q) this.#load(t, q);
     const outcome = walker.walk(t.tableLo, t.tableHi, t.levels, lo, hi, need, q.tag);
     if (outcome === WALK_OK) {
       this.#reads.sawTables(walker);
@@ -265,6 +276,15 @@ export class DmaRemapper {
     }
     this.#walked = outcome;
     return false;
+  }
+
+  /** The table that the context-cache row names. */
+  #load(t: PortTables, q: Requester): void {
+    const { rows } = this.#caches.contexts;
+    t.tableLo = rows[q.entry + 2]! | 0;
+    t.tableHi = rows[q.entry + 3]! | 0;
+    t.levels = (rows[q.entry + 4]! & 7) + 2;
+    t.loaded = q;
   }
 
   #hit(port: DmaPort, r: number, lo: number): number {
@@ -282,6 +302,7 @@ export class DmaRemapper {
     const high = hi >>> 0;
     const code = this.procedure(port, low, high, access, true);
     this.#walked = -1;
+    this.scalable.walked = -1;
     this.#resolve(port);
     if (code === 0) return this.#answer(port, access);
     if (code === MESSAGE) return DMA_MESSAGE;
@@ -380,7 +401,7 @@ export class DmaRemapper {
     const scalable = (this.#s.rootLo & TTM) === TTM_SCALABLE;
     const cache = this.#caches.contexts;
     const r = cache.find(sid);
-    record.context.fill(0);
+    for (let i = 0; i < 8; i++) record.context[i] = 0;
     if (r >= 0) {
       record.scalable = scalable;
       record.contextSource = FROM_CACHE;
@@ -527,7 +548,7 @@ export class DmaRemapper {
       context = new PortContext();
       port.context = context;
     }
-    const q = port.pasid < 0 ? context.plain : context.withPasid;
+    const q = context.of(port.pasid);
     const { epoch } = this.#caches;
     const same = q.pasid === port.pasid && q.privileged === port.privileged;
     const translatedKnown = context.translatedEpoch === epoch && context.translatedPasids >= 0;
@@ -542,12 +563,14 @@ export class DmaRemapper {
     q.firstStage = false;
     q.secondMode = 0;
     q.salt = 0;
+    q.entry = -1;
+    if (q.tables.loaded === q) q.tables.loaded = null;
     context.translatedPasids = -1;
     const mode = this.#s.rootLo & TTM;
     if ((this.#regs[GSTS_WORD]! & TES) === 0) {
       if (!protectionOn(this.#regs)) q.mode = IDENTITY;
     } else if (mode === 0) context.translatedPasids = this.#resolveContext(port, q);
-    else if (mode === TTM_SCALABLE) context.translatedPasids = this.scalable.resolve(port, q);
+    else if (mode === TTM_SCALABLE) this.scalable.resolve(port, context, q);
     q.epoch = this.#caches.epoch;
     context.translatedEpoch = this.#caches.epoch;
     port.passes = context.translatedPasids >= 0 ? this.#caches : null;
@@ -579,9 +602,7 @@ export class DmaRemapper {
     q.beyond = beyondWidth(e2 & 7);
     q.did = (e2 >>> 8) & 0xffff;
     q.tag = this.#caches.domains.tagOf(q.did) | 0;
-    q.tables.tableLo = e0 | 0;
-    q.tables.tableHi = cache.rows[r + 3]! | 0;
-    q.tables.levels = (e2 & 7) + 2;
+    q.entry = r;
     q.mode = PAGING;
     return translated;
   }

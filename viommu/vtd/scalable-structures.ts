@@ -103,8 +103,10 @@ export function fetchScalableContext(
   record.rootSource = FROM_MEMORY;
   const half = upper ? 2 : 0;
   if ((root[half]! & 1) === 0) return SRT_NOT_PRESENT;
-  const reserved = (h: number) => (root[h]! & 0xffe) | (root[h + 1]! & options.reservedHi);
-  if ((reserved(half) | (options.qemu ? reserved(2 - half) : 0)) !== 0) return SRT_RESERVED;
+  const other = options.qemu ? 2 - half : half;
+  const reserved =
+    ((root[half]! | root[other]!) & 0xffe) | ((root[half + 1]! | root[other + 1]!) & options.reservedHi);
+  if (reserved !== 0) return SRT_RESERVED;
   record.contextAddress = ((root[half]! & 0xfffff000) | ((sid & 0x7f) << 5)) >>> 0;
   record.contextUpper = root[half + 1]!;
   if (!copy(memory, record.contextAddress, record.contextUpper, record.context)) return SCT_READ_ERROR;

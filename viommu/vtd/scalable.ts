@@ -46,7 +46,7 @@ import {
 import { PAGE_MASK, SIZE_1G, SIZE_2M, SIZE_4K } from '../walk/iotlb.ts';
 import type { WalkMemory } from '../walk/memory.ts';
 import { TRANSLATIONS } from '../walk/pair-tags.ts';
-import { PASID_ENTRY_WORDS, PASID_FPD } from '../walk/pasid-cache.ts';
+import { PASID_ENTRY_AT, PASID_ENTRY_WORDS, PASID_FPD, PASID_PAIR_AT } from '../walk/pasid-cache.ts';
 import {
   type SecondStageWalker,
   SS_ACCESSED_DIRTY,
@@ -60,7 +60,7 @@ import { NO_DOMAIN, type RemappingCaches } from './caches.ts';
 import type { VtdConfig } from './config.ts';
 import { reservedAddressHi } from './contexts.ts';
 import { isProtected, protectionOn } from './protected-memory.ts';
-import { IDENTITY, PAGING, Predictors, type Requester, SLOW, saltOf } from './requester.ts';
+import { IDENTITY, PAGING, type PortContext, type Requester, SLOW, saltOf } from './requester.ts';
 import {
   allowedIn,
   faultFlags,
@@ -98,6 +98,8 @@ const EAFE = 1 << 7;
 
 /** A row does not say what this request needs to know: the tables do. */
 const ASK_TABLES = -1;
+/** Outcome of a walk that ended well, in the interrupt range. */
+const WALKED_TO_WINDOW = 0x100;
 /** Largest page a pass-through translation request is told of. */
 const IDENTITY_BITS = 0x3fffffff;
 
@@ -107,6 +109,8 @@ export class ScalableTranslation {
   readonly options: ScalableOptions;
   /** Domain of the PASID that pageRequest() looked at, or -1. */
   pageDomain = -1;
+  /** Outcome of a walk that miss() did and the procedure is to explain, or -1. */
+  walked = -1;
   readonly #s: VtdState;
   readonly #w: VtdWiring;
   readonly #caches: RemappingCaches;
@@ -114,7 +118,6 @@ export class ScalableTranslation {
   readonly #result: Translation;
   readonly #second: SecondStageWalker;
   readonly #reads: ReadSink;
-  readonly #predictors: Predictors;
   readonly #tables = new StageTables();
   readonly #caching: boolean;
   readonly #cachesEntries: boolean;
@@ -160,7 +163,6 @@ export class ScalableTranslation {
     this.#coherent = !config['accessed-dirty'];
     this.#zeroLength = config.zlr ? 0 : READ;
     this.#beyondHost = reservedAddressHi(config['aw-bits']) | 0;
-    this.#predictors = new Predictors(s.pasidCache.length / 16, s.pairs);
     this.first = new FirstStageWalker(memory, this.#qemu ? undefined : parts.caches.paging, parts.second, {
       haw: config['aw-bits'],
       hugePages: true,
@@ -259,10 +261,10 @@ export class ScalableTranslation {
     const { pasid, pasidEntry } = record;
     const cache = this.#caches.pasids;
     const r = this.#cachesEntries ? cache.find(sid, pasid) : -1;
-    pasidEntry.fill(0);
+    for (let i = 0; i < 16; i++) pasidEntry[i] = 0;
     if (r >= 0) {
       record.pasidSource = FROM_CACHE;
-      for (let i = 0; i < PASID_ENTRY_WORDS; i++) pasidEntry[i] = cache.rows[r + 4 + i]!;
+      for (let i = 0; i < PASID_ENTRY_WORDS; i++) pasidEntry[i] = cache.rows[r + PASID_ENTRY_AT + i]!;
       const status = cache.rows[r + 3]!;
       record.faultDisabled ||= (status & PASID_FPD) !== 0;
       return status & 0xff;
@@ -284,11 +286,8 @@ export class ScalableTranslation {
     if (fault === SPD_READ_ERROR || fault === SPT_READ_ERROR) return;
     const { pasid, pasidEntry, faultDisabled } = this.#record;
     const did = fault === 0 ? pasidEntry[2]! & 0xffff : NO_DOMAIN;
-    const cache = this.#caches.pasids;
-    if (cache.insert(sid, pasid, did, pasidEntry, fault | (faultDisabled ? PASID_FPD : 0))) {
-      this.#predictors.drop(cache.slot(sid, pasid));
-      this.#caches.forgetCurrent();
-    }
+    const status = fault | (faultDisabled ? PASID_FPD : 0);
+    if (this.#caches.pasids.insert(sid, pasid, did, pasidEntry, status)) this.#caches.forgetCurrent();
   }
 
   #secondStage(port: DmaPort, lo: number, hi: number, access: number, live: boolean): number {
@@ -307,7 +306,7 @@ export class ScalableTranslation {
     walker.fills = live;
     walker.mode = mode;
     walker.intent = access;
-    const outcome = walker.walk(e[0]!, e[1]!, width + 2, lo, hi, need, tag);
+    const outcome = this.walked >= 0 ? this.walked : walker.walk(e[0]!, e[1]!, width + 2, lo, hi, need, tag);
     if (live) this.#reads.sawTables(walker);
     if (outcome !== WALK_OK) {
       const fault = secondStageFault(outcome, walker, width + 2);
@@ -355,7 +354,7 @@ export class ScalableTranslation {
     record.firstWalked = true;
     walker.fills = live;
     walker.intent = access;
-    const outcome = walker.walk(t, lo, hi, need, record.privileged, tag);
+    const outcome = this.walked >= 0 ? this.walked : walker.walk(t, lo, hi, need, record.privileged, tag);
     if (live) this.#saw();
     if (outcome !== WALK_OK) return firstStageFault(outcome, walker, t);
     if (inMsiWindow(walker.outLo, walker.outHi)) return SGN_INTERRUPT;
@@ -531,86 +530,145 @@ export class ScalableTranslation {
     if (iotlb.sizes[0] !== sizes) this.#caches.forgetRequesters();
   }
 
-  /** Prepares the next request of (requester, PASID), from state alone; q is SLOW. Returns PASIDs a translated one may have. */
-  resolve(port: DmaPort, q: Requester): number {
+  /** Prepares the next requests of the port, from state alone; q is SLOW. */
+  resolve(port: DmaPort, context: PortContext, q: Requester): void {
     const { contexts, pasids } = this.#caches;
     const c = contexts.find(port.requester);
-    if (c < 0 || contexts.rows[c + 6] !== 0) return -1;
+    if (c < 0 || contexts.rows[c + 6] !== 0) return;
     const e0 = contexts.rows[c + 2]!;
-    const translated =
-      (e0 & DTE) === 0 || protectionOn(this.#s.regs) ? -1 : (e0 & this.#pasids) === 0 ? 0 : pasidLimit(e0);
-    if (!this.#cachesEntries || this.#pasidOf(port, e0, contexts.rows[c + 4]!) !== 0) return translated;
-    const { pasid } = this.#record;
-    const r = pasids.find(port.requester, pasid);
-    if (r < 0 || (pasids.rows[r + 3]! & 0xff) !== 0) return translated;
-    this.#prepare(q, pasids.rows, r + 4, pasid);
-    if (q.mode !== SLOW && port.pasid !== NO_PASID) {
-      const pair = this.#caches.pairs.take(q.did, pasid);
-      this.#predictors.store(r >>> 4, port.requester, this.#caches.tables, pair, q);
-    }
-    return translated;
+    context.pasids = (e0 & this.#pasids) === 0 ? 0 : pasidLimit(e0);
+    context.tables = this.#caches.tables;
+    if ((e0 & DTE) !== 0 && !protectionOn(this.#s.regs)) context.translatedPasids = context.pasids;
+    if (!this.#cachesEntries || this.#pasidOf(port, e0, contexts.rows[c + 4]!) !== 0) return;
+    const r = pasids.find(port.requester, this.#record.pasid);
+    if (r >= 0) this.#prepare(q, r, this.#record.privileged);
   }
 
-  #prepare(q: Requester, e: Uint32Array, at: number, pasid: number): void {
-    const own = e[at]!;
-    q.did = e[at + 2]! & 0xffff;
+  /** Loads what the PASID-cache knows of another PASID into q; false when the procedure has to be asked. */
+  predicted(port: DmaPort, context: PortContext, q: Requester): boolean {
+    const caches = this.#caches;
+    if (context.tables !== caches.tables || port.pasid >= context.pasids || !this.#cachesEntries)
+      return false;
+    const r = caches.pasids.find(port.requester, port.pasid);
+    if (r < 0) return false;
+    q.mode = SLOW;
+    q.pasid = port.pasid;
+    q.privileged = port.privileged;
+    q.epoch = caches.epoch;
+    this.#prepare(q, r, port.privileged);
+    return q.mode !== SLOW;
+  }
+
+  /** What a request needs on a hit, by the row of the PASID-cache. */
+  #prepare(q: Requester, r: number, privileged: boolean): void {
+    const { pasids, pairs, domains, iotlb } = this.#caches;
+    const { rows } = pasids;
+    if ((rows[r + 3]! & 0xff) !== 0) return;
+    const own = rows[r + PASID_ENTRY_AT]!;
+    const did = rows[r + 1]! & 0xffff;
+    const type = (own >>> 6) & 7;
+    q.did = did;
     q.salt = saltOf(q.pasid);
     q.refused = 0;
-    q.permissions = 0;
-    q.signed = 0;
-    q.firstStage = false;
-    const sizes = this.#caches.iotlb.sizes[0]!;
+    if (type === PGTT_PASS_THROUGH) {
+      q.beyond = this.#beyondHost;
+      q.signed = 0;
+      if (!protectionOn(this.#s.regs)) q.mode = IDENTITY;
+      return;
+    }
+    const sizes = iotlb.sizes[0]!;
     q.size = (sizes & 1) !== 0 || sizes === 0 ? SIZE_4K : (sizes & 2) !== 0 ? SIZE_2M : SIZE_1G;
     q.mask = PAGE_MASK[q.size]!;
     q.shift = 12 + 9 * q.size;
-    switch ((own >>> 6) & 7) {
-      case PGTT_PASS_THROUGH:
-        q.beyond = this.#beyondHost;
-        if (!protectionOn(this.#s.regs)) q.mode = IDENTITY;
-        return;
-      case PGTT_SECOND: {
-        const width = (own >>> 2) & 7;
-        q.secondMode = this.#secondMode(own, e[at + 2]!);
-        q.permissions = (q.secondMode & SS_ACCESSED_DIRTY) !== 0 ? UPPER_CLASS : 0;
-        // Whether reading is enough to execute does not stand in the row.
-        q.refused = (q.secondMode & SS_EXECUTE) !== 0 ? 0 : EXEC;
-        q.beyond = beyondWidth(width);
-        q.tables.tableLo = own | 0;
-        q.tables.tableHi = e[at + 1]! | 0;
-        q.tables.levels = width + 2;
-        q.tables.nested = false;
-        q.tag = this.#domainTag(q.did, true) | 0;
-        break;
-      }
-      default: {
-        const { privileged } = this.#record;
-        const controls = e[at + 4]! & this.options.offered[1];
-        if (privileged && (controls & SRE) === 0) return;
-        this.#fill(q.tables, e, at, true);
-        q.secondMode = q.tables.nested ? q.tables.secondMode : 0;
-        q.firstStage = true;
-        q.permissions = privileged ? UPPER_CLASS : 0;
-        q.refused = (controls & ERE) !== 0 ? 0 : EXEC;
-        q.signed = -1;
-        q.beyond = beyondCanonical(q.tables.levels);
-        q.tag = this.#pairTag(q.did, pasid, true) | 0;
-      }
-    }
+    q.entry = r;
+    if (q.tables.loaded === q) q.tables.loaded = null;
     q.mode = PAGING;
+    if (type === PGTT_SECOND) {
+      q.secondMode = this.#secondMode(own, rows[r + PASID_ENTRY_AT + 2]!);
+      q.firstStage = false;
+      q.permissions = (q.secondMode & SS_ACCESSED_DIRTY) !== 0 ? UPPER_CLASS : 0;
+      // Whether reading is enough to execute does not stand in the row.
+      if ((q.secondMode & SS_EXECUTE) === 0) q.refused = EXEC;
+      q.signed = 0;
+      q.beyond = beyondWidth((own >>> 2) & 7);
+      q.tag = domains.tagOf(did) | 0;
+      return;
+    }
+    const controls = rows[r + PASID_ENTRY_AT + 4]! & this.options.offered[1];
+    if (privileged && (controls & SRE) === 0) q.mode = SLOW;
+    if ((controls & ERE) === 0) q.refused = EXEC;
+    q.firstStage = true;
+    q.secondMode = 0;
+    q.permissions = privileged ? UPPER_CLASS : 0;
+    q.signed = -1;
+    q.beyond = beyondCanonical(((controls >>> 2) & 3) === 1 ? 5 : 4);
+    q.tag = pairs.tagOf(this.#translationPair(r), TRANSLATIONS) | 0;
   }
 
-  /** Loads what is known of the PASID into q; false when the procedure has to be asked. */
-  predicted(port: DmaPort, q: Requester): boolean {
-    const caches = this.#caches;
-    const slot = caches.pasids.slot(port.requester, port.pasid);
-    if (!this.#predictors.load(slot, port.requester, port.pasid, port.privileged, caches.tables, q))
-      return false;
-    q.epoch = caches.epoch;
-    return true;
+  /** The pair of a live PASID-cache row carries both tags. */
+  #translationPair(r: number): number {
+    return this.#caches.pasids.rows[r + PASID_PAIR_AT]!;
+  }
+
+  /** The tables, which only a miss needs. */
+  #load(q: Requester): void {
+    if (q.tables.loaded === q) return;
+    q.tables.loaded = q;
+    const { rows } = this.#caches.pasids;
+    const at = q.entry + PASID_ENTRY_AT;
+    if (q.firstStage) this.#fill(q.tables, rows, at, true);
+    else {
+      q.tables.tableLo = rows[at]! | 0;
+      q.tables.tableHi = rows[at + 1]! | 0;
+      q.tables.levels = ((rows[at]! >>> 2) & 7) + 2;
+      q.tables.nested = false;
+    }
+  }
+
+  /**
+   * A walk for a resolved requester. False: it did not end well and the procedure has to say why; it takes this walk for its
+   * own, because a second one would find what the first one left in the paging-structure cache.
+   */
+  miss(q: Requester, lo: number, hi: number, access: number): boolean {
+    const outcome = q.firstStage ? this.#walkFirst(q, lo, hi, access) : this.#walkSecond(q, lo, hi, access);
+    if (outcome === WALK_OK) return true;
+    this.walked = outcome === WALKED_TO_WINDOW ? WALK_OK : outcome;
+    return false;
+  }
+
+  #walkFirst(q: Requester, lo: number, hi: number, access: number): number {
+    const walker = this.first;
+    walker.fills = true;
+    walker.intent = access;
+    const outcome = walker.walk(q.tables, lo, hi, access, q.permissions !== 0, q.tag);
+    if (outcome !== WALK_OK) return outcome;
+    if (inMsiWindow(walker.outLo, walker.outHi)) return WALKED_TO_WINDOW;
+    this.#saw();
+    this.#result.granted = q.permissions !== 0 ? walker.supervisor : walker.user;
+    const size = walker.size - 1;
+    this.#fromWalk(lo, hi, q.tag, walker.outLo, walker.outHi, size, true, firstStageFlags(walker), q.did);
+    return WALK_OK;
+  }
+
+  #walkSecond(q: Requester, lo: number, hi: number, access: number): number {
+    const walker = this.#second;
+    const t = q.tables;
+    walker.fills = true;
+    walker.mode = q.secondMode;
+    walker.intent = access;
+    const outcome = walker.walk(t.tableLo, t.tableHi, t.levels, lo, hi, access, q.tag);
+    if (outcome !== WALK_OK) return outcome;
+    if (inMsiWindow(walker.outLo, walker.outHi)) return WALKED_TO_WINDOW;
+    this.#reads.sawTables(walker);
+    this.#result.granted = this.#executable(walker.permissions, q.secondMode);
+    const flags = secondStageFlags(walker.permissions, q.permissions !== 0, walker.dirty);
+    this.#fromWalk(lo, hi, q.tag, walker.outLo, walker.outHi, walker.level - 1, true, flags, q.did);
+    return WALK_OK;
   }
 
   /** The usual miss, in few steps; false: nothing has been changed. Leaves the page in outLo, outHi of the result. */
   missLast(q: Requester, lo: number, hi: number, access: number): boolean {
+    this.#load(q);
     const { iotlb } = this.#caches;
     if (this.#w.trace.vtd_iotlb_page_update.on || !iotlb.holdsSmallPages) return false;
     return q.firstStage ? this.#missFirst(q, lo, hi, access) : this.#missSecond(q, lo, hi, access);
@@ -647,7 +705,7 @@ export class ScalableTranslation {
 
 /** PASIDs that the directory of a context entry has room for: 2^(PDTS+13). */
 function pasidLimit(e0: number): number {
-  return 2 ** Math.min(((e0 >>> 9) & 7) + 13, 20);
+  return 1 << (((e0 >>> 9) & 7) + 13);
 }
 
 /** Upper-word bits that have to equal bit 63: 63:47 with 4 levels, 63:56 with 5. */

@@ -94,9 +94,9 @@ export const UNBOUNDED_ROWS = 131072;
 const PAGING_ROWS = 1024;
 const UNBOUNDED_PAGING_ROWS = 16384;
 /** With PASIDs: a hundred thousand of them, each with a page, find most of what they need. */
-const PASID_ROWS = 65536;
-const PAIR_ROWS = 131072;
-const WIDE_IOTLB_ROWS = 65536;
+const PASID_ROWS = 262144;
+const PAIR_ROWS = 262144;
+const WIDE_IOTLB_ROWS = 262144;
 /** Without: one PASID for each requester. */
 const RID_ROWS = 1024;
 const CONTEXT_ROWS = 1024;
@@ -132,8 +132,8 @@ function sizes(config: VtdConfig) {
   const scalable = config['scalable-mode'];
   const pasids = config['pasid-bits'] > 0;
   return {
-    iotlb: large ? UNBOUNDED_ROWS : pasids ? WIDE_IOTLB_ROWS : IOTLB_ROWS,
-    pasids: !scalable ? 1 : pasids ? PASID_ROWS : RID_ROWS,
+    iotlb: pasids ? WIDE_IOTLB_ROWS : large ? UNBOUNDED_ROWS : IOTLB_ROWS,
+    pasids: !scalable ? 4 : pasids ? PASID_ROWS : RID_ROWS,
     pairs: !scalable ? PAIR_WAYS : pasids ? PAIR_ROWS : RID_ROWS * PAIR_WAYS,
     domains: scalable ? DOMAINS : 1,
   };

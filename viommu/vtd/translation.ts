@@ -48,5 +48,5 @@ export function holdsWindow(lo: number, hi: number, inside: number): boolean {
 
 /** Upper-word address bits at and above the width of an AW value: 39, 48 or 57 bits. */
 export function beyondWidth(width: number): number {
-  return ~(2 ** (9 * width - 2) - 1);
+  return -1 << (9 * width - 2);
 }

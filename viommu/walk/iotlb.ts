@@ -139,9 +139,22 @@ export class Iotlb {
   /** Drops the rows of `tag` that overlap the 2^order pages at the aligned address (lo, hi); order <= 18. */
   dropPages(lo: number, hi: number, tag: number, order: number): void {
     const sizes = this.sizes[0]!;
-    if ((sizes & 1) !== 0) this.#dropSize(lo, hi, tag, SIZE_4K, order);
+    if ((sizes & 1) !== 0) {
+      if (order === 0) this.#dropPage(lo, hi, tag);
+      else this.#dropSize(lo, hi, tag, SIZE_4K, order);
+    }
     if ((sizes & 2) !== 0) this.#dropSize(lo, hi, tag, SIZE_2M, order > 9 ? order - 9 : 0);
     if ((sizes & 4) !== 0) this.#dropSize(lo, hi, tag, SIZE_1G, 0);
+  }
+
+  /** One page of 4 KiB: the usual invalidation. */
+  #dropPage(lo: number, hi: number, tag: number): void {
+    const rows = this.rows;
+    const key = lo & -0x1000;
+    const r = this.#set((lo >>> 12) | (hi << 20), hi, tag);
+    if (((rows[r]! ^ key) | (rows[r + 1]! ^ hi) | (rows[r + 2]! ^ tag)) === 0) rows[r + 2] = 0;
+    const s = r + ROW_WORDS;
+    if (((rows[s]! ^ key) | (rows[s + 1]! ^ hi) | (rows[s + 2]! ^ tag)) === 0) rows[s + 2] = 0;
   }
 
   #dropSize(lo: number, hi: number, tag: number, size: number, order: number): void {
@@ -154,8 +167,8 @@ export class Iotlb {
   }
 
   #set(page: number, hi: number, tag: number): number {
-    const hash =
-      page ^ (page >>> this.#fold) ^ (Math.imul(tag, 0x9e3779b1) >>> 16) ^ Math.imul(hi, 0x85ebca6b);
+    // Neighbouring pages, and the pages of neighbouring tags, lie side by side: few pages of memory are touched.
+    const hash = page ^ (page >>> this.#fold) ^ tag ^ Math.imul(hi, 0x85ebca6b);
     return (hash & this.#setMask) << 4;
   }
 }

@@ -46,8 +46,10 @@ export class PairTags {
     const rows = this.rows;
     const key = pasid + 1;
     const set = this.#set(did, pasid);
-    for (let r = set; r < set + SET_WORDS; r += PAIR_WORDS)
+    for (let way = 0; way < PAIR_WAYS; way++) {
+      const r = set | (((pasid + way) & (PAIR_WAYS - 1)) << 2);
       if (((rows[r]! ^ key) | (rows[r + 1]! ^ did)) === 0) return r;
+    }
     return -1;
   }
 
@@ -116,8 +118,8 @@ export class PairTags {
     this.#s.entryFloor[0] = this.#tags.last;
   }
 
+  /** The first word of the set; neighbouring PASIDs lie side by side. */
   #set(did: number, pasid: number): number {
-    const hash = Math.imul(pasid, 0x9e3779b1) ^ Math.imul(did, 0x85ebca6b);
-    return ((hash ^ (hash >>> 15)) & this.#setMask) << 4;
+    return (((pasid >>> 2) ^ (pasid >>> 18) ^ Math.imul(did, 0x85ebca6b)) & this.#setMask) << 4;
   }
 }
