@@ -93,6 +93,9 @@ struct process *process_spawn(const char *program)
 /// It will not run again: its address space goes, its status stays until somebody asks.
 void process_ended(struct process *process)
 {
+	// Killed from outside while a handler of its own was running other processes: it ends once.
+	if (process->state == PROCESS_ZOMBIE)
+		return;
 	process->state = PROCESS_ZOMBIE;
 	process->status = tsvmm_process_status(process->pid);
 	if (process_exit_hook)

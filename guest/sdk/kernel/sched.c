@@ -6,8 +6,11 @@ static u32 last_pid;
 
 void process_step(struct process *process)
 {
+	process->state = PROCESS_RUNNING;
 	if (tsvmm_process_run(process->pid) != TSVMM_PROCESS_SUSPENDED)
 		process_ended(process);
+	else if (process->state == PROCESS_RUNNING)
+		process->state = PROCESS_RUNNABLE;
 }
 
 /// The next runnable one after the process that ran last.

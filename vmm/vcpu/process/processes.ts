@@ -1,6 +1,7 @@
 import { USER_ENTRY, USER_MODULE, type UserImportName } from '../../../guest/abi/user-imports.ts';
 import { LINE_ACCEPTED, type MmioBus } from '../../bus/mmio.ts';
 import { hex32 } from '../../core/u64.ts';
+import type { HiddenLayout } from '../../mem/layout.ts';
 import type { GuestRam } from '../../mem/ram.ts';
 import { type CpuImageWiring, loadRegisters, saveRegisters } from '../asyncify/cpu-image.ts';
 import { EXPORTS } from '../rewrite/index.ts';
@@ -112,6 +113,10 @@ export class Processes implements UserHost {
   set pageFaultEntry(index: number) {
     this.#pageFaultEntry = index;
     this.#onPageFault = undefined;
+  }
+
+  get layout(): HiddenLayout {
+    return this.#cpu.ram.layout;
   }
 
   get list(): readonly Process[] {

@@ -73,6 +73,12 @@ function loadProcess(processes: Processes, saved: Saved): void {
   const image = processes.images.find((candidate) => candidate.name === saved.program);
   if (image === undefined) throw misfit(`is of a program '${saved.program}', which the guest does not carry`);
   if (!STATES.includes(saved.state)) throw misfit(`has the unknown state '${saved.state}'`);
+  const { asyncifyStack, asyncifyEnd } = processes.layout;
+  if (saved.frames.length / 2 > asyncifyEnd - asyncifyStack || /[^0-9a-f]/.test(saved.frames))
+    throw misfit('has a bad call stack');
+  if (saved.pid === 0 || processes.list.some((other) => other.pid === saved.pid))
+    throw misfit(`has the bad pid ${saved.pid}`);
+  if (saved.levels !== 4 && saved.levels !== 5) throw misfit(`has tables of ${saved.levels} levels`);
   const process = new Process(saved.pid, image, saved.rootLo | 0, saved.rootHi | 0, saved.levels);
   const wiring = processes.restore(process);
   loadRegisters(wiring, { globals: saved.globals, table: saved.table });

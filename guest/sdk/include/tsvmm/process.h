@@ -23,6 +23,7 @@
 
 enum process_state {
 	PROCESS_RUNNABLE,
+	PROCESS_RUNNING, /* inside process_step(), its handlers included */
 	PROCESS_WAITING, /* until wake_up_process() */
 	PROCESS_ZOMBIE, /* ended, status not collected */
 };
