@@ -71,6 +71,18 @@ describe('stores to scalable-mode structures', () => {
     ]);
   });
 
+  test('reach contexts of either half of a bus', () => {
+    const { m, lines } = traced();
+
+    m.store(ROOT + 8, 0x9001n);
+    m.store(0x9000 + 0x70 * 32, DIRECTORY | 0x1d);
+
+    expect(lines).toEqual([
+      'pasid_table_write structure=scalable root entry requesters=bus 00 pasid=none address=0x1000 changes=UP=0->1 UCTP=0->9 by=guest',
+      'pasid_table_write structure=scalable context entry requesters=00:1e.0 pasid=none address=0x9e00 changes=P=0->1 DTE=0->1 PASIDE=0->1 PRE=0->1 PASIDDIRPTR=0->4 by=guest',
+    ]);
+  });
+
   test('name every requester that shares the directory', () => {
     const { m, lines } = traced();
     m.store(CONTEXT_TABLE + 0x20 * 32, DIRECTORY | 0x1d);
