@@ -24,7 +24,17 @@ export const MACHINE_LIMITS: readonly Limit[] = [
   },
   {
     id: 'monitor-save-running-guest',
-    what: 'a monitor saves machines without a guest; a guest is saved where it waits, by tsvmm snapshot save',
+    what: 'a monitor saves a guest where it waits or yields next, by repeating the run with one that can be suspended; it needs binaryen',
     cite: 'docs/guide/snapshots.md',
+  },
+  {
+    id: 'record-plugins-and-snapshots',
+    what: 'a record names plugins and snapshots that were loaded, and does not bring them',
+    cite: 'docs/guide/record-replay.md',
+  },
+  {
+    id: 'record-same-version',
+    what: 'a record is replayed alike by the version of tsvmm that made it; another one warns, and notices at the end when the run differs',
+    cite: 'docs/guide/record-replay.md',
   },
 ];
