@@ -30,13 +30,11 @@ export const SVM_EVENTS = events({
     doc: 'A frame of the SVM engine begins an operation.',
     args: { bdf: 'bdf', frame: 'u16', op: 'u8', control: 'u32' },
     role: 'dma-begin',
-    role: 'dma-begin',
   },
   svm_engine_done: {
     doc: 'A frame ends; error as its status register.',
     args: { bdf: 'bdf', frame: 'u16', op: 'u8', error: 'u8', bytes: 'count', address: 'u64' },
     ring: true,
-    role: 'dma-end',
     role: 'dma-end',
   },
   svm_engine_page_request: {
