@@ -1,0 +1,85 @@
+import type { Limit } from '../../../vmm/core/limit.ts';
+
+/** What the architecture defines and this model does not do. Printed by `tsvmm info limits`. */
+export const LIMITS: readonly Limit[] = [
+  {
+    id: 'smmu-security-states',
+    what: 'only the Non-secure programming interface is there; Secure, Realm and Root registers read 0',
+    cite: 'SMMUv3: Security states',
+  },
+  {
+    id: 'smmu-aarch32-tables',
+    what: 'AArch32 LPAE tables are not offered (IDR0.TTF is 2): CD.AA64 = 0 gives C_BAD_CD, STE.S2AA64 = 0 gives C_BAD_STE',
+    cite: 'SMMUv3: SMMU_IDR0',
+  },
+  {
+    id: 'smmu-52-bit',
+    what: 'addresses are at most 48 bits wide: IDR5.OAS is at most 5, IDR5.DS and IDR5.VAX are 0',
+    cite: 'SMMUv3: SMMU_IDR5',
+  },
+  {
+    id: 'smmu-128-bit-descriptors',
+    what: '128-bit descriptors, permission indirection and overlays are not offered: IDR5.D128, IDR3.S1PI, S2PI and S2PO are 0',
+    cite: 'SMMUv3: SMMU_IDR3',
+  },
+  {
+    id: 'smmu-table-access-flag',
+    what: 'access flags of table descriptors are not offered: IDR0.HTTU is at most 2, CD.HAFT and STE.S2HAFT are ignored',
+    cite: 'SMMUv3: Hardware translation table update',
+  },
+  {
+    id: 'smmu-memory-types',
+    what: 'memory types and shareability have no effect on memory that is always coherent; only their validity and the rules for walks to Device memory (STE.S2PTW) count, and IDR3.FWB is 0',
+    cite: 'SMMUv3: Memory types and shareability',
+  },
+  {
+    id: 'smmu-broadcast',
+    what: 'broadcast TLB maintenance is not received: IDR0.BTM is 0, CR2.PTM has no effect',
+    cite: 'SMMUv3: Broadcast TLB maintenance',
+  },
+  {
+    id: 'smmu-translation-operations',
+    what: 'address translation operations are not offered: IDR0.ATOS and VATOS are 0, their registers read 0',
+    cite: 'SMMUv3: Address translation operations',
+  },
+  {
+    id: 'smmu-partitioning',
+    what: 'MPAM and the virtual machine structure are not offered: IDR3.MPAM is 0, STE.VMSPtr is not read, F_VMS_FETCH does not occur',
+    cite: 'SMMUv3: Memory System Resource Partitioning and Monitoring',
+  },
+  {
+    id: 'smmu-permission-table',
+    what: 'the device permission table is not offered: IDR3.DPT is 0, EATS = 3 gives C_BAD_STE',
+    cite: 'SMMUv3: Device Permission Table',
+  },
+  {
+    id: 'smmu-enhanced-command-queues',
+    what: 'there is one command queue: IDR1.ECMDQ is 0',
+    cite: 'SMMUv3: Enhanced Command Queue interface',
+  },
+  {
+    id: 'smmu-streamid-width',
+    what: 'StreamIDs are requester ids, 16 bits: IDR1.SIDSIZE is 16',
+    cite: 'SMMUv3: SMMU_IDR1',
+  },
+  {
+    id: 'smmu-conflicts',
+    what: 'F_UUT, F_TLB_CONFLICT, F_CFG_CONFLICT and E_PAGE_REQUEST do not occur: every transaction is supported, caches hold no overlapping entries, and STE.CONT and the Contiguous bit are not used for caching',
+    cite: 'SMMUv3: Event records',
+  },
+  {
+    id: 'smmu-event-merging',
+    what: 'events are not merged, whatever STE.MEV says',
+    cite: 'SMMUv3: Event merging',
+  },
+  {
+    id: 'smmu-prefetch',
+    what: 'CMD_PREFETCH_CONFIG and CMD_PREFETCH_ADDR are checked and fetch nothing, as is allowed',
+    cite: 'SMMUv3: Prefetch commands',
+  },
+  {
+    id: 'smmu-dormant',
+    what: 'STATUSR.DORMANT is 0, which is always allowed',
+    cite: 'SMMUv3: SMMU_STATUSR',
+  },
+];

@@ -1,0 +1,162 @@
+import { rw } from '../../../vmm/regs/field.ts';
+import { struct } from '../../../vmm/regs/layout.ts';
+
+/** Arm SMMU architecture version 3 (IHI 0070): Data structures. Bits count from bit 0 of the first 64-bit word. */
+
+export const L1STD = struct('L1 stream table descriptor', 8, 'SMMUv3: Level 1 Stream Table Descriptor', {
+  Span: rw(4, 0, 'log2 of STEs, plus 1; 0: none'),
+  L2Ptr: rw(55, 6, 'Second-level table'),
+});
+
+/** STE.Config. */
+export const CONFIG_BYPASS = 4;
+export const CONFIG_S1 = 5;
+export const CONFIG_S2 = 6;
+export const CONFIG_NESTED = 7;
+
+const CACHEABILITY = {
+  0: 'non-cacheable',
+  1: 'write-back read-write-allocate',
+  2: 'write-through',
+  3: 'write-back read-allocate',
+};
+const SHAREABILITY = { 0: 'non-shareable', 2: 'outer', 3: 'inner' };
+const SIZE = { 0: '32-bit', 1: '36-bit', 2: '40-bit', 3: '42-bit', 4: '44-bit', 5: '48-bit', 6: '52-bit' };
+
+export const STE = struct('stream table entry', 64, 'SMMUv3: Stream Table Entry', {
+  V: rw(0, 0, 'Valid'),
+  Config: rw(3, 1, 'Stream configuration', {
+    0: 'abort',
+    4: 'bypass',
+    5: 'stage 1',
+    6: 'stage 2',
+    7: 'stage 1 and stage 2',
+  }),
+  S1Fmt: rw(5, 4, 'Format of the CD table', { 0: 'linear', 1: 'two-level, 4 KiB', 2: 'two-level, 64 KiB' }),
+  S1ContextPtr: rw(55, 6, 'CD, or CD table'),
+  S1CDMax: rw(63, 59, 'log2 of CDs; 0: no substreams'),
+  S1DSS: rw(65, 64, 'Transactions without substream', { 0: 'terminate', 1: 'bypass stage 1', 2: 'use CD 0' }),
+  S1CIR: rw(67, 66, 'CD fetch, inner cacheability', CACHEABILITY),
+  S1COR: rw(69, 68, 'CD fetch, outer cacheability', CACHEABILITY),
+  S1CSH: rw(71, 70, 'CD fetch, shareability', SHAREABILITY),
+  S2HWU: rw(75, 72, 'Stage 2 hardware use of descriptor bits'),
+  DRE: rw(76, 76, 'Destructive reads enabled'),
+  CONT: rw(80, 77, 'log2 of StreamIDs that share the entry'),
+  DCP: rw(81, 81, 'Directed cache prefetch enabled'),
+  PPAR: rw(82, 82, 'Automatic page responses carry the PASID'),
+  MEV: rw(83, 83, 'Events may be merged'),
+  SW_RES: rw(87, 84, 'Software'),
+  S1PIE: rw(88, 88, 'Stage 1 permission indirection'),
+  S2FWB: rw(89, 89, 'Stage 2 forces the memory type'),
+  S1MPAM: rw(90, 90, 'MPAM of stage 1'),
+  S1STALLD: rw(91, 91, 'Stage 1 stalls are forbidden'),
+  EATS: rw(93, 92, 'ATS', { 0: 'off', 1: 'full', 2: 'split-stage', 3: 'full with DPT' }),
+  STRW: rw(95, 94, 'StreamWorld', { 0: 'NS-EL1', 2: 'EL2' }),
+  MemAttr: rw(99, 96, 'Memory type, with MTCFG'),
+  MTCFG: rw(100, 100, 'Memory type override'),
+  ALLOCCFG: rw(104, 101, 'Allocation hints'),
+  SHCFG: rw(109, 108, 'Shareability', { 0: 'non-shareable', 1: 'incoming', 2: 'outer', 3: 'inner' }),
+  NSCFG: rw(111, 110, 'Secure only'),
+  PRIVCFG: rw(113, 112, 'Privilege', { 0: 'incoming', 2: 'unprivileged', 3: 'privileged' }),
+  INSTCFG: rw(115, 114, 'Instruction or data', { 0: 'incoming', 2: 'data', 3: 'instruction' }),
+  S2VMID: rw(143, 128, 'VMID'),
+  S2T0SZ: rw(165, 160, 'Stage 2 input: 64 - bits'),
+  S2SL0: rw(167, 166, 'Stage 2 start level'),
+  S2IR0: rw(169, 168, 'Stage 2 walks, inner cacheability', CACHEABILITY),
+  S2OR0: rw(171, 170, 'Stage 2 walks, outer cacheability', CACHEABILITY),
+  S2SH0: rw(173, 172, 'Stage 2 walks, shareability', SHAREABILITY),
+  S2TG: rw(175, 174, 'Stage 2 granule', { 0: '4 KiB', 1: '64 KiB', 2: '16 KiB' }),
+  S2PS: rw(178, 176, 'Stage 2 output size', SIZE),
+  S2AA64: rw(179, 179, 'Stage 2 tables', { 0: 'AArch32 LPAE', 1: 'AArch64' }),
+  S2ENDI: rw(180, 180, 'Stage 2 tables are big-endian'),
+  S2AFFD: rw(181, 181, 'Stage 2 access flag faults disabled'),
+  S2PTW: rw(182, 182, 'Stage 1 walks to Device memory fault'),
+  S2HD: rw(183, 183, 'Stage 2 hardware dirty state'),
+  S2HA: rw(184, 184, 'Stage 2 hardware access flag'),
+  S2S: rw(185, 185, 'Stage 2 faults stall'),
+  S2R: rw(186, 186, 'Stage 2 faults are recorded'),
+  S2HAFT: rw(187, 187, 'Stage 2 hardware access flag of tables'),
+  S2PIE: rw(188, 188, 'Stage 2 permission indirection'),
+  S2POE: rw(189, 189, 'Stage 2 permission overlay'),
+  DPT_VMATCH: rw(191, 190, 'DPT VMID match'),
+  S2NSW: rw(192, 192, 'Secure only'),
+  S2NSA: rw(193, 193, 'Secure only'),
+  S2SL0_2: rw(194, 194, 'Stage 2 start level, bit 2'),
+  S2DS: rw(195, 195, 'Stage 2 52-bit addresses'),
+  S2TTB: rw(247, 196, 'Stage 2 table, address bits 55:4'),
+  S2SKL: rw(254, 253, 'Stage 2 skip level; with 128-bit descriptors'),
+  PARTID: rw(287, 272, 'MPAM partition'),
+  S_S2T0SZ: rw(293, 288, 'Secure only'),
+  PMG: rw(327, 320, 'MPAM monitoring group'),
+  AssuredOnly: rw(329, 329, 'Assured translation'),
+  TL0: rw(330, 330, 'Top-level lock 0'),
+  TL1: rw(331, 331, 'Top-level lock 1'),
+  VMSPtr: rw(375, 332, 'Virtual machine structure'),
+  S_S2TTB: rw(439, 388, 'Secure only'),
+});
+
+export const L1CD = struct('L1 context descriptor', 8, 'SMMUv3: Level 1 Context Descriptor', {
+  V: rw(0, 0, 'Valid'),
+  L2Ptr: rw(55, 12, 'Second-level table'),
+});
+
+export const CD = struct('context descriptor', 64, 'SMMUv3: Context Descriptor', {
+  T0SZ: rw(5, 0, 'TTB0 input: 64 - bits'),
+  TG0: rw(7, 6, 'TTB0 granule', { 0: '4 KiB', 1: '64 KiB', 2: '16 KiB' }),
+  IR0: rw(9, 8, 'TTB0 walks, inner cacheability', CACHEABILITY),
+  OR0: rw(11, 10, 'TTB0 walks, outer cacheability', CACHEABILITY),
+  SH0: rw(13, 12, 'TTB0 walks, shareability', SHAREABILITY),
+  EPD0: rw(14, 14, 'TTB0 is off'),
+  ENDI: rw(15, 15, 'Tables are big-endian'),
+  T1SZ: rw(21, 16, 'TTB1 input: 64 - bits'),
+  TG1: rw(23, 22, 'TTB1 granule', { 1: '16 KiB', 2: '4 KiB', 3: '64 KiB' }),
+  IR1: rw(25, 24, 'TTB1 walks, inner cacheability', CACHEABILITY),
+  OR1: rw(27, 26, 'TTB1 walks, outer cacheability', CACHEABILITY),
+  SH1: rw(29, 28, 'TTB1 walks, shareability', SHAREABILITY),
+  EPD1: rw(30, 30, 'TTB1 is off'),
+  V: rw(31, 31, 'Valid'),
+  IPS: rw(34, 32, 'Intermediate address size', SIZE),
+  AFFD: rw(35, 35, 'Access flag faults disabled'),
+  WXN: rw(36, 36, 'Writable is not executable'),
+  UWXN: rw(37, 37, 'Unprivileged writable is not privileged executable; AArch32'),
+  TBI0: rw(38, 38, 'Top byte ignored, TTB0'),
+  TBI1: rw(39, 39, 'Top byte ignored, TTB1'),
+  PAN: rw(40, 40, 'Privileged access never'),
+  AA64: rw(41, 41, 'Tables', { 0: 'AArch32 LPAE', 1: 'AArch64' }),
+  HD: rw(42, 42, 'Hardware dirty state'),
+  HA: rw(43, 43, 'Hardware access flag'),
+  S: rw(44, 44, 'Faults stall'),
+  R: rw(45, 45, 'Faults are recorded'),
+  A: rw(46, 46, 'Faults abort'),
+  ASET: rw(47, 47, 'ASIDs are not shared with processors'),
+  ASID: rw(63, 48, 'ASID'),
+  NSCFG0: rw(64, 64, 'Secure only'),
+  HAD0: rw(65, 65, 'Hierarchical attributes disabled, TTB0'),
+  E0PD0: rw(66, 66, 'No unprivileged access by TTB0'),
+  HAFT: rw(67, 67, 'Hardware access flag of tables'),
+  TTB0: rw(119, 68, 'Table 0, address bits 55:4'),
+  PnCH: rw(122, 122, 'Protected is not contiguous hint'),
+  EPAN: rw(123, 123, 'Enhanced PAN'),
+  HWU0: rw(127, 124, 'Hardware use of descriptor bits, TTB0'),
+  NSCFG1: rw(128, 128, 'Secure only'),
+  HAD1: rw(129, 129, 'Hierarchical attributes disabled, TTB1'),
+  E0PD1: rw(130, 130, 'No unprivileged access by TTB1'),
+  AIE: rw(131, 131, 'Attribute index enhancement'),
+  TTB1: rw(183, 132, 'Table 1, address bits 55:4'),
+  DS: rw(186, 186, '52-bit addresses'),
+  PIE: rw(187, 187, 'Permission indirection'),
+  HWU1: rw(191, 188, 'Hardware use of descriptor bits, TTB1'),
+  MAIR0: rw(223, 192, 'Memory types 3:0'),
+  MAIR1: rw(255, 224, 'Memory types 7:4'),
+  AMAIR0: rw(287, 256, 'Auxiliary memory types'),
+  AMAIR1: rw(319, 288, 'Auxiliary memory types'),
+  PARTID: rw(367, 352, 'MPAM partition'),
+  PMG: rw(375, 368, 'MPAM monitoring group'),
+  PIIU0_7: rw(407, 384, 'Unprivileged permission interpretations'),
+  PIIU8_15: rw(431, 408, 'Unprivileged permission interpretations'),
+  PIIP0_7: rw(479, 448, 'Privileged permission interpretations'),
+  PIIP8_15: rw(495, 480, 'Privileged permission interpretations'),
+});
+
+/** Bits of an IPS, S2PS or OAS code. */
+export const ADDRESS_SIZES = [32, 36, 40, 42, 44, 48, 52, 56] as const;
