@@ -72,7 +72,11 @@ export async function prepareProgram(
   if (rewritten.start !== undefined)
     throw refused(program, 'has a start function', `call it from '${USER_ENTRY}'`);
   const { asyncifyModule } = await import('../asyncify/asyncify.ts');
-  return { ...program, rewritten: await asyncifyModule(rewritten, cache, onStart, POINTS[program.mode]) };
+  try {
+    return { ...program, rewritten: await asyncifyModule(rewritten, cache, onStart, POINTS[program.mode]) };
+  } catch (error) {
+    throw error instanceof TsvmmError && error.code === 'binaryen-missing' ? missing(program, error) : error;
+  }
 }
 
 function rewriteProgram(
@@ -101,6 +105,17 @@ function rewriteProgram(
   } catch (error) {
     throw error instanceof RewriteError ? error.inFile(`program ${program.name}`) : error;
   }
+}
+
+function missing(program: Program, cause: TsvmmError): TsvmmError {
+  return new TsvmmError({
+    code: cause.code,
+    object: `program ${program.name}`,
+    why: 'needs the npm package binaryen, without which a process cannot be suspended, and it is not installed',
+    mend: 'run npm install binaryen, or install tsvmm without --omit=optional',
+    exit: cause.exit,
+    cause,
+  });
 }
 
 function refused(program: Program, why: string, mend: string): TsvmmError {
