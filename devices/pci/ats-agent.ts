@@ -14,8 +14,6 @@ import {
   GRANTED_GLOBAL,
   GRANTED_NO_SNOOP,
   NO_PASID,
-  PAGE_RESPONSE_FAILURE,
-  PAGE_RESPONSE_INVALID,
   READ,
   UNTRANSLATED_ONLY,
   WRITE,
@@ -26,6 +24,15 @@ import { ATC_ROW_WORDS, Atc, atcTag, globalTag, HINT_MASK, MAX_SIZE_CODE } from 
 import { AtsControls } from './ats-controls.ts';
 import type { PciFunction } from './function.ts';
 import type { AtsLink } from './kind.ts';
+import {
+  GROUP_WORDS,
+  makePlain,
+  type OnPageResponse,
+  PAGE_REQUEST_GROUPS,
+  PageRequester,
+} from './page-requester.ts';
+
+export { PRG_NO_CREDIT, PRG_NONE } from './page-requester.ts';
 
 /** Outcomes of an access: those of DmaPort, and ATS_FAULT. */
 export const ATS_OK = DMA_OK;
@@ -37,16 +44,6 @@ export const ATS_DISABLED = DMA_DISABLED;
 export const ATS_STALLED = DMA_STALLED;
 /** The page is not granted for this access: a page request may help. */
 export const ATS_FAULT = 6;
-
-/** No page request was sent: PRI is not enabled, or the IOMMU does not take them. */
-export const PRG_NONE = -1;
-/** No page request was sent: as many as allocated are outstanding; a response makes room. */
-export const PRG_NO_CREDIT = -2;
-
-/** PRG indexes (9 bits). */
-export const PAGE_REQUEST_GROUPS = 512;
-/** Requests outstanding (0: free), PASID + 1, the endpoint's owner number. */
-const GROUP_WORDS = 3;
 
 const ACCESS = READ | WRITE | EXEC;
 const PAGE_OFFSET = 4095;
@@ -97,7 +94,7 @@ export interface AtsHooks {
  * With ATS enabled an access is translated by the ATC or a translation request and then sent translated; with ATS disabled it
  * is sent untranslated, and the IOMMU may refuse it only when data moves.
  */
-export class AtsAgent implements AtsLink {
+export class AtsAgent extends PageRequester implements AtsLink {
   /** After ATS_OK of access: where to move data, by which address type, and how many bytes up to the end of the page. */
   outLo = 0;
   outHi = 0;
@@ -127,17 +124,16 @@ export class AtsAgent implements AtsLink {
   readonly #scratch = new Uint8Array(16);
 
   constructor(s: AtsState, dma: DmaPort, fn: PciFunction, hooks: AtsHooks = {}) {
+    const onResponse: OnPageResponse = (...answer) => hooks.onPageResponse?.(...answer);
+    const controls = new AtsControls(fn);
+    super(s.groups, s.next, dma, controls, onResponse);
     this.#s = s;
     this.#dma = dma;
     this.#hooks = hooks;
-    this.#controls = new AtsControls(fn);
+    this.#controls = controls;
     this.#atc = new Atc(s.atc, s.sizes);
     this.#rows = s.atc;
     this.#hints = this.#atc.hints;
-  }
-
-  get controls(): AtsControls {
-    return this.#controls;
   }
 
   // Translation
@@ -206,7 +202,7 @@ export class AtsAgent implements AtsLink {
     dma.pasid = pasid;
     dma.privileged = privileged;
     const status = dma.translate(lo, hi, access);
-    this.#plain();
+    makePlain(this.#dma);
     if (status === DMA_MESSAGE) return this.#untranslated(lo, hi);
     if (status !== DMA_OK) {
       this.stallTag = dma.stallTag;
@@ -232,14 +228,6 @@ export class AtsAgent implements AtsLink {
     const tag = global ? globalTag(privileged) : atcTag(pasid, privileged);
     const kept = granted & (ACCESS | GRANTED_GLOBAL | GRANTED_NO_SNOOP);
     return this.#atc.insert(lo, hi, tag, Math.min(order, MAX_SIZE_CODE), outLo, outHi, kept);
-  }
-
-  /** MSIs go by the same port, untranslated and without PASID. */
-  #plain(): void {
-    const dma = this.#dma;
-    dma.at = AT_UNTRANSLATED;
-    dma.pasid = NO_PASID;
-    dma.privileged = false;
   }
 
   /** Sets the port for the data that access found a place for. LIMIT: pci-ats-translated-pasid: none goes with it. */
@@ -361,7 +349,7 @@ export class AtsAgent implements AtsLink {
     if ((access & EXEC) !== 0 && this.#mayExecute(pasid)) status = dma.translate(lo, hi, access);
     if (status === DMA_OK)
       status = access === WRITE ? dma.write(lo, hi, buffer, at, n) : dma.read(lo, hi, buffer, at, n);
-    this.#plain();
+    makePlain(this.#dma);
     if (status === DMA_STALLED) this.stallTag = dma.stallTag;
     return status;
   }
@@ -432,7 +420,7 @@ export class AtsAgent implements AtsLink {
       else if (status === DMA_MESSAGE) status = ATS_UR;
       if (status === DMA_STALLED) this.stallTag = dma.stallTag;
       dma.atomic = false;
-      this.#plain();
+      makePlain(this.#dma);
     }
     if (status !== ATS_OK) return this.#stop(status, lo, hi, 0);
     this.oldLo = load32(this.#scratch, 0);
@@ -445,146 +433,11 @@ export class AtsAgent implements AtsLink {
     store32(this.#scratch, 4, hi);
     this.#address(pasid, privileged);
     const status = this.#dma.write(this.outLo, this.outHi, this.#scratch, 0, bytes);
-    this.#plain();
+    makePlain(this.#dma);
     return status;
-  }
-
-  // Page requests
-
-  /**
-   * Sends a page request. Requests up to one with `last` form a group.
-   * @param owner comes back with the response
-   * @returns the page request group index, PRG_NONE or PRG_NO_CREDIT
-   */
-  requestPage(
-    pasid: number,
-    privileged: boolean,
-    lo: number,
-    hi: number,
-    access: number,
-    last: boolean,
-    owner = 0,
-  ): number {
-    const open = this.#s.next[1]!;
-    const group = open === 0 ? this.freeGroup() : open - 1;
-    const status = this.requestPageIn(group, pasid, privileged, lo, hi, access, last, owner);
-    if (status >= 0) this.#s.next[1] = last ? 0 : group + 1;
-    return status;
-  }
-
-  /** A group index with nothing outstanding. With all in use, the next one in turn: PRI never has that many credits. */
-  freeGroup(): number {
-    const { groups, next } = this.#s;
-    const first = next[0]!;
-    let group = first;
-    do {
-      if (groups[group * GROUP_WORDS] === 0) break;
-      group = (group + 1) % PAGE_REQUEST_GROUPS;
-    } while (group !== first);
-    return group;
-  }
-
-  /** requestPage with a group index of the endpoint's choice. */
-  requestPageIn(
-    group: number,
-    pasid: number,
-    privileged: boolean,
-    lo: number,
-    hi: number,
-    access: number,
-    last: boolean,
-    owner: number,
-  ): number {
-    const controls = this.#controls;
-    if (!this.#dma.enabled || !controls.priEnabled) return PRG_NONE;
-    if (pasid !== NO_PASID && !controls.allowsPasid(pasid)) return PRG_NONE;
-    if (!controls.takeCredit()) return PRG_NO_CREDIT;
-    const { groups, next } = this.#s;
-    const at = group * GROUP_WORDS;
-    next[0] = (group + 1) % PAGE_REQUEST_GROUPS;
-    groups[at]! += 1;
-    groups[at + 1] = pasid + 1;
-    groups[at + 2] = owner;
-    const priv = privileged && pasid !== NO_PASID && controls.privilegedEnabled;
-    const wanted = this.#mayExecute(pasid) ? access : access & ~EXEC || READ;
-    const status = this.sendPageRequest(group, pasid, priv, lo, hi, wanted, last);
-    if (status === DMA_OK) return group;
-    // A Response Failure that came with the refusal has given the group up already.
-    if (groups[at] !== 0) {
-      groups[at]! -= 1;
-      controls.returnCredits(1);
-    }
-    return PRG_NONE;
-  }
-
-  /** Sends the message whatever the state of PRI, and remembers nothing: for functions that break the rules. */
-  sendPageRequest(
-    group: number,
-    pasid: number,
-    privileged: boolean,
-    lo: number,
-    hi: number,
-    access: number,
-    last: boolean,
-  ): number {
-    const dma = this.#dma;
-    dma.pasid = pasid;
-    dma.privileged = privileged;
-    const status = dma.pageRequest(lo, hi, access, group, last);
-    this.#plain();
-    return status;
-  }
-
-  /** Stop marker: no more page requests of this PASID until it is used again. It has no response and takes no credit. */
-  stopMarker(pasid: number): number {
-    if (!this.#controls.priEnabled || !this.#controls.allowsPasid(pasid)) return PRG_NONE;
-    return this.sendPageRequest(0, pasid, false, 0, 0, 0, true) === DMA_OK ? 0 : PRG_NONE;
-  }
-
-  /** Page requests of this function without an answer. */
-  get outstanding(): number {
-    const { groups } = this.#s;
-    let n = 0;
-    for (let at = 0; at < groups.length; at += GROUP_WORDS) n += groups[at]!;
-    return n;
   }
 
   // What the IOMMU sends
-
-  pageResponse(pasid: number, group: number, code: number): void {
-    const { groups } = this.#s;
-    const at = group * GROUP_WORDS;
-    // PCI Express Base: PRG Response Message: after a failure further responses are ignored until PRI is enabled again.
-    if (!this.#controls.expectsResponses) return;
-    const fits = (groups[at] ?? 0) !== 0 && (pasid === NO_PASID || groups[at + 1] === pasid + 1);
-    if (!fits) {
-      this.#controls.unexpectedResponse();
-      return;
-    }
-    // PCI Express Base: PRG Response Message: unused codes count as Response Failure.
-    if (code > PAGE_RESPONSE_INVALID) {
-      this.#controls.responseFailure();
-      return;
-    }
-    this.#release(group, code);
-  }
-
-  #release(group: number, code: number): void {
-    const { groups, next } = this.#s;
-    const at = group * GROUP_WORDS;
-    const pasid = groups[at + 1]! - 1;
-    const owner = groups[at + 2]!;
-    this.#controls.returnCredits(groups[at]!);
-    groups.fill(0, at, at + GROUP_WORDS);
-    if (next[1] === group + 1) next[1] = 0;
-    this.#hooks.onPageResponse?.(pasid, group, code, owner);
-  }
-
-  dropPageRequests(): void {
-    const { groups } = this.#s;
-    for (let group = 0; group < PAGE_REQUEST_GROUPS; group++)
-      if (groups[group * GROUP_WORDS] !== 0) this.#release(group, PAGE_RESPONSE_FAILURE);
-  }
 
   invalidate(pasid: number, lo: number, hi: number, order: number, tag: number): number {
     const a = lo | 0;
@@ -639,12 +492,8 @@ export class AtsAgent implements AtsLink {
   /** With the device's reset: the cache is empty, nothing is outstanding, nobody is told. */
   reset(): void {
     this.#atc.clear();
-    // The credits of a virtual function are its physical function's.
-    for (let at = 0; at < this.#s.groups.length; at += GROUP_WORDS)
-      this.#controls.returnCredits(this.#s.groups[at]!);
+    this.resetPageRequests();
     this.#s.atc.fill(0);
-    this.#s.groups.fill(0);
-    this.#s.next.fill(0);
     this.#s.pending.fill(0);
   }
 }
