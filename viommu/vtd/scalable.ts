@@ -180,8 +180,8 @@ export class ScalableTranslation {
     const identified = this.#identify(port);
     if (identified !== 0) return identified;
     if (port.at === AT_TRANSLATED) return this.#translated(lo, hi);
-    const fault = this.#entry(port.requester, live);
-    if (fault !== 0) return fault;
+    const invalid = this.#entry(port.requester, live);
+    if (invalid !== 0) return invalid;
     const e = record.pasidEntry;
     const type = (e[0]! >>> 6) & 7;
     switch (type) {
@@ -194,8 +194,11 @@ export class ScalableTranslation {
         const executes = (controls & ERE) !== 0;
         if ((access & EXEC) !== 0 && !executes && port.at !== AT_TRANSLATION) return SPT_EXECUTE;
         if (record.privileged && (controls & SRE) === 0) return SPT_SUPERVISOR;
+        if (executes) return this.#firstStage(port, lo, hi, access, live);
         // A translation request for execution is granted what else it asks for.
-        return this.#firstStage(port, lo, hi, executes ? access : access & ~EXEC, live);
+        const fault = this.#firstStage(port, lo, hi, access & ~EXEC, live);
+        this.#result.granted &= ~EXEC;
+        return fault;
       }
     }
   }

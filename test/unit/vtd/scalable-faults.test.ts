@@ -478,6 +478,18 @@ describe('translation requests', () => {
     expect(m.read(FSTS)).toBe(0n);
   });
 
+  test.each([
+    [0, READ],
+    [1, READ | EXEC],
+  ])('for execution, with ERE %d, they are granted %d, walked and from the IOTLB alike', (ERE, granted) => {
+    const { m, port, first } = rig(FIRST);
+    m.pasid(5, { PGTT: 1, DID: 9, FSPTPTR: first, NXE: 1, ERE });
+    port.at = AT_TRANSLATION;
+
+    for (let i = 0; i < 2; i++)
+      expect([port.translate(ADDRESS, 0, READ | EXEC), port.outAccess]).toEqual([DMA_OK, granted]);
+  });
+
   test('tables that cannot be read are a completer abort, and logged', () => {
     const { m, port } = rig(FIRST);
     m.store(DIRECTORY, OUTSIDE | 1);
