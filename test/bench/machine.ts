@@ -2,7 +2,7 @@
 import { builtinRegistry } from '../../vmm/machine/builtin.ts';
 import { defaultConfig } from '../../vmm/machine/config.ts';
 import { Machine } from '../../vmm/machine/machine.ts';
-import { planRam } from '../../vmm/machine/platform.ts';
+import { planRam } from '../../vmm/machine/ram-plan.ts';
 import { type Contender, rounds } from './kit/rounds.ts';
 import { figure, finish } from './kit/row.ts';
 
@@ -14,7 +14,7 @@ async function main(): Promise<void> {
   const config = defaultConfig(registry);
   const boot = (): Machine => {
     const machine = new Machine(config, registry);
-    machine.bootFirmware(planRam(config.memory, undefined, machine.reservedBase));
+    machine.bootFirmware(planRam(machine.platform.map, config.memory, undefined, machine.reservedBase));
     return machine;
   };
   const first = process.hrtime.bigint();

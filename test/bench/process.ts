@@ -9,7 +9,8 @@ import { builtinRegistry } from '../../vmm/machine/builtin.ts';
 import { defaultConfig } from '../../vmm/machine/config.ts';
 import { prepareGuest } from '../../vmm/machine/guest-module.ts';
 import { Machine } from '../../vmm/machine/machine.ts';
-import { growLimitOf } from '../../vmm/machine/platform.ts';
+import { Q35 } from '../../vmm/machine/platforms/q35-map.ts';
+import { growLimitOf } from '../../vmm/machine/ram-plan.ts';
 import { Session } from '../../vmm/machine/session.ts';
 import { hiddenLayout } from '../../vmm/mem/layout.ts';
 import { GuestRam } from '../../vmm/mem/ram.ts';
@@ -163,7 +164,7 @@ async function timeOf(kind: string, count: number): Promise<number> {
   const guest = await prepareGuest(
     { file, sdkDir: join(root, 'guest/sdk') },
     layout,
-    growLimitOf(config.memory),
+    growLimitOf(Q35, config.memory),
     openCache(),
   );
   const session = await Session.open(new Machine(config, registry), guest, {

@@ -1,7 +1,7 @@
 import { builtinRegistry } from '../../vmm/machine/builtin.ts';
 import { defaultConfig, type MachineConfig, MIB } from '../../vmm/machine/config.ts';
 import { Machine } from '../../vmm/machine/machine.ts';
-import { planRam } from '../../vmm/machine/platform.ts';
+import { planRam } from '../../vmm/machine/ram-plan.ts';
 
 /** A machine description with every built-in kind, one device behind a root port. */
 export function fullConfig(change: Partial<MachineConfig> = {}): MachineConfig {
@@ -29,6 +29,6 @@ export function fullConfig(change: Partial<MachineConfig> = {}): MachineConfig {
 export function bootedMachine(change: Partial<MachineConfig> = {}): Machine {
   const config = fullConfig(change);
   const machine = new Machine(config, builtinRegistry());
-  machine.bootFirmware(planRam(config.memory, undefined, machine.reservedBase));
+  machine.bootFirmware(planRam(machine.platform.map, config.memory, undefined, machine.reservedBase));
   return machine;
 }

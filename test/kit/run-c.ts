@@ -4,8 +4,8 @@ import { builtinRegistry } from '../../vmm/machine/builtin.ts';
 import { defaultConfig, type MachineConfig } from '../../vmm/machine/config.ts';
 import { prepareGuest } from '../../vmm/machine/guest-module.ts';
 import type { Machine } from '../../vmm/machine/machine.ts';
-import { growLimitOf } from '../../vmm/machine/platform.ts';
-import { Q35 } from '../../vmm/machine/q35.ts';
+import { Q35 } from '../../vmm/machine/platforms/q35-map.ts';
+import { growLimitOf } from '../../vmm/machine/ram-plan.ts';
 import type { Plugin } from '../../vmm/machine/registry.ts';
 import { type RunResult, runGuest } from '../../vmm/machine/run-guest.ts';
 import { hiddenLayout } from '../../vmm/mem/layout.ts';
@@ -68,7 +68,7 @@ export async function runC(file: string, options: RunC = {}): Promise<RanC> {
       },
     },
     hiddenLayout(Q35.ramBase, config.memory),
-    growLimitOf(config.memory),
+    growLimitOf(Q35, config.memory),
     openCache(),
   );
   if (diagnostics !== '') throw new Error(diagnostics);

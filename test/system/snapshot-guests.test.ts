@@ -8,7 +8,8 @@ import { builtinRegistry } from '../../vmm/machine/builtin.ts';
 import { defaultConfig } from '../../vmm/machine/config.ts';
 import { type GuestModule, prepareGuest } from '../../vmm/machine/guest-module.ts';
 import type { Machine } from '../../vmm/machine/machine.ts';
-import { growLimitOf } from '../../vmm/machine/platform.ts';
+import { Q35 } from '../../vmm/machine/platforms/q35-map.ts';
+import { growLimitOf } from '../../vmm/machine/ram-plan.ts';
 import { type RunResult, runGuest } from '../../vmm/machine/run-guest.ts';
 import { resumeSnapshot, runToSnapshot, suspendable } from '../../vmm/machine/snapshot-run.ts';
 import { hiddenLayout } from '../../vmm/mem/layout.ts';
@@ -31,7 +32,7 @@ async function prepare(wat: string): Promise<GuestModule> {
 }
 
 async function load(file: string, memory = config.memory): Promise<GuestModule> {
-  const guest = await prepareGuest({ file }, hiddenLayout(0, memory), growLimitOf(memory), cache);
+  const guest = await prepareGuest({ file }, hiddenLayout(0, memory), growLimitOf(Q35, memory), cache);
   return suspendable(guest, cache);
 }
 
@@ -118,7 +119,7 @@ describe('a guest that is suspendable', () => {
     const plain = await prepareGuest(
       { file: example('edu') },
       hiddenLayout(0, large.memory),
-      growLimitOf(large.memory),
+      growLimitOf(Q35, large.memory),
       cache,
     );
     const run = async (guest: GuestModule) => {
@@ -180,7 +181,7 @@ describe('a guest that is suspendable', () => {
     const guest = await prepareGuest(
       { file },
       hiddenLayout(0, config.memory),
-      growLimitOf(config.memory),
+      growLimitOf(Q35, config.memory),
       cache,
     );
     const stages: string[] = [];

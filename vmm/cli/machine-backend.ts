@@ -8,8 +8,8 @@ import { builtinRegistry } from '../machine/builtin.ts';
 import type { MachineConfig } from '../machine/config.ts';
 import { type GuestModule, prepareGuest } from '../machine/guest-module.ts';
 import { Machine } from '../machine/machine.ts';
-import { growLimitOf, planRam } from '../machine/platform.ts';
-import { Q35 } from '../machine/q35.ts';
+import { addressMapOf } from '../machine/platforms/platforms.ts';
+import { growLimitOf, planRam } from '../machine/ram-plan.ts';
 import type { Registry } from '../machine/registry.ts';
 import { requestersOf } from '../machine/requesters.ts';
 import { type RunGuestOptions, type RunResult, runGuest } from '../machine/run-guest.ts';
@@ -254,7 +254,7 @@ function saveAt({ dir, at, point, force }: SaveRequest): SaveAt {
 /** A machine as a guest would find it. */
 function booted(config: MachineConfig, registry: Registry): Machine {
   const machine = new Machine(config, registry);
-  machine.bootFirmware(planRam(config.memory, undefined, machine.reservedBase));
+  machine.bootFirmware(planRam(machine.platform.map, config.memory, undefined, machine.reservedBase));
   return machine;
 }
 
@@ -289,7 +289,8 @@ function prepare(machine: Machine, trace: TraceRequest, seen: Seen): void {
 }
 
 async function guestModule({ config, guest, observer, color }: RunRequest): Promise<GuestModule> {
-  const layout = hiddenLayout(Q35.ramBase, config.memory);
+  const map = addressMapOf(config.machine);
+  const layout = hiddenLayout(map.ramBase, config.memory);
   const source = {
     file: guest.file,
     cc: guest.cc,
@@ -301,7 +302,7 @@ async function guestModule({ config, guest, observer, color }: RunRequest): Prom
     onDiagnostics: (text: string) => observer.diagnostics(text),
     onStage: observer.stage,
   };
-  const module = await prepareGuest(source, layout, growLimitOf(config.memory), openCache());
+  const module = await prepareGuest(source, layout, growLimitOf(map, config.memory), openCache());
   observer.stage('loading');
   return module;
 }

@@ -1,10 +1,7 @@
-import { IoApic } from '../../devices/chipset/ioapic.ts';
-import { LocalApic } from '../../devices/chipset/lapic.ts';
-import { q35GsiOf } from '../../devices/chipset/q35-irq.ts';
 import { pciEndpoints } from '../../devices/pci/endpoints.ts';
 import { createHostBridge } from '../../devices/pci/host-bridge.ts';
 import type { PciDevice, PciServices } from '../../devices/pci/kind.ts';
-import { configPorts, ecam, RootComplex } from '../../devices/pci/root-complex.ts';
+import { RootComplex } from '../../devices/pci/root-complex.ts';
 import { pciViews } from '../../devices/pci/views.ts';
 import type { PlacedTable } from '../../firmware/acpi/place.ts';
 import type { DeviceScope } from '../../firmware/description.ts';
@@ -15,18 +12,17 @@ import type { ExplainedFault, Iommu } from '../bus/iommu.ts';
 import { SystemMemory } from '../bus/memory.ts';
 import { MmioBus, type MmioRange, overlap } from '../bus/mmio.ts';
 import { PortBus } from '../bus/ports.ts';
-import { Untranslated } from '../bus/untranslated.ts';
 import { VirtualClock } from '../core/clock.ts';
 import { Bug, TsvmmError } from '../core/errors.ts';
 import { Rng } from '../core/rng.ts';
 import { GuestRam } from '../mem/ram.ts';
 import { Tracer } from '../trace/tracer.ts';
-import { q35Tables, type ReservedRegion } from './acpi.ts';
-import { type DeviceConfig, MAX_MEMORY, type MachineConfig } from './config.ts';
+import type { DeviceConfig, MachineConfig } from './config.ts';
 import { KEPT_FAULTS } from './explain.ts';
-import type { RamPlan } from './platform.ts';
+import type { Platform, ReservedRegion } from './platforms/platform.ts';
+import { addressMapOf, createPlatform } from './platforms/platforms.ts';
 import { MachineProvenance } from './provenance.ts';
-import { Q35 } from './q35.ts';
+import type { RamPlan } from './ram-plan.ts';
 import type { Registry } from './registry.ts';
 import { freeSlot, parseSlot } from './slots.ts';
 import { machineViews } from './views.ts';
@@ -48,8 +44,7 @@ export class Machine {
   readonly tracer: Tracer;
   readonly rng: Rng;
   readonly provenance = new MachineProvenance();
-  readonly lapic: LocalApic;
-  readonly ioapic: IoApic;
+  readonly platform: Platform;
   readonly root: RootComplex;
   readonly iommu: Iommu | undefined;
   /** Every device with state, by id. */
@@ -57,7 +52,7 @@ export class Machine {
   /** The first DMA faults the IOMMU met, oldest first: a guest can fault for ever. */
   readonly faults: ExplainedFault[] = [];
   onFault: ((fault: ExplainedFault) => void) | undefined;
-  /** Told the level of an IOAPIC input whenever its driver sets it, after the IOAPIC. */
+  /** Told the level of an input of the interrupt controller whenever its driver sets it, after the controller. */
   onPin: ((pin: number, level: boolean) => void) | undefined;
   /** ACPI tables as the firmware placed them. */
   acpi: readonly PlacedTable[] = [];
@@ -70,29 +65,21 @@ export class Machine {
   constructor(config: MachineConfig, registry: Registry) {
     this.config = config;
     this.#registry = registry;
-    const low = config.memory > MAX_MEMORY ? Q35.lowRamOfMore : config.memory;
-    this.ram = new GuestRam(Q35.ramBase, low, config.memory - low);
+    const map = addressMapOf(config.machine);
+    const low = config.memory > map.mostLowRam ? map.lowRamOfMore : config.memory;
+    this.ram = new GuestRam(map.ramBase, low, config.memory - low);
     this.memory = new SystemMemory(this.ram, this.mmio);
     this.tracer = new Tracer(() => this.clock.now);
     this.rng = new Rng(config.seed);
-    this.lapic = new LocalApic({
-      id: 'lapic',
-      clock: this.clock,
-      tracer: this.tracer,
-      apicId: 0,
-      enabledAtReset: true,
-      broadcastEoi: (vector: number) => this.ioapic.endOfInterrupt(vector),
-    });
+    this.platform = createPlatform(config.machine, this);
     this.iommu = this.#createIommu(config, registry);
-    this.#translator = this.iommu?.translator ?? new Untranslated(this.lapic);
-    const ioapicPort = new DmaPort('ioapic', Q35.ioapicRequester, this.#translator, this.memory);
-    ioapicPort.interruptController = true;
-    this.ioapic = new IoApic({ dma: ioapicPort, tracer: this.tracer });
+    this.#translator = this.iommu?.translator ?? this.platform.untranslated;
+    this.platform.connect(this.#translator);
     this.root = new RootComplex({
       mmio: this.mmio,
       ports: this.ports,
       irq: { setIrq: (pin, level) => this.setPin(pin, level) },
-      gsiOf: q35GsiOf,
+      gsiOf: this.platform.gsiOf,
       tracer: this.tracer,
     });
     this.#claimPlatform();
@@ -119,7 +106,7 @@ export class Machine {
       memory: this.memory,
       clock: this.clock,
       tracer: this.tracer,
-      interrupts: this.lapic,
+      interrupts: this.platform.messages,
       endpoints: pciEndpoints(() => this.root),
       onFault: (fault) => this.#faulted(fault),
       provenance: this.provenance,
@@ -132,13 +119,10 @@ export class Machine {
   }
 
   #claimPlatform(): void {
-    this.#own('lapic', this.lapic, this.lapic.views());
-    this.#own('ioapic', this.ioapic, this.ioapic.views());
+    for (const { id, device, views } of this.platform.devices) this.#own(id, device, views);
     this.#own('pci', this.root, pciViews(this.root));
-    this.mmio.add({ name: 'lapic', base: Q35.lapic, size: 0x1000, handler: this.lapic });
-    this.mmio.add({ name: 'ioapic', base: Q35.ioapic, size: 0x1000, handler: this.ioapic });
-    this.mmio.add({ name: 'ecam', ...Q35.ecam, handler: ecam(this.root) });
-    this.ports.add({ name: 'pci-config', ...Q35.configPorts, handler: configPorts(this.root) });
+    for (const range of this.platform.ranges(this.root)) this.mmio.add(range);
+    for (const range of this.platform.ports(this.root)) this.ports.add(range);
     if (this.iommu !== undefined) {
       this.#own('iommu', this.iommu.device, this.iommu.views);
       for (const range of this.iommu.mmio) this.#claimFixed(range);
@@ -147,10 +131,11 @@ export class Machine {
 
   /** A range at an address of the description's choice: neither over RAM nor where firmware puts BARs. */
   #claimFixed(range: MmioRange): void {
+    const { map } = this.platform;
     const taken = [
       { name: 'RAM', base: this.ram.base, size: this.ram.size },
-      { name: 'the window of PCI BARs', ...Q35.mmio32 },
-      { name: 'the window of 64-bit PCI BARs', ...Q35.mmio64 },
+      { name: 'the window of PCI BARs', ...map.mmio32 },
+      { name: 'the window of 64-bit PCI BARs', ...map.mmio64 },
     ];
     const clash = taken.find((r) => range.base < r.base + r.size && r.base < range.base + range.size);
     if (clash !== undefined) throw overlap(range, clash);
@@ -256,8 +241,8 @@ export class Machine {
   /** What firmware does before the guest starts: numbers buses, assigns BARs, places ACPI tables. */
   bootFirmware(plan: RamPlan): void {
     if (this.config.firmware === 'enumerated') this.#enumerate();
-    this.acpi = q35Tables(
-      { iommu: this.iommu?.firmware, reserved: this.#reservedRegions(), gsiOf: q35GsiOf },
+    this.acpi = this.platform.tables(
+      { iommu: this.iommu?.firmware, reserved: this.#reservedRegions() },
       {
         rsdp: plan.rsdp,
         base: plan.firmwareBase + (plan.rsdp === plan.firmwareBase ? 0x40 : 0),
@@ -271,6 +256,7 @@ export class Machine {
   }
 
   #enumerate(): void {
+    const { map } = this.platform;
     const range = ({ base, size }: { base: number; size: number }) => [{ base, length: size }];
     const result = enumeratePci(
       {
@@ -280,8 +266,8 @@ export class Machine {
       {
         firstBus: 0,
         lastBus: 255,
-        windows: { io: range(Q35.io), memory: range(Q35.mmio32), prefetchable: [] },
-        interruptLine: q35GsiOf,
+        windows: { io: range(map.io), memory: range(map.mmio32), prefetchable: [] },
+        interruptLine: this.platform.gsiOf,
         command: { memory: true, io: true, bridgeMaster: true },
       },
     );
@@ -344,9 +330,9 @@ export class Machine {
     return { type: device.fn.isBridge ? 'bridge' : 'endpoint', startBus: 0, path };
   }
 
-  /** An input of the IOAPIC. */
+  /** An input of the interrupt controller. */
   setPin(pin: number, level: boolean): void {
-    this.ioapic.setIrq(pin, level);
+    this.platform.setPin(pin, level);
     this.onPin?.(pin, level);
   }
 

@@ -1,6 +1,5 @@
 import { bdfText } from '../core/bdf.ts';
 import type { Machine } from './machine.ts';
-import { Q35 } from './q35.ts';
 
 /** A function or controller that makes requests. */
 export interface Requester {
@@ -13,5 +12,5 @@ export interface Requester {
 /** Who can make requests, as buses are numbered now. */
 export function requestersOf(machine: Machine): Requester[] {
   const functions = machine.root.functions().map((fn) => ({ requester: bdfText(fn.bdf), name: fn.id }));
-  return [...functions, { requester: bdfText(Q35.ioapicRequester), name: 'ioapic' }];
+  return [...functions, ...machine.platform.requesters];
 }

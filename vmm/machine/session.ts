@@ -11,7 +11,7 @@ import { Vcpu } from '../vcpu/run/vcpu.ts';
 import type { Wasi } from '../vcpu/wasi/wasi.ts';
 import type { GuestModule } from './guest-module.ts';
 import type { Machine } from './machine.ts';
-import { planRam } from './platform.ts';
+import { planRam } from './ram-plan.ts';
 
 /** CLOCK_REALTIME at power-on: 2024-01-01T00:00:00Z, so that runs can be repeated. */
 const REALTIME_AT_START_NS = 1_704_067_200_000_000_000n;
@@ -60,13 +60,13 @@ export class Session {
   static async open(machine: Machine, guest: GuestModule, options: SessionOptions): Promise<Session> {
     checkImports(guest);
     entryOf(guest);
-    const plan = planRam(machine.ram.size, guest.rewritten, machine.reservedBase);
+    const plan = planRam(machine.platform.map, machine.ram.size, guest.rewritten, machine.reservedBase);
     const vcpu: Vcpu = new Vcpu({
       ram: machine.ram,
       mmio: machine.mmio,
       ports: machine.ports,
       clock: machine.clock,
-      interrupts: machine.lapic,
+      interrupts: machine.platform.interrupts,
       console: options.stdout,
       symbolize: await symbolizeOf(guest),
       busMaster: () => machine.memory.writer,

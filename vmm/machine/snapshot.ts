@@ -8,7 +8,7 @@ import { programsOf } from '../vcpu/process/program.ts';
 import { decodeRewritten, encodeRewritten } from '../vcpu/rewrite/index.ts';
 import { configToJson, type MachineConfig, parseMachineConfig } from './config.ts';
 import type { GuestModule } from './guest-module.ts';
-import { Q35 } from './q35.ts';
+import { addressMapOf } from './platforms/platforms.ts';
 import type { Registry } from './registry.ts';
 import type { Session } from './session.ts';
 import { badUnit, guestUnits, INPUTS, machineUnits } from './snapshot-units.ts';
@@ -62,8 +62,9 @@ export async function configOf(snapshot: Snapshot, registry: Registry, dir: stri
 
 /** RAM, and with it the guest's module, are those of a machine of one size. @throws TsvmmError */
 export function checkRam(snapshot: Snapshot, config: MachineConfig, dir: string): void {
-  const end = Q35.ramBase + config.memory;
-  const pages = pageIndexes(fileOf(snapshot, dir, RAM_FILE), Q35.ramBase, end);
+  const { ramBase } = addressMapOf(config.machine);
+  const end = ramBase + config.memory;
+  const pages = pageIndexes(fileOf(snapshot, dir, RAM_FILE), ramBase, end);
   if (typeof pages === 'string') throw damaged(dir, RAM_FILE, pages);
 }
 

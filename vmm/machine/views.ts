@@ -1,4 +1,3 @@
-import { irqView } from '../../devices/chipset/views.ts';
 import { lspciDump } from '../../devices/pci/lspci.ts';
 import type { DeviceView } from '../bus/device.ts';
 import { allLimits } from './limits.ts';
@@ -33,7 +32,7 @@ export function machineViews(machine: Machine, registry: Registry): DeviceView[]
     traceView(machine),
     limitsView(registry),
     ...ownedBy(machine, 'iommu', 'iommu', 'State and capabilities of the IOMMU'),
-    irqView(machine.ioapic, machine.lapic),
+    machine.platform.irqView,
   ];
 }
 

@@ -5,8 +5,8 @@ import { TsvmmError } from '../core/errors.ts';
 import type { Zod } from '../core/zod.ts';
 import { type MachineConfig, parseMachineConfig } from '../machine/config.ts';
 import { type GuestModule, type GuestStage, guestOfWasm } from '../machine/guest-module.ts';
-import { growLimitOf } from '../machine/platform.ts';
-import { Q35 } from '../machine/q35.ts';
+import { addressMapOf } from '../machine/platforms/platforms.ts';
+import { growLimitOf } from '../machine/ram-plan.ts';
 import type { Registry } from '../machine/registry.ts';
 import type { RunGuestOptions } from '../machine/run-guest.ts';
 import { hiddenLayout } from '../mem/layout.ts';
@@ -34,13 +34,14 @@ export async function guestOf(
   options: Pick<RunGuestOptions, 'args' | 'env' | 'files' | 'fuelLimit' | 'timeLimit'>;
 }> {
   const wasm = unpacked(path, 'guest', header.module);
-  const layout = hiddenLayout(Q35.ramBase, config.memory);
+  const map = addressMapOf(config.machine);
+  const layout = hiddenLayout(map.ramBase, config.memory);
   const source = { file: header.name, onStage };
   const stackLow = header.stackLow ?? undefined;
   const files = new Map(header.files.map((file) => [file.path, unpacked(path, `file '${file.path}'`, file)]));
   const { args, env, fuel, timeout } = header;
   return {
-    module: await guestOfWasm(source, wasm, stackLow, layout, growLimitOf(config.memory), cache),
+    module: await guestOfWasm(source, wasm, stackLow, layout, growLimitOf(map, config.memory), cache),
     options: { args, env, files, fuelLimit: fuel, ...(timeout === null ? {} : { timeLimit: timeout }) },
   };
 }

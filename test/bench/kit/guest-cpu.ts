@@ -2,7 +2,7 @@ import { setFlagsFromString } from 'node:v8';
 import { builtinRegistry } from '../../../vmm/machine/builtin.ts';
 import { defaultConfig } from '../../../vmm/machine/config.ts';
 import { Machine } from '../../../vmm/machine/machine.ts';
-import { planRam } from '../../../vmm/machine/platform.ts';
+import { planRam } from '../../../vmm/machine/ram-plan.ts';
 import { rewrite } from '../../../vmm/vcpu/rewrite/index.ts';
 import { Vcpu } from '../../../vmm/vcpu/run/vcpu.ts';
 
@@ -23,13 +23,13 @@ export class GuestCpu {
       mmio: machine.mmio,
       ports: machine.ports,
       clock: machine.clock,
-      interrupts: machine.lapic,
+      interrupts: machine.platform.interrupts,
       console: () => {},
       symbolize: () => [],
       busMaster: () => machine.memory.writer,
       fuelLimit: Number.MAX_SAFE_INTEGER,
     });
-    const plan = planRam(machine.ram.size, undefined, machine.reservedBase);
+    const plan = planRam(machine.platform.map, machine.ram.size, undefined, machine.reservedBase);
     const instance = this.#vcpu.load({
       module: new WebAssembly.Module(code),
       platform: { rsdp: plan.rsdp, heapStart: plan.heapStart, heapEnd: plan.heapEnd },

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { builtinRegistry } from '../../../vmm/machine/builtin.ts';
 import { Machine } from '../../../vmm/machine/machine.ts';
-import { planRam } from '../../../vmm/machine/platform.ts';
+import { Q35 } from '../../../vmm/machine/platforms/q35-map.ts';
+import { planRam } from '../../../vmm/machine/ram-plan.ts';
 import type { RewriteResult } from '../../../vmm/vcpu/rewrite/index.ts';
 import { bootedMachine, fullConfig } from '../../kit/machine.ts';
 
@@ -150,10 +151,10 @@ describe('RAM is refused when', () => {
       segments: [],
       constants: {},
     } as unknown as RewriteResult;
-    expect(() => planRam(8 << 20, image, 0x100000)).toThrow(
+    expect(() => planRam(Q35, 8 << 20, image, 0x100000)).toThrow(
       "reserved: a region at 0x100000 lies in the guest's image",
     );
-    expect(planRam(8 << 20, image, 0x700000).heapEnd).toBe(0x700000);
+    expect(planRam(Q35, 8 << 20, image, 0x700000).heapEnd).toBe(0x700000);
   });
 });
 

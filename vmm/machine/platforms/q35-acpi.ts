@@ -1,29 +1,15 @@
-import { type AcpiRegion, type PlacedTable, placeTables } from '../../firmware/acpi/place.ts';
-import type { AcpiTable, DeviceScope, DmarStructure, InterruptRoute } from '../../firmware/description.ts';
-import type { IommuFirmware } from '../bus/iommu.ts';
-import { Q35 } from './q35.ts';
-
-/** A region that firmware keeps mapped for a device (RMRR). */
-export interface ReservedRegion {
-  readonly base: number;
-  /** Last byte. */
-  readonly limit: number;
-  /** Devices on the root bus or below root ports, from the root bus down. */
-  readonly scopes: readonly DeviceScope[];
-}
-
-export interface AcpiInput {
-  readonly iommu: IommuFirmware | undefined;
-  readonly reserved: readonly ReservedRegion[];
-  /** INTx of the root bus: [device, pin (1..4)] to GSI. */
-  readonly gsiOf: (device: number, pin: number) => number;
-}
+import { q35GsiOf } from '../../../devices/chipset/q35-irq.ts';
+import { type AcpiRegion, type PlacedTable, placeTables } from '../../../firmware/acpi/place.ts';
+import type { AcpiTable, DmarStructure, InterruptRoute } from '../../../firmware/description.ts';
+import type { IommuFirmware } from '../../bus/iommu.ts';
+import type { AcpiInput, ReservedRegion } from './platform.ts';
+import { Q35 } from './q35-map.ts';
 
 /** The tables of the q35 machine at their places. */
 export function q35Tables(input: AcpiInput, region: AcpiRegion): PlacedTable[] {
   const tables: AcpiTable[] = [
     { kind: 'FADT', bootArchitecture: { vgaAbsent: true, cmosRtcAbsent: true } },
-    dsdt(input),
+    dsdt(),
     { kind: 'MCFG', allocations: [{ base: Q35.ecam.base, segment: 0, firstBus: 0, lastBus: 255 }] },
     {
       kind: 'MADT',
@@ -37,10 +23,10 @@ export function q35Tables(input: AcpiInput, region: AcpiRegion): PlacedTable[] {
   return placeTables(tables, region);
 }
 
-function dsdt({ gsiOf }: AcpiInput): AcpiTable {
+function dsdt(): AcpiTable {
   const interruptRouting: InterruptRoute[] = [];
   for (let device = 0; device < 32; device++) {
-    for (let pin = 1; pin <= 4; pin++) interruptRouting.push({ device, pin, gsi: gsiOf(device, pin) });
+    for (let pin = 1; pin <= 4; pin++) interruptRouting.push({ device, pin, gsi: q35GsiOf(device, pin) });
   }
   return {
     kind: 'DSDT',

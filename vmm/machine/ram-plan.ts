@@ -2,7 +2,7 @@ import { TsvmmError } from '../core/errors.ts';
 import { hex } from '../core/u64.ts';
 import { WASM_PAGE_SIZE } from '../mem/layout.ts';
 import type { RewriteResult } from '../vcpu/rewrite/index.ts';
-import { Q35 } from './q35.ts';
+import type { AddressMap } from './platforms/platform.ts';
 
 /** How RAM is shared out between the guest image, its C heap, its page allocator and the firmware. */
 export interface RamPlan {
@@ -17,9 +17,9 @@ export interface RamPlan {
   readonly rsdp: number;
 }
 
-/** A quarter of RAM is left to the C heap; the guest's page allocator has the rest. */
-export function growLimitOf(ramSize: number): number {
-  return Math.floor(ramSize / 4 / WASM_PAGE_SIZE) * WASM_PAGE_SIZE;
+/** A quarter of RAM is left to the C heap; the guest's page allocator has the rest. An address. */
+export function growLimitOf(map: AddressMap, ramSize: number): number {
+  return map.ramBase + Math.floor(ramSize / 4 / WASM_PAGE_SIZE) * WASM_PAGE_SIZE;
 }
 
 /**
@@ -27,9 +27,15 @@ export function growLimitOf(ramSize: number): number {
  * @param reservedBase lowest address that firmware keeps for itself besides its tables (RMRR)
  * @throws TsvmmError when the image and the firmware would overlap
  */
-export function planRam(ramSize: number, image: RewriteResult | undefined, reservedBase: number): RamPlan {
-  const growLimit = growLimitOf(ramSize);
-  const firmwareBase = ramSize - Q35.firmwareBytes;
+export function planRam(
+  map: AddressMap,
+  ramSize: number,
+  image: RewriteResult | undefined,
+  reservedBase: number,
+): RamPlan {
+  const growLimit = growLimitOf(map, ramSize);
+  const firmwareEnd = map.ramBase + ramSize;
+  const firmwareBase = firmwareEnd - map.firmwareBytes;
   const heapEnd = Math.min(firmwareBase, reservedBase);
   const imageEnd = image === undefined ? 0 : Math.max(image.initialPages * WASM_PAGE_SIZE, image.dataEnd);
   const heapStart = Math.max(growLimit, Math.ceil(imageEnd / WASM_PAGE_SIZE) * WASM_PAGE_SIZE);
@@ -49,13 +55,14 @@ export function planRam(ramSize: number, image: RewriteResult | undefined, reser
       mend: 'place it higher: RAM from the lowest reserved region on is not given to the guest',
     });
   }
-  const rsdp = leavesBiosArea(image) ? Q35.biosArea.base : firmwareBase;
+  const { biosArea } = map;
+  const rsdp = biosArea !== undefined && leaves(image, biosArea) ? biosArea.base : firmwareBase;
   return {
     growLimit,
     heapStart: Math.min(heapStart, heapEnd),
     heapEnd,
     firmwareBase,
-    firmwareEnd: ramSize,
+    firmwareEnd,
     rsdp,
   };
 }
@@ -64,9 +71,11 @@ export function planRam(ramSize: number, image: RewriteResult | undefined, reser
  * The RSDP goes where an OS looks for it if the guest keeps off: a C guest's heap begins at __heap_base, so an image that
  * starts above 1 MiB leaves the area alone.
  */
-function leavesBiosArea(image: RewriteResult | undefined): boolean {
+function leaves(
+  image: RewriteResult | undefined,
+  { base, end }: NonNullable<AddressMap['biosArea']>,
+): boolean {
   if (image === undefined) return true;
-  const { base, end } = Q35.biosArea;
   const heapBase = image.constants['__heap_base'];
   if (heapBase !== undefined && heapBase < end) return false;
   if (heapBase === undefined && image.initialPages * WASM_PAGE_SIZE > base && image.segments.length === 0)

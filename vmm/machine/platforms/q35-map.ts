@@ -1,6 +1,9 @@
+import { MAX_MEMORY } from '../config.ts';
+
 /** Address map of the q35 machine, as QEMU lays it out. */
 export const Q35 = {
   ramBase: 0,
+  mostLowRam: MAX_MEMORY,
   /** Of RAM that does not fit below the PCIe window, so much lies below 4 GiB. */
   lowRamOfMore: 0x80000000,
   ecam: { base: 0xb0000000, size: 0x10000000 },
