@@ -28,6 +28,8 @@ export interface RecordedCase {
   readonly mem: readonly (readonly [string, string])[];
   readonly tags: readonly (readonly [string, number])[];
   readonly steps: readonly Step[];
+  /** Table quadwords that differ at the end: accessed and dirty bits. */
+  readonly mem_after?: readonly (readonly [string, string])[];
 }
 
 /** One difference, in words. */
@@ -72,6 +74,7 @@ export class CaseReplay {
   run(): void {
     this.#setUp();
     for (const [i, step] of this.#case.steps.entries()) this.#step(step, `step ${i}`);
+    this.#compareTables();
     this.#q.write(VTD + 0x18n, 4, this.#command & 0x3fffffffn);
     this.#finishReads();
   }
@@ -180,6 +183,19 @@ export class CaseReplay {
     found.sort((a, b) => a[0] - b[0]);
     const segments = found.map(([k, n, gpa]) => [hex(iova + BigInt(k)), n, hex(gpa)]);
     this.#differ(`${name}: segments`, JSON.stringify(segments), JSON.stringify(step.segments));
+  }
+
+  /** Accessed and dirty bits that were set, and none besides. */
+  #compareTables(): void {
+    const expected = new Map(this.#case.mem);
+    const pages = new Set(this.#case.mem.map(([gpa]) => BigInt(gpa) >> 12n));
+    for (const step of this.#case.steps) {
+      if (step.op !== 'mem') continue;
+      for (const [gpa, value] of step.w) if (pages.has(BigInt(gpa) >> 12n)) expected.set(gpa, value);
+    }
+    for (const [gpa, value] of this.#case.mem_after ?? []) expected.set(gpa, value);
+    for (const [gpa, value] of expected)
+      this.#differ(`table ${gpa}`, hex(this.#q.read(BigInt(gpa), 8)), value);
   }
 
   /** Translation is off: what the reads brought in is fetched from the devices. */

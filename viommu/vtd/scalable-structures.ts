@@ -154,16 +154,24 @@ export function fetchPasidEntry(
 }
 
 function checkPasidEntry(e: Uint32Array, options: ScalableOptions): number {
-  if ((e[0]! & 1) === 0) return SPT_NOT_PRESENT;
-  if (!options.qemu && hasReserved(e, options)) return SPT_RESERVED;
+  const present = (e[0]! & 1) !== 0;
+  // docs/deviations.md: vtd-pasid-entry-order.
+  if (options.qemu) return isInvalid(e, options) ? SPT_INVALID : present ? 0 : SPT_NOT_PRESENT;
+  if (!present) return SPT_NOT_PRESENT;
+  if (hasReserved(e, options)) return SPT_RESERVED;
+  return isInvalid(e, options) ? SPT_INVALID : 0;
+}
+
+/** Values of PGTT, AW and FSPM that are not offered. */
+function isInvalid(e: Uint32Array, options: ScalableOptions): boolean {
   const type = (e[0]! >>> 6) & 7;
-  if ((options.types & (1 << type)) === 0) return SPT_INVALID;
+  if ((options.types & (1 << type)) === 0) return true;
   const width = (e[0]! >>> 2) & 7;
   const second = type === PGTT_SECOND || type === PGTT_NESTED;
-  if (second && (options.widths & (1 << width)) === 0) return SPT_INVALID;
+  if (second && (options.widths & (1 << width)) === 0) return true;
   const mode = (e[4]! >>> 2) & 3;
   const first = type === PGTT_FIRST || type === PGTT_NESTED;
-  return first && mode !== 0 && !(mode === 1 && options.fiveLevels) ? SPT_INVALID : 0;
+  return first && mode !== 0 && !(mode === 1 && options.fiveLevels);
 }
 
 function hasReserved(e: Uint32Array, options: ScalableOptions): boolean {

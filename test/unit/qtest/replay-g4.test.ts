@@ -3,15 +3,17 @@ import { gunzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { CaseReplay, type RecordedCase } from '../../kit/qtest-replay.ts';
 
-const CASES = gunzipSync(readFileSync('test/fixtures/g4/vtd-legacy.jsonl.gz'))
-  .toString()
-  .trim()
-  .split('\n')
-  .map((line) => JSON.parse(line) as RecordedCase);
+const read = (name: string) =>
+  gunzipSync(readFileSync(`test/fixtures/g4/${name}.jsonl.gz`))
+    .toString()
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as RecordedCase);
+const CASES = read('vtd-legacy');
 
 describe('recorded cases with profile=qemu', () => {
-  test.each(CASES.map((c) => [c.id, c.category.join(' '), c] as const))(
-    'case %i (%s): data, records, registers and status writes are the recorded ones',
+  test.each([...CASES, ...read('vtd-scalable')].map((c) => [c.id, c.category.join(' '), c] as const))(
+    'case %i (%s): data, records, registers, status writes and table bits are the recorded ones',
     (_, __, recorded) => {
       const replay = new CaseReplay(recorded, 'qemu');
 

@@ -55,6 +55,11 @@ class LinuxRun {
       this.q.store(bytes.readBigUInt64LE(at), bytes.subarray(at + 8, at + 4104));
   }
 
+  /** IQA.DW: 256-bit descriptors. */
+  get #wide(): boolean {
+    return (this.#register('0x090') & 0x800n) !== 0n;
+  }
+
   #register(offset: string): bigint {
     return BigInt(this.walk.regs[offset]!);
   }
@@ -66,8 +71,9 @@ class LinuxRun {
     q.write(VTD + 0x18n, 4, QIE);
     q.write(VTD + 0x20n, 8, this.#register('0x020'));
     q.write(VTD + 0x18n, 4, QIE | SRTP);
-    // Global context-cache and IOTLB invalidation, and a wait that writes 600Dh.
-    this.#submit([0x11n, 0n], [0xd2n, 0n], [0x25n | (0x600dn << 32n), SCRATCH]);
+    // Global invalidation of the context-cache, in scalable mode the PASID-cache, and the IOTLB; a wait that writes 600Dh.
+    const pasids = this.#wide ? ([[0x37n, 0n]] as const) : [];
+    this.#submit([0x11n, 0n], ...pasids, [0xd2n, 0n], [0x25n | (0x600dn << 32n), SCRATCH]);
     q.write(VTD + 0x18n, 4, QIE | TE);
   }
 
@@ -76,19 +82,24 @@ class LinuxRun {
     for (const [low, high] of descriptors) {
       this.q.write(queue + this.#tail, 8, low);
       this.q.write(queue + this.#tail + 8n, 8, high);
-      this.#tail += 16n;
+      if (this.#wide) for (const at of [16n, 24n]) this.q.write(queue + this.#tail + at, 8, 0n);
+      this.#tail += this.#wide ? 32n : 16n;
     }
     this.q.write(VTD + 0x88n, 8, this.#tail);
   }
 }
 
 const RUNS = [
-  ['g1a-legacy-strict', 'device-iotlb=on,intremap=on', 'spec'],
-  ['g1a-legacy-strict', 'device-iotlb=on,intremap=on', 'qemu'],
-  ['g1c-legacy-pt', 'intremap=off', 'spec'],
+  ['g1a-legacy-strict', 'device-iotlb=on,intremap=on', 'spec', 0x05],
+  ['g1a-legacy-strict', 'device-iotlb=on,intremap=on', 'qemu', 0x05],
+  ['g1c-legacy-pt', 'intremap=off', 'spec', 0x05],
+  ['g2a-scalable-ss', 'scalable-mode=on,device-iotlb=on', 'spec', 0x79],
+  ['g2a-scalable-ss', 'scalable-mode=on,device-iotlb=on', 'qemu', 0x05],
+  ['g2c-scalable-fs', 'scalable-mode=on,fsts=on,device-iotlb=on', 'spec', 0x71],
+  ['g2c-scalable-fs', 'scalable-mode=on,fsts=on,device-iotlb=on', 'qemu', 0x71],
 ] as const;
 
-describe.each(RUNS)('tables Linux built: %s (%s), profile %s', (run, options, profile) => {
+describe.each(RUNS)('tables Linux built: %s (%s), profile %s', (run, options, profile, code) => {
   const linux = new LinuxRun(run, options, profile);
 
   test('capabilities are those Linux saw, and its queue is consumed', () => {
@@ -117,6 +128,6 @@ describe.each(RUNS)('tables Linux built: %s (%s), profile %s', (run, options, pr
     linux.edu.store(0, 0x7f_0000_0000n, 16);
 
     expect(linux.q.read(VTD + 0x220n, 8)).toBe(0x7f_0000_0000n);
-    expect(linux.q.read(VTD + 0x228n, 8)).toBe(0x8000_0005_0000_0040n);
+    expect(linux.q.read(VTD + 0x228n, 8)).toBe(0x8000_0000_0000_0040n | (BigInt(code) << 32n));
   });
 });
