@@ -193,6 +193,7 @@ static void test_time_out(void)
 	unit.queue[0] = (struct vtd_entry){ VTD_QI_DEVICE_TLB | 0x0123ull << 32, 0 };
 	unit.queue[1] = (struct vtd_entry){ VTD_QI_WAIT | 1 << 5 | 88ull << 32, virt_to_phys(word) };
 	writeq(0x20, unit.regs + VTD_IQT);
+	poll_until(status() & 0x40, 20 * NSEC_PER_MSEC);
 	report((status() & 0x70) == 0x40, "a device-TLB invalidation that nobody answers sets ITE");
 	report((readq(unit.regs + VTD_IQERCD) >> 32 & 0xffff) == 0x0123, "ITESID names the requester");
 	report(*word == 0, "the wait after it is aborted");

@@ -184,16 +184,20 @@ int vtd_submit(struct vtd_unit *unit, u64 lo, u64 hi)
 	return 0;
 }
 
-/// Puts a wait without effects in the place of the descriptor the unit stopped at, and lets it go on.
-static void skip_bad_descriptor(struct vtd_unit *unit)
+/// Puts a wait without effects in the place of the descriptor the unit stopped at, and lets it go on. False where it stopped at
+/// such a wait: it takes no descriptors of this width in its mode.
+static bool skip_bad_descriptor(struct vtd_unit *unit)
 {
 	struct vtd_entry *bad = &unit->queue[queue_head(unit) * entries_per_descriptor(unit)];
 
 	pr_err("vtd: invalidation refused: %016llx %016llx (IQERCD.IQEI %llu)\n", bad->lo, bad->hi,
 	       FIELD_GET(VTD_IQERCD_IQEI, readq(unit->regs + VTD_IQERCD)));
+	if (bad->lo == VTD_QI_WAIT)
+		return false;
 	*bad = (struct vtd_entry){ .lo = VTD_QI_WAIT };
 	dma_wmb();
 	writel(VTD_FSTS_IQE, unit->regs + VTD_FSTS);
+	return true;
 }
 
 /// IQE: the unit does not understand a descriptor. ITE: a device has not completed an invalidation of its TLB.
@@ -218,7 +222,8 @@ static int wait_for_queue(struct vtd_unit *unit, u64 flags)
 		}
 		if (!result && queue_error(unit)) {
 			refused = true;
-			skip_bad_descriptor(unit);
+			if (!skip_bad_descriptor(unit))
+				return -E_IO;
 		}
 	}
 	return result ? result : refused ? -E_IO : 0;
