@@ -38,7 +38,7 @@ test('processes have heaps, faults, children and preemption', () => {
 
   expect(failures(run.stdout)).toEqual([]);
   expect(run.status).toBe(0);
-  expect(run.stdout).toContain('1..53');
+  expect(run.stdout).toContain('1..57');
   expect(run.stderr).not.toMatch(/warning|error/);
 });
 

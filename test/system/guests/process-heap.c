@@ -46,6 +46,32 @@ static void across_pages(void)
 	test(buffer[8999] == 'x' && munmap(two, 2 * PAGE) == 0, "memmove and munmap work");
 }
 
+static unsigned char pattern(unsigned i)
+{
+	return (unsigned char)(i * 7 + i / 251);
+}
+
+/// memory.copy and memory.fill into pages that are not there yet: each fault comes in the middle of the instruction.
+static void bulk(void)
+{
+	unsigned char *area = mmap(NULL, 8 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	bool up = true, down = true;
+
+	for (unsigned i = 0; i < 3 * PAGE; i++)
+		area[i] = pattern(i);
+	__builtin_memmove(area + PAGE + 100, area, 3 * PAGE);
+	for (unsigned i = 0; i < 3 * PAGE; i++)
+		up &= area[PAGE + 100 + i] == pattern(i);
+	__builtin_memmove(area + 50, area + PAGE + 100, 3 * PAGE);
+	for (unsigned i = 0; i < 3 * PAGE; i++)
+		down &= area[50 + i] == pattern(i);
+	test(up && down, "memory.copy is right where it overlaps, whatever faults");
+	__builtin_memset(area + 4 * PAGE + 500, 'z', 3 * PAGE);
+	test(area[4 * PAGE + 500] == 'z' && area[7 * PAGE + 499] == 'z' && area[7 * PAGE + 500] == 0,
+	     "memory.fill fills what it should");
+	munmap(area, 8 * PAGE);
+}
+
 static void resized(void)
 {
 	char *memory = malloc(10);
@@ -69,6 +95,7 @@ int main(void)
 	test(zeroed[2999] == 0 && strcmp(text, "initialised") == 0, "data is initialised, the rest is zero");
 	churn();
 	across_pages();
+	bulk();
 	resized();
 	test(syscall(31) == -38, "an unknown system call is ENOSYS");
 	test(syscall(SYS_sleep, 50000) == 7, "a system call may wait");
