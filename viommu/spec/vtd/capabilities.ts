@@ -62,5 +62,5 @@ export const ECAP = reg64(0x010, 'ECAP', 'VT-d: Extended Capability Register', {
   PMS: unimpl(51, 51, 'Performance monitoring'),
   ADMS: ro(52, 52, 'Abort-DMA mode'),
   RPRIVS: ro(53, 53, 'RID_PRIV field of the scalable-mode context entry'),
-  SMS: ro(58, 58, 'Stop-marker messages'),
+  SMS: unimpl(58, 58, 'Stop-marker messages'),
 });

@@ -3,16 +3,6 @@ import type { Limit } from '../../../vmm/core/limit.ts';
 /** What the specification defines and this model does not do. Printed by `tsvmm info limits`. */
 export const LIMITS: readonly Limit[] = [
   {
-    id: 'vtd-scalable-mode',
-    what: 'scalable mode (TTM 01) is not offered: ECAP.SMTS is 0, a latched TTM other than 00 gives fault 30h on every request',
-    cite: 'VT-d: Scalable Mode Address Translation',
-  },
-  {
-    id: 'vtd-abort-dma',
-    what: 'abort-DMA mode (TTM 11) is not offered: ECAP.ADMS is 0',
-    cite: 'VT-d: Root Table Address Register',
-  },
-  {
     id: 'vtd-posted-interrupts',
     what: 'interrupt posting is not offered: CAP.PI is 0 and IRTE.IM = 1 is a reserved field (fault 24h)',
     cite: 'VT-d: Interrupt Posting',
@@ -29,7 +19,7 @@ export const LIMITS: readonly Limit[] = [
   },
   {
     id: 'vtd-memory-types',
-    what: 'memory types and MTRRs are not offered: ECAP.MTS is 0; EMT and IPAT of page tables are ignored',
+    what: 'memory types and MTRRs are not offered: ECAP.MTS is 0; EMT, IPAT, PAT, PWT and PCD of page tables and CD, EMTE, EMT, PWT, PCD and PAT of PASID-table entries are ignored',
     cite: 'VT-d: Memory Type',
   },
   {
@@ -53,13 +43,48 @@ export const LIMITS: readonly Limit[] = [
     cite: 'VT-d: IOTLB Invalidate Descriptor',
   },
   {
+    id: 'vtd-snoop',
+    what: 'every access is coherent: SNP and PGSNP have no effect, N of translation completions is 0, and PWSNP = 0 only makes updates of accessed and dirty bits fault (7Ch, 90h) where ECAP.SMPWCS is 1',
+    cite: 'VT-d: Snoop Behavior',
+  },
+  {
+    id: 'vtd-update-failure',
+    what: 'memory takes every update of accessed and dirty bits: faults 7Dh and 91h are never reported; nor are 88h and 89h',
+    cite: 'VT-d: Fault Conditions for DMA Remapping',
+  },
+  {
+    id: 'vtd-abort-dma',
+    what: 'abort-DMA mode records 33h for every request it blocks; interrupt requests pass to interrupt remapping',
+    cite: 'VT-d: Root Table Address Register',
+  },
+  {
+    id: 'vtd-global-pages',
+    what: 'global pages of the first stage are cached for their PASID only, and a page-selective invalidation drops them, too',
+    cite: 'VT-d: PASID-based-IOTLB Invalidate Descriptor',
+  },
+  {
+    id: 'vtd-no-write-flag',
+    what: 'the no-write flag of translation requests is not offered (ECAP.NWFS is 0): what a function asks for is what is granted and marked',
+    cite: 'VT-d: Extended Capability Register',
+  },
+  {
+    id: 'vtd-stop-markers',
+    what: 'the extensions of stop markers are not offered: ECAP.SMS is 0',
+    cite: 'VT-d: Extended Capability Register',
+  },
+  {
+    id: 'vtd-pass-through-pages',
+    what: 'a pass-through translation request is told of 1 GiB at most, and of 4 KiB around FEEx_xxxxh and with protected memory on',
+    cite: 'VT-d: Translation Request',
+  },
+  {
     id: 'vtd-window-pages',
     what: 'large pages that overlap FEEx_xxxxh on either side are not kept in the IOTLB',
     cite: 'VT-d: Interrupt Address Range',
   },
   {
     id: 'vtd-unbounded-cache',
-    what: 'the cache policy `unbounded` holds 131072 translations and 65536 contexts',
+    what: 'the cache policy `unbounded` holds 131072 translations and 65536 contexts; with PASIDs every policy but `none` holds 262144 translations and 262144 PASID-table entries',
     cite: 'VT-d: Caching Translation Information',
   },
   {
