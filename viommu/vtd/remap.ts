@@ -380,9 +380,9 @@ export class DmaRemapper {
     return 0;
   }
 
+  /** No address is given: that of an earlier translation must not show. */
   #untranslatedOnly(): number {
-    this.result.granted = UNTRANSLATED_ONLY;
-    this.result.pageSize = 4096;
+    this.result.identity(0, 0, 4096, UNTRANSLATED_ONLY);
     return 0;
   }
 
