@@ -1,4 +1,5 @@
 import {
+  SCT_INVALID,
   SCT_NOT_PRESENT,
   SCT_READ_ERROR,
   SCT_RESERVED,
@@ -25,6 +26,8 @@ export interface ScalableOptions {
   readonly reservedHi: number;
   /** Reserved bits of word 0 of a context entry: DTE and PRE count as such where their feature is not offered. */
   readonly contextReserved: number;
+  /** RID_PASID and RID_PRIV, where they are not offered: they have to be 0. */
+  readonly ridInvalid: number;
   /** Fields of the other features count as 0 then: what counts in words 0 and 4 of a PASID-table entry. */
   readonly offered: readonly [number, number];
   /** PGTT values offered, a set of 1 << value. */
@@ -38,7 +41,10 @@ export interface ScalableOptions {
 
 const DTE = 1 << 2;
 const PRE = 1 << 4;
-/** Of word 2: above RID_PASID and RID_PRIV. */
+/** Of word 2. */
+const RID_PASID = 0xfffff;
+const RID_PRIV = 1 << 20;
+/** Above RID_PASID and RID_PRIV. */
 const RID_RESERVED = 0xffe00000;
 /** Of words 0, 2 and 4 of a PASID-table entry. */
 const PASID_RESERVED = [0xc00, 0x7f0000, 0xf00] as const;
@@ -61,6 +67,9 @@ export function scalableOptions(config: VtdConfig): ScalableOptions {
       // docs/deviations.md: vtd-scalable-reserved.
       unless(config['device-iotlb'] || qemu, DTE) |
       unless(config['page-requests'] || qemu, PRE),
+    ridInvalid: qemu
+      ? 0
+      : unless(config['rid-pasid'], RID_PASID) | unless(config['supervisor-requests'], RID_PRIV),
     offered: [
       ~(unless(execute, SSEE) | unless(updates && stages.second, SSADE)),
       ~(
@@ -120,7 +129,8 @@ function checkContext(e: Uint32Array, options: ScalableOptions, record: AccessRe
   if ((e[0]! & 1) === 0) return SCT_NOT_PRESENT;
   const own = (e[0]! & options.contextReserved) | (e[1]! & options.reservedHi);
   const rid = (e[2]! & RID_RESERVED) | e[3]!;
-  return (own | rid | e[4]! | e[5]! | e[6]! | e[7]!) === 0 ? 0 : SCT_RESERVED;
+  if ((own | rid | e[4]! | e[5]! | e[6]! | e[7]!) !== 0) return SCT_RESERVED;
+  return (e[2]! & options.ridInvalid) === 0 ? 0 : SCT_INVALID;
 }
 
 /**

@@ -186,7 +186,7 @@ export class ScalableTranslation {
     const type = (e[0]! >>> 6) & 7;
     switch (type) {
       case PGTT_PASS_THROUGH:
-        return this.#passThrough(lo, hi);
+        return this.#passThrough(port, lo, hi);
       case PGTT_SECOND:
         return this.#secondStage(port, lo, hi, access, live);
       default: {
@@ -245,11 +245,13 @@ export class ScalableTranslation {
     return inMsiWindow(lo, hi) ? SGN_INTERRUPT : this.#identity(lo, hi, 4096);
   }
 
-  #passThrough(lo: number, hi: number): number {
+  #passThrough(port: DmaPort, lo: number, hi: number): number {
     if ((hi & this.#beyondHost) !== 0 && !this.#qemu) return SGN_HOST_WIDTH;
     if (inMsiWindow(lo, hi)) return SGN_INTERRUPT;
     const whole = !protectionOn(this.#s.regs) && !holdsWindow(lo, hi, IDENTITY_BITS);
-    return this.#identity(lo, hi, whole ? IDENTITY_BITS + 1 : 4096);
+    const outcome = this.#identity(lo, hi, whole ? IDENTITY_BITS + 1 : 4096);
+    this.#privilege(port);
+    return outcome;
   }
 
   #identity(lo: number, hi: number, pageSize: number): number {
@@ -320,6 +322,7 @@ export class ScalableTranslation {
     if (inMsiWindow(walker.outLo, walker.outHi)) return SGN_INTERRUPT;
     const flags = secondStageFlags(walker.permissions, shift !== 0, walker.dirty);
     this.#result.granted = this.#executable(walker.permissions, mode);
+    this.#privilege(port);
     return this.#fromWalk(
       lo,
       hi,
@@ -350,7 +353,7 @@ export class ScalableTranslation {
     if (!canonical) return SGN_CANONICAL;
     const tag = this.#pairTag(did, record.pasid, live);
     const shift = record.privileged ? UPPER_CLASS : 0;
-    const need = port.at === AT_TRANSLATION ? 0 : access === 0 ? READ : access;
+    const need = port.at === AT_TRANSLATION ? 0 : access === 0 ? this.#zeroLength : access;
     const answer = this.#fromRow(port, lo, hi, tag, need, shift, access, live, shift === 0);
     if (answer !== ASK_TABLES) return answer;
     const walker = this.first;

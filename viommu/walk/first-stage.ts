@@ -344,17 +344,18 @@ export class FirstStageWalker {
     this.size = level;
     this.outLo = (e0 & ~inside) | (lo & inside);
     this.outHi = this.rawHi[level]! & 0xfffff;
-    return t.nested ? this.#output(t, need) : WALK_OK;
+    return t.nested ? this.#output(t, need, allowed) : WALK_OK;
   }
 
   /** Nested: the output goes through the second stage. */
-  #output(t: StageTables, need: number): number {
+  #output(t: StageTables, need: number, allowed: number): number {
     const second = this.second;
     if ((this.outHi & t.secondBeyond) !== 0) return WALK_OUTPUT_WIDTH;
     this.secondUsed = true;
     second.fills = this.fills;
     second.mode = t.secondMode;
-    second.intent = this.intent;
+    // A translation request does not make a page dirty that the first stage does not let it write.
+    second.intent = this.intent & (allowed | ~WRITE);
     const outcome = second.walk(
       t.secondLo,
       t.secondHi,

@@ -92,6 +92,22 @@ const ROWS: readonly Row[] = [
     () => {},
     { svm: false, 'scalable-mode': true, nested: true, 'pasid-bits': 20, 'device-iotlb': true },
   ],
+  [
+    '43h',
+    'RID_PASID where it is not offered',
+    SECOND,
+    READ,
+    ({ m }) => m.scalableContext(DEV, { PRE: 0, RID_PASID: 5 }),
+    { svm: false, 'scalable-mode': true, 'pasid-bits': 20, 'device-iotlb': true },
+  ],
+  [
+    '43h',
+    'RID_PRIV where it is not offered',
+    SECOND,
+    READ,
+    ({ m }) => m.scalableContext(DEV, { PRE: 0, RID_PRIV: 1 }),
+    { svm: false, 'scalable-mode': true, 'pasid-bits': 20, 'device-iotlb': true },
+  ],
   ['45h', 'PASIDE clear', FIRST, READ, ({ m }) => m.scalableContext(DEV, { PASIDE: 0 })],
   [
     '46h',
