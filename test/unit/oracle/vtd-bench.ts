@@ -4,6 +4,7 @@ import {
   DMA_MESSAGE,
   DMA_OK,
   DmaPort,
+  EXEC,
   NO_PASID,
   READ,
   UNTRANSLATED_ONLY,
@@ -173,8 +174,10 @@ export class VtdBench {
     port.at = request.at;
     port.pasid = request.pasid ?? NO_PASID;
     port.privileged = request.privileged ?? false;
+    port.atomic = request.access === 'atomic' && request.at === 0;
     const access = { read: READ, write: WRITE, atomic: READ | WRITE, 'zero-length-read': 0 }[request.access];
-    const status = port.translate(lo32(request.iova), hi32(request.iova), access);
+    const wanted = request.execute === true ? access | EXEC : access;
+    const status = port.translate(lo32(request.iova), hi32(request.iova), wanted);
     const observed = {
       gpa: u64(port.outLo, port.outHi),
       span: port.outSpan,
@@ -183,6 +186,7 @@ export class VtdBench {
     };
     port.at = 0;
     port.pasid = NO_PASID;
+    port.atomic = false;
     if (status === DMA_MESSAGE) return { kind: 'interrupt', ...observed };
     if (status !== DMA_OK) return { kind: 'refused', ...observed };
     return { kind: request.at === 1 ? 'completion' : 'ok', ...observed };
