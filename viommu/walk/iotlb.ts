@@ -31,11 +31,19 @@ export class Iotlb {
   readonly sizes: Uint32Array;
   readonly #setMask: number;
   readonly #fold: number;
+  /** By size code: log2 of the page, and its address bits in the lower half. */
+  readonly #shifts: readonly number[];
+  readonly #masks: readonly number[];
 
-  /** @param rows 8 words a row; the number of rows is a power of two */
-  constructor(rows: Uint32Array, sizes: Uint32Array) {
+  /**
+   * @param rows 8 words a row; the number of rows is a power of two
+   * @param shifts log2 of the page sizes, by size code; the first is 4 KiB
+   */
+  constructor(rows: Uint32Array, sizes: Uint32Array, shifts: readonly number[] = SHIFT) {
     this.rows = rows;
     this.sizes = sizes;
+    this.#shifts = shifts;
+    this.#masks = shifts.map((shift) => -(2 ** shift));
     const sets = rows.length / SET_WORDS;
     this.#setMask = sets - 1;
     this.#fold = 31 - Math.clz32(sets);
@@ -52,17 +60,22 @@ export class Iotlb {
       const s = r + ROW_WORDS;
       if (((rows[s]! ^ key) | (rows[s + 1]! ^ hi) | (rows[s + 2]! ^ tag)) === 0) return s;
     }
-    if ((sizes & 2) !== 0) {
-      const r = this.find(lo, hi, tag, SIZE_2M);
+    return sizes > 1 ? this.#lookupLarge(lo, hi, tag, sizes) : -1;
+  }
+
+  #lookupLarge(lo: number, hi: number, tag: number, sizes: number): number {
+    for (let size = 1; sizes >>> size !== 0; size++) {
+      if ((sizes & (1 << size)) === 0) continue;
+      const r = this.find(lo, hi, tag, size);
       if (r >= 0) return r;
     }
-    return (sizes & 4) !== 0 ? this.find(lo, hi, tag, SIZE_1G) : -1;
+    return -1;
   }
 
   find(lo: number, hi: number, tag: number, size: number): number {
     const rows = this.rows;
-    const key = (lo & PAGE_MASK[size]!) | size;
-    const r = this.#set(pageNumber(lo, hi, size), hi, tag);
+    const key = (lo & this.#masks[size]!) | size;
+    const r = this.#set(pageNumber(lo, hi, this.#shifts[size]!), hi, tag);
     if (((rows[r]! ^ key) | (rows[r + 1]! ^ hi) | (rows[r + 2]! ^ tag)) === 0) return r;
     const s = r + ROW_WORDS;
     return ((rows[s]! ^ key) | (rows[s + 1]! ^ hi) | (rows[s + 2]! ^ tag)) === 0 ? s : -1;
@@ -80,15 +93,16 @@ export class Iotlb {
     owner: number,
   ): number {
     const rows = this.rows;
-    const set = this.#set(pageNumber(lo, hi, size), hi, tag);
+    const mask = this.#masks[size]!;
+    const set = this.#set(pageNumber(lo, hi, this.#shifts[size]!), hi, tag);
     const r = this.#victim(set);
-    rows[r] = (lo & PAGE_MASK[size]!) | size;
+    rows[r] = (lo & mask) | size;
     rows[r + 1] = hi;
     rows[r + 2] = tag;
     rows[r + 3] = outLo;
     rows[r + 4] = outHi;
     rows[r + 5] = flags;
-    rows[r + 6] = ~PAGE_MASK[size]!;
+    rows[r + 6] = ~mask;
     rows[r + 7] = (rows[r + 7]! & OLDER) | owner;
     this.sizes[0]! |= 1 << size;
     return r;
@@ -157,6 +171,21 @@ export class Iotlb {
     if (((rows[s]! ^ key) | (rows[s + 1]! ^ hi) | (rows[s + 2]! ^ tag)) === 0) rows[s + 2] = 0;
   }
 
+  /** Drops the rows of `tag` that overlap the `bytes` from (lo, hi), whatever their size. */
+  dropSpan(lo: number, hi: number, tag: number, bytes: number): void {
+    const sizes = this.sizes[0]!;
+    for (let size = 0; sizes >>> size !== 0; size++) {
+      if ((sizes & (1 << size)) === 0) continue;
+      const step = 2 ** this.#shifts[size]!;
+      const first = (lo & this.#masks[size]!) >>> 0;
+      const end = (lo >>> 0) + bytes;
+      for (let at = first; at < end; at += step) {
+        const r = this.find(at | 0, (hi + (at >= 4294967296 ? 1 : 0)) | 0, tag, size);
+        if (r >= 0) this.rows[r + 2] = 0;
+      }
+    }
+  }
+
   #dropSize(lo: number, hi: number, tag: number, size: number, order: number): void {
     const n = 1 << order;
     const step = SHIFT[size]!;
@@ -173,7 +202,6 @@ export class Iotlb {
   }
 }
 
-function pageNumber(lo: number, hi: number, size: number): number {
-  const shift = SHIFT[size]!;
+function pageNumber(lo: number, hi: number, shift: number): number {
   return (lo >>> shift) | (hi << (32 - shift));
 }

@@ -6,23 +6,28 @@
  */
 export const PAGING_ROW_WORDS = 8;
 
-const REGION_MASK = [0, -0x200000, -0x40000000] as const;
-const REGION_SHIFT = [0, 21, 30] as const;
+/** log2 of the region, by level; 0: no such level. */
+const REGION_SHIFT: readonly number[] = [0, 21, 30];
 
 export class PagingCache {
   readonly rows: Uint32Array;
   readonly #mask: number;
+  readonly #shifts: readonly number[];
+  readonly #masks: readonly number[];
 
-  constructor(rows: Uint32Array) {
+  /** @param shifts log2 of the regions, by level: at most 31 */
+  constructor(rows: Uint32Array, shifts: readonly number[] = REGION_SHIFT) {
     this.rows = rows;
     this.#mask = rows.length / PAGING_ROW_WORDS - 1;
+    this.#shifts = shifts;
+    this.#masks = shifts.map((shift) => -(2 ** shift));
   }
 
   /** The row of the level's table for (lo, hi), or -1. */
   find(level: number, lo: number, hi: number, tag: number): number {
     const rows = this.rows;
     const r = this.#row(level, lo, hi, tag);
-    const key = (lo & REGION_MASK[level]!) | level;
+    const key = (lo & this.#masks[level]!) | level;
     return ((rows[r]! ^ key) | (rows[r + 1]! ^ hi) | (rows[r + 2]! ^ tag)) === 0 ? r : -1;
   }
 
@@ -38,7 +43,7 @@ export class PagingCache {
   ): void {
     const rows = this.rows;
     const r = this.#row(level, lo, hi, tag);
-    rows[r] = (lo & REGION_MASK[level]!) | level;
+    rows[r] = (lo & this.#masks[level]!) | level;
     rows[r + 1] = hi;
     rows[r + 2] = tag;
     rows[r + 3] = table;
@@ -54,13 +59,22 @@ export class PagingCache {
     this.#drop(2, lo, hi, tag);
   }
 
+  /** Drops what speaks for any of the `bytes` from (lo, hi). */
+  dropSpan(lo: number, hi: number, tag: number, bytes: number): void {
+    for (let level = 1; level < this.#shifts.length; level++) {
+      const end = (lo >>> 0) + bytes;
+      for (let at = (lo & this.#masks[level]!) >>> 0; at < end; at += 2 ** this.#shifts[level]!)
+        this.#drop(level, at | 0, (hi + (at >= 4294967296 ? 1 : 0)) | 0, tag);
+    }
+  }
+
   #drop(level: number, lo: number, hi: number, tag: number): void {
     const r = this.find(level, lo, hi, tag);
     if (r >= 0) this.rows[r + 2] = 0;
   }
 
   #row(level: number, lo: number, hi: number, tag: number): number {
-    const shift = REGION_SHIFT[level]!;
+    const shift = this.#shifts[level]!;
     const region = (lo >>> shift) | (hi << (32 - shift));
     const hash = region ^ (region >>> 9) ^ (Math.imul(tag, 0x9e3779b1) >>> 18) ^ (level * 0x1b5);
     return (hash & this.#mask) << 3;

@@ -1,0 +1,340 @@
+import { NO_PASID } from '../../vmm/bus/dma.ts';
+import type { Emitter } from '../../vmm/trace/event.ts';
+import { CR0ACK, IDR0 } from '../spec/smmuv3/registers.ts';
+import { ConfigCache } from '../walk/config-cache.ts';
+import { Iotlb } from '../walk/iotlb.ts';
+import { PagingCache } from '../walk/paging-cache.ts';
+import { PairTags, TRANSLATIONS } from '../walk/pair-tags.ts';
+import { GenerationTags } from '../walk/tags.ts';
+import { type SmmuState, WORLD_EL2, WORLD_EL2_E2H } from './state.ts';
+
+/** Page sizes of the TLB: log2, by size code. */
+export const TLB_SHIFTS = [12, 21, 30, 14, 16, 25, 29] as const;
+/** Regions of the walk cache: last tables of the 4 KiB granule and those above, of the 16 KiB and the 64 KiB granule. */
+export const WALK_SHIFTS = [0, 21, 30, 25, 29] as const;
+
+/** In place of an ASID: global entries, by ASET. */
+export const GLOBAL = 0x10000;
+/** Ranges up to 2 MiB are dropped page by page; wider ones take everything of their ASID or VMID, which is allowed. */
+const PROBED_BYTES = 0x200000;
+/** More streams than these lose all configuration at once, which is allowed. */
+const PROBED_STREAMS = 64;
+/** CMD_CFGI_STE_RANGE.Range of CFGI_ALL. */
+const ALL_STREAMS = 31;
+/** Stream of every STE: the cache holds them by StreamID as what is below it. */
+const STES = 0;
+const GRANULE_OF_TG = [0, 12, 14, 16] as const;
+const VMW_SHIFT = 6;
+const S2P = 1;
+
+/**
+ * The caches of one unit and the commands software has on them. All rows are state: what is stale stays stale until one
+ * of these drops it. `epoch` changes whenever anything a requester was resolved to may have changed. Halves of addresses may
+ * come signed or unsigned.
+ */
+export class SmmuCaches {
+  readonly stes: ConfigCache;
+  readonly cds: ConfigCache;
+  readonly tlb: Iotlb;
+  readonly walks: PagingCache;
+  /** Tags of stage 2, by VMID. */
+  readonly vmids: GenerationTags;
+  /** Tags of stage 1, alone or with stage 2, by (VMID or world, ASID or GLOBAL). */
+  readonly contexts: PairTags;
+  epoch: number;
+  readonly #regs: Uint32Array;
+  readonly #dropped: Emitter;
+
+  constructor(s: SmmuState, epoch: number, dropped: Emitter) {
+    this.epoch = epoch;
+    this.#regs = s.regs;
+    this.#dropped = dropped;
+    const forget = () => this.forget();
+    this.stes = new ConfigCache(
+      s.steCache,
+      new GenerationTags(s.steTags, s.steCounters, [s.steCache], forget),
+    );
+    this.cds = new ConfigCache(s.cdCache, new GenerationTags(s.cdTags, s.cdCounters, [s.cdCache], forget));
+    const rows = [s.tlb, s.walkCache, s.contexts, s.contextFloors, s.contextLatest];
+    this.vmids = new GenerationTags(s.vmidTags, s.tlbCounters, rows, forget);
+    this.contexts = new PairTags(
+      {
+        rows: s.contexts,
+        translationFloors: s.contextFloors,
+        latest: s.contextLatest,
+        entryFloors: NO_FLOORS,
+        entryFloor: NO_FLOORS,
+      },
+      this.vmids,
+    );
+    this.tlb = new Iotlb(s.tlb, s.tlbSizes, TLB_SHIFTS);
+    this.walks = new PagingCache(s.walkCache, WALK_SHIFTS);
+  }
+
+  /** The tag of a context, for rows that are to live as long as it does. */
+  contextTag(regime: number, asid: number): number {
+    let pair = this.contexts.find(regime, asid);
+    if (pair < 0) {
+      pair = this.contexts.take(regime, asid);
+      // Another context may have lost its place: nobody may use its tag any longer, as no command would find it.
+      this.forget();
+    }
+    return this.contexts.tagOf(pair, TRANSLATIONS);
+  }
+
+  /** The tag of a context if it has one that is alive, else 0. */
+  peekContext(regime: number, asid: number): number {
+    const pair = this.contexts.find(regime, asid);
+    return pair < 0 ? 0 : this.contexts.peek(pair, TRANSLATIONS);
+  }
+
+  forget(): void {
+    this.epoch = (this.epoch + 1) | 0;
+  }
+
+  /** The live row of the STE, or -1. */
+  findSte(sid: number): number {
+    return this.stes.find(STES, sid);
+  }
+
+  insertSte(sid: number, entry: Uint32Array, status: number): number {
+    return this.stes.insert(STES, sid, entry, status);
+  }
+
+  /** CMD_CFGI_STE. Level 1 descriptors are not kept apart from what was found through them: `leaf` changes nothing. */
+  cfgiSte(sid: number, _leaf: boolean): void {
+    if (sid <= 0xffff) this.#dropStream(sid);
+    this.#tell('ste', sid, NO_PASID);
+  }
+
+  #dropStream(sid: number): void {
+    this.stes.drop(STES, sid);
+    this.cds.dropStream(sid);
+  }
+
+  /** CMD_CFGI_STE_RANGE: 2^(range + 1) streams, aligned; 31 is all of them. */
+  cfgiSteRange(sid: number, range: number): void {
+    if (range >= ALL_STREAMS || 2 ** (range + 1) > PROBED_STREAMS) {
+      this.cfgiAll();
+      return;
+    }
+    const first = sid & (-2 << range);
+    for (let i = 0; i < 2 << range; i++) if (first >>> 16 === 0) this.#dropStream(first + i);
+    this.#tell('ste range', sid, NO_PASID);
+  }
+
+  cfgiAll(): void {
+    this.stes.dropAll();
+    this.cds.dropAll();
+    this.#tell('all', 0, NO_PASID);
+  }
+
+  /** CMD_CFGI_CD; ssid 0 where there are no substreams. */
+  cfgiCd(sid: number, ssid: number, _leaf: boolean): void {
+    if (sid <= 0xffff) this.cds.drop(sid, ssid);
+    this.#tell('cd', sid, ssid);
+  }
+
+  cfgiCdAll(sid: number): void {
+    if (sid <= 0xffff) this.cds.dropStream(sid);
+    this.#tell('cds', sid, NO_PASID);
+  }
+
+  #tell(scope: string, sid: number, ssid: number): void {
+    this.forget();
+    if (this.#dropped.on) this.#dropped.emit(scope, sid & 0xffff, ssid);
+  }
+
+  /** CMD_TLBI_NH_ALL: stage 1 of the VMID, and both stages in one. */
+  tlbiNhAll(vmid: number): void {
+    const free = this.#wildcard();
+    for (let v = this.#first(vmid, free); v <= this.#last(vmid, free); v++) this.contexts.dropTranslations(v);
+    this.forget();
+  }
+
+  tlbiNhAsid(vmid: number, asid: number): void {
+    const free = this.#wildcard();
+    for (let v = this.#first(vmid, free); v <= this.#last(vmid, free); v++) this.#dropContext(v, asid);
+    this.forget();
+  }
+
+  /**
+   * CMD_TLBI_NH_VA.
+   * @param tg TG, num NUM, scale SCALE, ttl TTL of the command, which say how far it reaches
+   */
+  tlbiNhVa(
+    vmid: number,
+    asid: number,
+    lo: number,
+    hi: number,
+    tg: number,
+    num: number,
+    scale: number,
+    _ttl: number,
+    leaf: boolean,
+  ): void {
+    const free = this.#wildcard();
+    const bytes = spanOf(tg, num, scale);
+    for (let v = this.#first(vmid, free); v <= this.#last(vmid, free); v++)
+      this.#dropAddress(v, asid, lo, hi, bytes, leaf);
+  }
+
+  /** CMD_TLBI_NH_VAA: nobody knows which ASIDs hold the address, so all of the VMID go. */
+  tlbiNhVaa(
+    vmid: number,
+    _lo: number,
+    _hi: number,
+    _tg: number,
+    _num: number,
+    _scale: number,
+    _ttl: number,
+    _leaf: boolean,
+  ): void {
+    this.tlbiNhAll(vmid);
+  }
+
+  tlbiEl2All(): void {
+    this.contexts.dropTranslations(WORLD_EL2);
+    this.contexts.dropTranslations(WORLD_EL2_E2H);
+    this.forget();
+  }
+
+  tlbiEl2Asid(asid: number): void {
+    this.#dropContext(WORLD_EL2_E2H, asid);
+    this.forget();
+  }
+
+  tlbiEl2Va(
+    asid: number,
+    lo: number,
+    hi: number,
+    tg: number,
+    num: number,
+    scale: number,
+    _ttl: number,
+    leaf: boolean,
+  ): void {
+    const bytes = spanOf(tg, num, scale);
+    this.#dropAddress(WORLD_EL2_E2H, asid, lo, hi, bytes, leaf);
+    // EL2 without E2H has no ASIDs.
+    this.#dropAddress(WORLD_EL2, GLOBAL, lo, hi, bytes, leaf);
+  }
+
+  tlbiEl2Vaa(
+    _lo: number,
+    _hi: number,
+    _tg: number,
+    _num: number,
+    _scale: number,
+    _ttl: number,
+    _leaf: boolean,
+  ): void {
+    this.tlbiEl2All();
+  }
+
+  tlbiS12Vmall(vmid: number): void {
+    const free = this.#wildcard();
+    for (let v = this.#first(vmid, free); v <= this.#last(vmid, free); v++) {
+      this.contexts.dropTranslations(v);
+      this.vmids.renew(v);
+    }
+    this.forget();
+  }
+
+  /** CMD_TLBI_S2_IPA; entries of both stages in one stay (SMMUv3: TLB invalidation of stage 2). */
+  tlbiS2Ipa(
+    vmid: number,
+    lo: number,
+    hi: number,
+    tg: number,
+    num: number,
+    scale: number,
+    _ttl: number,
+    leaf: boolean,
+  ): void {
+    const free = this.#wildcard();
+    const bytes = spanOf(tg, num, scale);
+    for (let v = this.#first(vmid, free); v <= this.#last(vmid, free); v++) {
+      if (bytes > PROBED_BYTES) {
+        this.vmids.renew(v);
+        this.forget();
+        continue;
+      }
+      const tag = this.vmids.peek(v);
+      if (tag !== 0) this.#dropSpan(lo | 0, hi | 0, tag, bytes, leaf);
+    }
+  }
+
+  /** CMD_TLBI_NSNH_ALL; entries of EL2 go as well, which is allowed. */
+  tlbiNsnhAll(): void {
+    this.vmids.renewAll();
+    this.tlb.sizes[0] = 0;
+    this.forget();
+  }
+
+  /** Everything at once: changes of CR0 and CR2 that leave nothing valid. */
+  dropAll(): void {
+    this.cfgiAll();
+    this.tlbiNsnhAll();
+  }
+
+  #dropContext(regime: number, asid: number): void {
+    const pair = this.contexts.find(regime, asid);
+    if (pair >= 0) this.contexts.drop(pair, TRANSLATIONS);
+  }
+
+  /** Of an ASID and of global entries of either ASET. */
+  #dropAddress(regime: number, asid: number, lo: number, hi: number, bytes: number, leaf: boolean): void {
+    const key = canonical(hi);
+    if (asid !== GLOBAL) this.#dropIn(regime, asid, lo | 0, key, bytes, leaf);
+    this.#dropIn(regime, GLOBAL, lo | 0, key, bytes, leaf);
+    this.#dropIn(regime, GLOBAL + 1, lo | 0, key, bytes, leaf);
+  }
+
+  #dropIn(regime: number, asid: number, lo: number, hi: number, bytes: number, leaf: boolean): void {
+    const pair = this.contexts.find(regime, asid);
+    if (pair < 0) return;
+    if (bytes > PROBED_BYTES) {
+      this.contexts.drop(pair, TRANSLATIONS);
+      this.forget();
+      return;
+    }
+    const tag = this.contexts.peek(pair, TRANSLATIONS);
+    if (tag !== 0) this.#dropSpan(lo, hi, tag, bytes, leaf);
+  }
+
+  #dropSpan(lo: number, hi: number, tag: number, bytes: number, leaf: boolean): void {
+    this.tlb.dropSpan(lo, hi, tag, bytes);
+    if (!leaf) this.walks.dropSpan(lo, hi, tag, bytes);
+  }
+
+  /** Low bits of VMIDs that invalidation ignores (SMMUv3: CR0.VMW). */
+  #wildcard(): number {
+    return (1 << ((this.#regs[CR0ACK.offset / 4]! >>> VMW_SHIFT) & 7)) - 1;
+  }
+
+  /** Without stage 2 there are no VMIDs: everything has VMID 0. */
+  #first(vmid: number, free: number): number {
+    return this.#hasVmids() ? vmid & ~free : 0;
+  }
+
+  #last(vmid: number, free: number): number {
+    return this.#hasVmids() ? vmid | free : 0;
+  }
+
+  #hasVmids(): boolean {
+    return (this.#regs[IDR0.offset / 4]! & S2P) !== 0;
+  }
+}
+
+const NO_FLOORS = new Uint32Array(1);
+
+/** Bytes that a command reaches: one page of the smallest size, so that entries of any size that hold it go, or a range. */
+function spanOf(tg: number, num: number, scale: number): number {
+  return tg === 0 ? 1 : (num + 1) * 2 ** (scale + GRANULE_OF_TG[tg]!);
+}
+
+/** Addresses are kept with their top byte as bit 55 says, whether it is ignored or checked. */
+export function canonical(hi: number): number {
+  return (hi << 8) >> 8;
+}

@@ -1,0 +1,121 @@
+import { RegisterBlock } from '../../vmm/regs/block.ts';
+import type { Register } from '../../vmm/regs/layout.ts';
+import { defineState, type StateDef } from '../../vmm/state/define.ts';
+import { registers, type Schema, words } from '../../vmm/state/schema.ts';
+import {
+  AIDR,
+  GBPA,
+  IDR0,
+  IDR1,
+  IDR3,
+  IDR5,
+  REGISTER_BYTES,
+  SMMU_REGISTERS,
+} from '../spec/smmuv3/registers.ts';
+import { CONFIG_ROW_WORDS } from '../walk/config-cache.ts';
+import { ROW_WORDS } from '../walk/iotlb.ts';
+import { PAGING_ROW_WORDS } from '../walk/paging-cache.ts';
+import { PAIR_WORDS } from '../walk/pair-tags.ts';
+import { identification, type SmmuConfig } from './config.ts';
+
+/** Everything software can find out about a unit: registers, and the caches that can be stale. */
+export interface SmmuState {
+  /** As software writes them; what CR0 and IRQ_CTRL have in effect is in CR0ACK and IRQ_CTRLACK. */
+  regs: Uint32Array;
+  /** Configuration cache: STEs, and CDs by (StreamID, SubstreamID); tags of each stream. */
+  steCache: Uint32Array;
+  steTags: Uint32Array;
+  steCounters: Uint32Array;
+  cdCache: Uint32Array;
+  cdTags: Uint32Array;
+  cdCounters: Uint32Array;
+  /** TLB: stage 2 by VMID, and stage 1 or both by (VMID, ASID) with floors by VMID. */
+  vmidTags: Uint32Array;
+  tlbCounters: Uint32Array;
+  contexts: Uint32Array;
+  contextFloors: Uint32Array;
+  contextLatest: Uint32Array;
+  tlb: Uint32Array;
+  tlbSizes: Uint32Array;
+  walkCache: Uint32Array;
+}
+
+const STREAMS = 65536;
+/** VMIDs, and the two worlds that have none. */
+const VMIDS = 65536;
+export const WORLD_EL2 = VMIDS;
+export const WORLD_EL2_E2H = VMIDS + 1;
+const REGIMES = VMIDS + 2;
+/** Every stream has its place, so that none puts another out; memory is taken when it is used. */
+const STE_ROWS = STREAMS;
+const CD_ROWS = 262144;
+/** Without substreams: one CD a stream. */
+const PLAIN_CD_ROWS = STREAMS;
+const CONTEXT_ROWS = 262144;
+const PLAIN_CONTEXT_ROWS = 16384;
+const TLB_ROWS = 8192;
+/** With substreams: a hundred thousand of them, each with a page, find most of what they need. */
+const WIDE_TLB_ROWS = 262144;
+const UNBOUNDED_TLB_ROWS = 131072;
+const WALK_ROWS = 1024;
+const UNBOUNDED_WALK_ROWS = 16384;
+
+/** The register block of every unit; the identification registers hold what the options give. */
+export function smmuBlock(): RegisterBlock {
+  return new RegisterBlock(SMMU_REGISTERS as Register[], REGISTER_BYTES);
+}
+
+function smmuRegisterState(config: SmmuConfig, block: RegisterBlock): Schema<Uint32Array> {
+  return {
+    ...registers(block),
+    fresh() {
+      const regs = block.fresh();
+      resetIdentification(regs, config);
+      return regs;
+    },
+  };
+}
+
+/** What reset gives besides the values of the tables. */
+export function resetIdentification(regs: Uint32Array, config: SmmuConfig): void {
+  const id = identification(config);
+  regs.set(id.idr0, IDR0.offset / 4);
+  regs.set(id.idr1, IDR1.offset / 4);
+  regs.set(id.idr3, IDR3.offset / 4);
+  regs.set(id.idr5, IDR5.offset / 4);
+  regs.set(id.aidr, AIDR.offset / 4);
+  if (config['gbpa-abort']) GBPA.set(regs, GBPA.offset / 4, 'ABORT', 1);
+}
+
+/** Rows of the caches, by the options. */
+function sizes(config: SmmuConfig) {
+  const large = config.cache === 'unbounded';
+  const substreams = config.ssidsize > 0;
+  return {
+    cds: substreams ? CD_ROWS : PLAIN_CD_ROWS,
+    contexts: substreams ? CONTEXT_ROWS : PLAIN_CONTEXT_ROWS,
+    tlb: substreams ? WIDE_TLB_ROWS : large ? UNBOUNDED_TLB_ROWS : TLB_ROWS,
+    walks: large ? UNBOUNDED_WALK_ROWS : WALK_ROWS,
+  };
+}
+
+export function smmuState(config: SmmuConfig, block: RegisterBlock): StateDef<SmmuState> {
+  const size = sizes(config);
+  return defineState('viommu.smmuv3', 1, {
+    regs: smmuRegisterState(config, block),
+    steCache: words(STE_ROWS * CONFIG_ROW_WORDS),
+    steTags: words(1),
+    steCounters: words(2),
+    cdCache: words(size.cds * CONFIG_ROW_WORDS),
+    cdTags: words(STREAMS),
+    cdCounters: words(2),
+    vmidTags: words(VMIDS),
+    tlbCounters: words(2),
+    contexts: words(size.contexts * PAIR_WORDS),
+    contextFloors: words(REGIMES),
+    contextLatest: words(REGIMES),
+    tlb: words(size.tlb * ROW_WORDS),
+    tlbSizes: words(1),
+    walkCache: words(size.walks * PAGING_ROW_WORDS),
+  });
+}
