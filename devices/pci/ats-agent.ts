@@ -222,12 +222,12 @@ export class AtsAgent extends PageRequester implements AtsLink {
   /** LIMIT: pci-ats-stu: an answer smaller than the smallest translation unit is used like a Completer Abort. */
   #fill(pasid: number, privileged: boolean, lo: number, hi: number, granted: number): number {
     const { outSize, outLo, outHi } = this.#dma;
-    const order = Math.log2(outSize) - 12;
+    const order = (Math.log2(outSize) | 0) - 12;
     if (order < this.#controls.stu) return -1;
     const global = (granted & GRANTED_GLOBAL) !== 0 && pasid !== NO_PASID && this.#controls.globalInvalidate;
     const tag = global ? globalTag(privileged) : atcTag(pasid, privileged);
     const kept = granted & (ACCESS | GRANTED_GLOBAL | GRANTED_NO_SNOOP);
-    return this.#atc.insert(lo, hi, tag, Math.min(order, MAX_SIZE_CODE), outLo, outHi, kept);
+    return this.#atc.insert(lo, hi, tag, order < MAX_SIZE_CODE ? order : MAX_SIZE_CODE, outLo, outHi, kept);
   }
 
   /** Sets the port for the data that access found a place for. LIMIT: pci-ats-translated-pasid: none goes with it. */

@@ -1,5 +1,7 @@
 /** What 10^6 operations leave on the heap: nothing, on every path a guest can make hot. */
 import { IQA, IQT } from '../../viommu/spec/vtd/registers.ts';
+import { NO_PASID } from '../../vmm/bus/dma.ts';
+import { withAts } from './kit/ats.ts';
 import { benchModule } from './kit/cc.ts';
 import { mapped, sweep } from './kit/dma.ts';
 import { GuestCpu } from './kit/guest-cpu.ts';
@@ -76,6 +78,18 @@ function moves(bytes: number, write: boolean) {
   };
 }
 
+/** Writes by the function's ATC. */
+function atsMoves(bytes: number) {
+  const { agent, addresses } = withAts(16);
+  const buffer = new Uint8Array(bytes);
+  return () => {
+    for (let i = 0; i < OPERATIONS; i++) {
+      const at = addresses[i & 15]! | 0;
+      agent.write(NO_PASID, false, at, 0, buffer, 0, bytes);
+    }
+  };
+}
+
 function queue(quads: readonly number[]) {
   const { machine } = mapped(16);
   machine.disable(QIE);
@@ -116,6 +130,7 @@ function main(): void {
   check('DMA write, 64 bytes', moves(64, true));
   check('DMA read, 4 KiB', moves(4096, false));
   check('DMA write, 4 KiB', moves(4096, true));
+  check('ATS-cached write, 64 bytes', atsMoves(64));
   check('queued invalidation, page', queue([0x0005_0032, 0, 0x8000_0000, 0]));
   check('queued invalidation, domain', queue([0x0005_0022, 0, 0, 0]));
   check('queued invalidation, global', queue([0x12, 0, 0, 0]));

@@ -1,51 +1,14 @@
 /** DMA through a function's address translation cache against the same DMA through the IOMMU's IOTLB. */
-import { ATS_OK, AtsAgent, atsState } from '../../devices/pci/ats-agent.ts';
-import { ATS, atsCapability } from '../../devices/pci/extended-capabilities.ts';
-import { PciFunction } from '../../devices/pci/function.ts';
-import type { PciServices } from '../../devices/pci/kind.ts';
+import { ATS_OK } from '../../devices/pci/ats-agent.ts';
 import { DMA_OK, NO_PASID, WRITE } from '../../vmm/bus/dma.ts';
-import { Bug } from '../../vmm/core/errors.ts';
-import { DEVICE, type Mapped, mapped } from './kit/dma.ts';
+import { withAts } from './kit/ats.ts';
+import { mapped } from './kit/dma.ts';
 import { type Contender, rounds } from './kit/rounds.ts';
 import { compare, figure, finish } from './kit/row.ts';
 
 const SETS = [1, 16, 900, 4096] as const;
 const OPERATIONS = 8192;
 const BYTES = 64;
-/** Both caches hold the largest set. */
-const ENTRIES = 16384;
-
-/** The same pages for a unit that lets the function use ATS (context entry TT = 01). */
-function withAts(pages: number): Mapped & { readonly agent: AtsAgent } {
-  const m = mapped(pages, { config: { 'device-iotlb': true, cache: 'unbounded' } });
-  const { machine, port } = m;
-  machine.context(DEVICE, { P: 1, TT: 1, AW: 2, DID: 5, SSPTPTR: firstTable(m) });
-  const services: PciServices = {
-    id: 'fn',
-    dma: port,
-    clock: machine.clock,
-    tracer: machine.tracer,
-    bypass: machine.memory,
-    virtual: () => {
-      throw new Bug('no virtual functions here');
-    },
-  };
-  const fn = new PciFunction(services, {
-    vendor: 0x1234,
-    device: 1,
-    classCode: 0xff0000,
-    revision: 0,
-    capabilities: [{ id: 'pcie', type: 'endpoint' }],
-    extended: [atsCapability({ queueDepth: 32, globalInvalidate: true })],
-  });
-  fn.configWrite(fn.w.layout.ats + ATS.offset + 2, 2, 0x8000);
-  return { ...m, agent: new AtsAgent(atsState(ENTRIES).fresh(), port, fn) };
-}
-
-/** mapped() makes the tables the first thing it asks a page for. */
-function firstTable({ machine }: Mapped): number {
-  return Number(machine.load(0x2000 + (DEVICE & 0xff) * 16) & 0xffff_f000n);
-}
 
 function loop(name: string, addresses: Uint32Array, one: (lo: number) => number): Contender {
   let at = 0;
@@ -90,14 +53,13 @@ function contenders(pages: number): Contender[] {
   ];
 }
 
-/** ATS off: what a miss of the ATC adds to one of the IOTLB's hits. */
+/** An invalidation of one page and the translation request that follows it. */
 function misses(): Contender {
   const { agent, addresses } = withAts(900);
-  const drop = loop('ATC, invalidation and miss', addresses, (lo) => {
+  return loop('ATC, invalidation and miss', addresses, (lo) => {
     agent.invalidate(NO_PASID, lo & -4096, 0, 0, 0);
     return agent.access(NO_PASID, false, lo, 0, WRITE) - ATS_OK;
   });
-  return drop;
 }
 
 async function main(): Promise<void> {
