@@ -31,7 +31,9 @@ void mmput(struct mm_struct *mm)
 	if (--mm->users)
 		return;
 	mmu_notifier_release(mm);
-	mm_unmap(mm, USER_MIN, USER_MAX - USER_MIN);
+	// Area by area: the tables of a large address space are mostly empty.
+	while (mm->areas && !mm_unmap(mm, mm->areas->start, mm->areas->end - mm->areas->start))
+		;
 	mm_pasid_free(mm);
 	page_tables_free(mm->pgd);
 	kfree(mm, sizeof(*mm));
