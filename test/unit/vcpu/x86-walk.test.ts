@@ -166,6 +166,17 @@ describe('the translations a processor remembers', () => {
     expect(mmu.pageLo).toBe(0x222000);
   });
 
+  test('of a large page go together, whichever address is flushed', () => {
+    const { mmu, set, own } = mmuOf();
+    set(PD, 1, 0x600000 | P | W | U | PS);
+    mmu.translate(VA, READ);
+    mmu.translate(VA + 0x1000, READ);
+
+    mmu.flush(own, 0x3ff, 0x3ff);
+
+    expect(own.tlb.entries()).toEqual([]);
+  });
+
   test('let code store directly only where nobody wants to know', () => {
     const { mmu, ram } = mmuOf();
     const entry = () => ram.u32[ram.layout.tlbWrite / 4 + (VA >>> 12)]!;

@@ -51,8 +51,11 @@ export class Mmu {
     this.#space = space;
   }
 
-  /** Drops what is remembered of pages [first, last]. */
-  flush(space: AddressSpace, first: number, last: number): void {
+  /** Drops what is remembered of pages [start, end]. */
+  flush(space: AddressSpace, start: number, end: number): void {
+    const unit = space.tlb.granularity;
+    const first = start - (start % unit);
+    const last = end - (end % unit) + unit - 1;
     space.tlb.flush(first, last);
     if (space !== this.#space) return;
     if (last - first > MAX_FILLED) this.#dropTables();

@@ -5,6 +5,9 @@ export const TLB_VALID = 1;
 export const TLB_WRITE = 2;
 /** The leaf is marked dirty: a write need not walk again. */
 export const TLB_DIRTY = 4;
+/** The translation is part of one of 2 MiB, or of 1 GiB: an invalidation of any part is one of all. */
+export const TLB_2M = 8;
+export const TLB_1G = 16;
 
 export interface PageWalker {
   /** The 4 KiB page a successful walk ended at: its physical address (lo has bits 31:12), and TLB_ flags. */

@@ -1,4 +1,4 @@
-import { TLB_VALID } from './page-walk.ts';
+import { TLB_1G, TLB_2M, TLB_VALID } from './page-walk.ts';
 
 const CHUNK_SHIFT = 10;
 const CHUNKS = 1 << (20 - CHUNK_SHIFT);
@@ -18,6 +18,8 @@ export interface TlbEntry {
 export class Tlb {
   /** Two words a page: bits 31:12 of the physical address with TLB_ flags, bits 51:32. */
   readonly #chunks: (Int32Array | undefined)[] = new Array<undefined>(CHUNKS).fill(undefined);
+  /** TLB_2M and TLB_1G where there may be an entry of that kind. */
+  #sizes = 0;
 
   /** Address bits 31:12 and TLB_ flags, or 0. */
   lo(page: number): number {
@@ -36,6 +38,16 @@ export class Tlb {
     const at = (page & (CHUNK_PAGES - 1)) << 1;
     chunk[at] = lo;
     chunk[at + 1] = hi;
+    this.#sizes |= lo & (TLB_2M | TLB_1G);
+  }
+
+  /**
+   * Pages that an invalidation rounds to. Intel SDM, INVLPG: where a large page has several entries, all of them go; which pages
+   * are large is not looked up, so that neighbours may go as well.
+   */
+  get granularity(): number {
+    if ((this.#sizes & TLB_1G) !== 0) return 1 << 18;
+    return (this.#sizes & TLB_2M) !== 0 ? 1 << 9 : 1;
   }
 
   /** Forgets pages [first, last]. */
@@ -52,6 +64,7 @@ export class Tlb {
   }
 
   clear(): void {
+    this.#sizes = 0;
     this.#chunks.fill(undefined);
   }
 

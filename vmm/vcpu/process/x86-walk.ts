@@ -1,5 +1,5 @@
 import type { GuestRam } from '../../mem/ram.ts';
-import { type PageWalker, TLB_DIRTY, TLB_VALID, TLB_WRITE } from './page-walk.ts';
+import { type PageWalker, TLB_1G, TLB_2M, TLB_DIRTY, TLB_VALID, TLB_WRITE } from './page-walk.ts';
 
 /** Intel SDM, Interrupt 14: Page-Fault Exception: error code. */
 export const PF_PRESENT = 1;
@@ -16,6 +16,8 @@ const D = 0x40;
 const PS = 0x80;
 /** Address bits 51:32 of an entry's upper half. */
 const ADDRESS_HI = 0xfffff;
+/** By the level of the leaf. */
+const SIZES = [0, TLB_2M, TLB_1G] as const;
 const ENTRY_BYTES = 8;
 const MAX_LEVELS = 5;
 
@@ -58,7 +60,10 @@ export class X86Walker implements PageWalker {
           : entryLo & ~0xfff;
         this.pageHi = entryHi & ADDRESS_HI;
         this.flags =
-          TLB_VALID | ((allowed & RW) === 0 ? 0 : TLB_WRITE) | (write || (entryLo & D) !== 0 ? TLB_DIRTY : 0);
+          TLB_VALID |
+          (SIZES[level] as number) |
+          ((allowed & RW) === 0 ? 0 : TLB_WRITE) |
+          (write || (entryLo & D) !== 0 ? TLB_DIRTY : 0);
         return 0;
       }
       lo = entryLo & ~0xfff;
