@@ -47,6 +47,14 @@ static void start_frame(u32 frame)
 					    .max_requests = TRIES });
 }
 
+static void start_frames(u32 first)
+{
+	for (u32 frame = first; frame < FRAMES; frame++)
+		start_frame(frame);
+	// An answer is used on the virtual clock.
+	udelay(10);
+}
+
 static u32 frames_in(u32 state, u8 error)
 {
 	u32 n = 0;
@@ -71,8 +79,7 @@ static bool overflowed(void)
 
 static void show_overflow(void)
 {
-	for (u32 frame = 0; frame < FRAMES; frame++)
-		start_frame(frame);
+	start_frames(0);
 	report(queued() == ROOM, "%u frames ask for a page each, and the queue holds %u", FRAMES, ROOM);
 	report(overflowed(), "the others set PRO");
 	report(frames_in(SVM_STATE_WAITING, SVM_ERROR_NONE) == ROOM, "whose request is in the queue waits");
@@ -94,7 +101,7 @@ static void show_pro(void)
 	writeq(FIELD_PREP(VTD_PQH_QH, 1), unit.regs + VTD_PQH);
 	vtd_page_response(&unit, &first, VTD_RESPONSE_SUCCESS);
 	svm_engine_wait(&engine, 0);
-	start_frame(FRAMES - 1);
+	start_frames(FRAMES - 1);
 	report(readq(unit.regs + VTD_PQT) == tail && svm_engine_result(&engine, FRAMES - 1).error == SVM_ERROR_TOO_MANY_REQUESTS,
 	       "with room again but PRO set, nothing is queued");
 }
@@ -109,8 +116,7 @@ static void show_recovery(u32 flags)
 	report(handled == ROOM - 1 && queued() == 0, "the driver takes what is in the queue");
 	report(!overflowed(), "and clears PRO");
 	report(frames_in(SVM_STATE_IDLE, SVM_ERROR_NONE) == ROOM, "who was in the queue has been served");
-	for (u32 frame = ROOM; frame < FRAMES; frame++)
-		start_frame(frame);
+	start_frames(ROOM);
 	for (u32 frame = 0; frame < FRAMES; frame++) {
 		u64 value = 0;
 
@@ -130,8 +136,7 @@ static void show_drain(void)
 	mm_unmap(mm, AREA, FRAMES * PAGE_SIZE);
 	vtd_flush_piotlb(&unit, DID, PASID);
 	vtd_flush_device_tlb_pasid(&unit, engine.pci.bdf, PASID, 0, 0);
-	for (u32 frame = 0; frame < FRAMES; frame++)
-		start_frame(frame);
+	start_frames(0);
 	report(overflowed() && queued() == ROOM, "the same again, with the area unmapped");
 	local_irq_restore(flags);
 	report(vtd_drain_page_requests(&unit) == 0 && queued() == 0 && !overflowed(), "a drain: the queue is empty, PRO is clear");
