@@ -16,6 +16,7 @@ const LAYERS: Readonly<Record<string, readonly string[] | 'all'>> = {
   'viommu/spec': ['vmm/core', 'vmm/regs'],
   'viommu/walk': ['vmm/core', 'viommu/spec'],
   'viommu/vtd': [...BUS, 'viommu/spec', 'viommu/walk'],
+  'viommu/smmuv3': [...BUS, 'viommu/spec', 'viommu/walk'],
   'devices/chipset': BUS,
   'devices/pci': BUS,
   'devices/ep': [...BUS, 'devices/pci'],
