@@ -196,5 +196,5 @@ await suspendable('preemptible', ['tsvmm_vm.safepoint']);
 await suspendable('blocking', MMU_UNWINDING);
 await kernelWork('system call that does nothing', 'syscall', 200_000);
 await kernelWork('switch from one process to another and its system call', 'switch', 100_000);
-await kernelWork('page fault: kernel handler in C, zeroed page, retry', 'fault', 10_000);
+await kernelWork('page fault, handler in C, zeroed page, retry; page freed at exit', 'fault', 10_000);
 finish();
