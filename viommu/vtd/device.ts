@@ -181,11 +181,13 @@ export class VtdIommu extends Device<VtdState, VtdWiring, VtdParts> implements D
     s.deviceTlbs.length = 0;
     s.waitHeld = false;
     s.queueDue = false;
+    // The wide ones are as new until a first tag is taken.
+    if (s.domainCounters[0] !== 0)
+      for (const words of [s.iotlb, s.pagingCache, s.pasidCache, s.pairs]) words.fill(0);
     for (const words of [s.domainTags, s.domainCounters, s.contextTags, s.contextCounters]) words.fill(0);
     for (const words of [s.interruptTags, s.interruptCounters, s.interruptCache]) words.fill(0);
-    for (const words of [s.iotlb, s.iotlbSizes, s.pagingCache, s.contextCache]) words.fill(0);
-    for (const words of [s.pasidCache, s.pairs, s.pairFloors, s.pairLatest, s.pasidFloors, s.pasidFloor])
-      words.fill(0);
+    for (const words of [s.iotlbSizes, s.contextCache]) words.fill(0);
+    for (const words of [s.pairFloors, s.pairLatest, s.pasidFloors, s.pasidFloor]) words.fill(0);
     s.watched.length = 0;
     s.tableStores = 0;
     s.changed.length = 0;

@@ -365,7 +365,7 @@ export class ScalableTranslation {
     if (outcome !== WALK_OK) return firstStageFault(outcome, walker, t);
     if (inMsiWindow(walker.outLo, walker.outHi)) return SGN_INTERRUPT;
     const allowed = record.privileged ? walker.supervisor : walker.user;
-    this.#result.granted = allowed | (walker.global && !t.nested ? GRANTED_GLOBAL : 0);
+    this.#result.granted = allowed | (walker.global ? GRANTED_GLOBAL : 0);
     this.#privilege(port);
     return this.#fromWalk(
       lo,
@@ -544,8 +544,11 @@ export class ScalableTranslation {
     const e0 = contexts.rows[c + 2]!;
     context.pasids = (e0 & this.#pasids) === 0 ? 0 : pasidLimit(e0);
     context.tables = this.#caches.tables;
-    if ((e0 & DTE) !== 0 && !protectionOn(this.#s.regs)) context.translatedPasids = context.pasids;
-    if (!this.#cachesEntries || this.#pasidOf(port, e0, contexts.rows[c + 4]!) !== 0) return;
+    const e2 = contexts.rows[c + 4]!;
+    // A RID_PASID beyond the directory refuses translated requests without PASID, too.
+    const passes = (e0 & DTE) !== 0 && (!this.#ridPasid || (e2 & PASID_MASK) < pasidLimit(e0));
+    if (passes && !protectionOn(this.#s.regs)) context.translatedPasids = context.pasids;
+    if (!this.#cachesEntries || this.#pasidOf(port, e0, e2) !== 0) return;
     const r = pasids.find(port.requester, this.#record.pasid);
     if (r >= 0) this.#prepare(q, r, this.#record.privileged);
   }

@@ -1,18 +1,24 @@
 import type { DeviceView } from '../../vmm/bus/device.ts';
 import { bdfText } from '../../vmm/core/bdf.ts';
 import { hex, hex32, hex64, hi32, lo32, u64 } from '../../vmm/core/u64.ts';
-import type { Register } from '../../vmm/regs/layout.ts';
+import type { Layout, Register } from '../../vmm/regs/layout.ts';
 import { PAGE_REQUEST_BYTES } from '../spec/vtd/descriptors.ts';
+import { faultCodeText } from '../spec/vtd/faults.ts';
 import { IQA, IQH, IQT, PQA, PQH, PQT } from '../spec/vtd/registers.ts';
-import { CONTEXT_ENTRY, IRTE } from '../spec/vtd/structures.ts';
+import { CONTEXT_ENTRY, IRTE, PASID_ENTRY, SCALABLE_CONTEXT_ENTRY } from '../spec/vtd/structures.ts';
 import { ENTRY_ROW_WORDS } from '../walk/entry-cache.ts';
 import { OWNER_MASK, ROW_WORDS } from '../walk/iotlb.ts';
+import { PAIR_WORDS, TRANSLATIONS } from '../walk/pair-tags.ts';
+import { PASID_ENTRY_AT, PASID_ROW_WORDS } from '../walk/pasid-cache.ts';
 import type { VtdIommu } from './device.ts';
+import { allowedIn, faultIn, UPPER_CLASS } from './row-flags.ts';
 
 const SIZES = ['4K', '2M', '1G'] as const;
 
 interface IotlbView {
   readonly did: number;
+  /** Of a first-stage or nested translation. */
+  readonly pasid?: number;
   readonly iova: string;
   readonly page: string;
   readonly size: string;
@@ -23,15 +29,58 @@ interface IotlbView {
 function iotlb(device: VtdIommu): IotlbView[] {
   const rows = device.s.iotlb;
   const out: IotlbView[] = [];
+  const pasids = pasidsOfTags(device);
   for (let r = 0; r < rows.length; r += ROW_WORDS) {
     const did = rows[r + 7]! & OWNER_MASK;
-    if (rows[r + 2] === 0 || !device.c.caches.domains.isLive(did, rows[r + 2]!)) continue;
+    const tag = rows[r + 2]!;
+    if (tag === 0) continue;
+    const pasid = pasids.get(tag);
+    if (pasid === undefined && !device.c.caches.domains.isLive(did, tag)) continue;
+    const allowed = allowedIn(rows[r + 5]!, 0) | allowedIn(rows[r + 5]!, UPPER_CLASS);
     out.push({
       did,
+      ...(pasid === undefined ? {} : { pasid }),
       iova: hex(u64(rows[r]! & 0xfffff000, rows[r + 1]!)),
       page: hex(u64(rows[r + 3]!, rows[r + 4]!)),
       size: SIZES[(rows[r]! & 3) as 0 | 1 | 2],
-      access: `${(rows[r + 5]! & 1) !== 0 ? 'r' : '-'}${(rows[r + 5]! & 2) !== 0 ? 'w' : '-'}`,
+      access:
+        faultIn(rows[r + 5]!) !== 0
+          ? '--'
+          : `${(allowed & 1) !== 0 ? 'r' : '-'}${(allowed & 2) !== 0 ? 'w' : '-'}`,
+    });
+  }
+  return out;
+}
+
+/** Whose translations carry which tag. */
+function pasidsOfTags(device: VtdIommu): Map<number, number> {
+  const { pairs } = device.c.caches;
+  const out = new Map<number, number>();
+  for (let r = 0; r < pairs.rows.length; r += PAIR_WORDS) {
+    if (pairs.rows[r] === 0) continue;
+    const tag = pairs.peek(r, TRANSLATIONS);
+    if (tag !== 0) out.set(tag, pairs.rows[r]! - 1);
+  }
+  return out;
+}
+
+/** The PASID-cache. */
+function pasidEntries(device: VtdIommu) {
+  const { pasids } = device.c.caches;
+  const { rows } = pasids;
+  const out: { requester: string; pasid: number; fault?: string; raw: string[]; fields: string }[] = [];
+  for (let r = 0; r < rows.length; r += PASID_ROW_WORDS) {
+    const sid = rows[r + 1]! >>> 16;
+    const pasid = rows[r]! - 1;
+    if (rows[r] === 0 || pasids.find(sid, pasid) !== r) continue;
+    const at = r + PASID_ENTRY_AT;
+    const fault = rows[r + 3]! & 0xff;
+    out.push({
+      requester: bdfText(sid),
+      pasid,
+      ...(fault === 0 ? {} : { fault: faultCodeText(fault) }),
+      raw: [0, 2, 4].map((word) => hex64(rows[at + word]!, rows[at + word + 1]!)),
+      fields: PASID_ENTRY.show(rows, at),
     });
   }
   return out;
@@ -39,6 +88,8 @@ function iotlb(device: VtdIommu): IotlbView[] {
 
 function contexts(device: VtdIommu) {
   const rows = device.s.contextCache;
+  const layout: Pick<Layout, 'show'> =
+    (device.s.rootLo & 0xc00) === 0 ? CONTEXT_ENTRY : SCALABLE_CONTEXT_ENTRY;
   const out: { requester: string; raw: string[]; fields: string }[] = [];
   for (let r = 0; r < rows.length; r += ENTRY_ROW_WORDS) {
     const key = rows[r]! - 1;
@@ -46,7 +97,7 @@ function contexts(device: VtdIommu) {
     out.push({
       requester: bdfText(key),
       raw: [hex64(rows[r + 2]!, rows[r + 3]!), hex64(rows[r + 4]!, rows[r + 5]!)],
-      fields: CONTEXT_ENTRY.show(rows, r + 2),
+      fields: layout.show(rows, r + 2),
     });
   }
   return out;
@@ -161,6 +212,7 @@ export function vtdViews(device: VtdIommu): DeviceView[] {
     view('registers', 'Every register with its fields', () => registers(device)),
     view('latched', 'What SRTP and SIRTP latched', () => [latched(device)]),
     view('contexts', 'The context-cache', () => contexts(device)),
+    view('pasids', 'The PASID-cache', () => pasidEntries(device)),
     view('iotlb', 'The IOTLB', () => iotlb(device)),
     {
       name: 'queues',

@@ -86,6 +86,8 @@ export class FirstStageWalker {
   supervisor = 0;
   /** U/S = 1 on the whole way. */
   userPage = false;
+  /** Nested pages serve no other PASID. */
+  /** G of the leaf; nested translations are never global. */
   global = false;
   /** Every dirty bit a write needs is set. */
   dirty = false;
@@ -244,7 +246,7 @@ export class FirstStageWalker {
     this.outLo = e0 & -4096;
     this.outHi = e1 & 0xfffff;
     this.dirty = (e0 & D) !== 0;
-    this.global = (e0 & G) !== 0;
+    this.global = (e0 & G) !== 0 && !t.nested;
     if (t.nested && !this.#lastSecond(t, need)) return false;
     if ((need & ~(privileged ? this.supervisor : this.user)) !== 0) return false;
     this.lastEntry = entry;
@@ -340,7 +342,7 @@ export class FirstStageWalker {
     if (outcome !== WALK_OK) return outcome;
     const inside = insideOf(level);
     this.dirty = writes || (e0 & D) !== 0;
-    this.global = (e0 & G) !== 0;
+    this.global = (e0 & G) !== 0 && !t.nested;
     this.size = level;
     this.outLo = (e0 & ~inside) | (lo & inside);
     this.outHi = this.rawHi[level]! & 0xfffff;

@@ -353,3 +353,17 @@ test('whatever is invalidated and used in whatever order, PASIDs never meet', ()
     { numRuns: 15 },
   );
 });
+
+test('the views show whose entries are cached', () => {
+  const { m, port } = world();
+  where(port);
+  const view = (name: string) => m.iommu.views.find((v) => v.name === name)!.json();
+
+  expect(view('pasids')).toMatchObject([{ requester: '00:03.0', pasid: 5 }]);
+  expect(view('iotlb')).toEqual([
+    { did: 9, pasid: 5, iova: '0x5000', page: '0x9000', size: '4K', access: 'rw' },
+  ]);
+  expect(view('contexts')).toMatchObject([
+    { requester: '00:03.0', fields: 'P=1 DTE=1 PASIDE=1 PRE=1 PDTS=7 PASIDDIRPTR=0x30' },
+  ]);
+});
