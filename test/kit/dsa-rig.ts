@@ -1,4 +1,5 @@
 import type { Dsa } from '../../devices/ep/dsa/dsa.ts';
+import { RETRY_NS } from '../../devices/ep/dsa/executor.ts';
 import { DSA, type DsaConfig } from '../../devices/ep/dsa/kind.ts';
 import { READ, WRITE } from '../../vmm/bus/dma.ts';
 import { FakeIommu } from './ats-world.ts';
@@ -164,8 +165,13 @@ export class DsaRig {
     return this.iommu.seen.filter((s) => s.startsWith('page request'));
   }
 
+  /** Lets engines go on whose requests were answered. */
+  settle(): void {
+    this.rig.clock.advanceTo(this.rig.clock.now + RETRY_NS);
+  }
+
   respond(group: number, code = 0, pasid = 5): void {
     this.dsa.agent.pageResponse(pasid, group, code);
-    this.rig.clock.advanceTo(this.rig.clock.now);
+    this.settle();
   }
 }

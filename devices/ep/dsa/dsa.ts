@@ -59,7 +59,7 @@ export class Dsa extends Device<DsaState, ExecutorWiring, DsaParts> implements M
   constructor(w: ExecutorWiring) {
     super(w);
     w.clock.handle(w.id, (ev) =>
-      ev === ANSWERED ? this.c.executor.pump() : this.c.executor.due(engineOf(ev)),
+      ev === ANSWERED ? this.c.executor.retry() : this.c.executor.due(engineOf(ev)),
     );
     this.dropCache();
   }

@@ -97,7 +97,11 @@ export function engineOf(event: string): number {
   return Number(event.slice('engine'.length));
 }
 
-/** Values of E_GROUP that are no group: the request is being sent; it waits until another one is answered. */
+/** From a page response to the next try. */
+export const RETRY_NS = 1000;
+
+/** Values of E_GROUP that are no group: it tries again soon; the request is being sent; it waits for another's answer. */
+const RETRYING = 0xfffffffd;
 const REQUESTING = 0xfffffffe;
 const WAITS_FOR_CREDIT = 0xffffffff;
 
@@ -206,21 +210,28 @@ export class Executor {
 
   /**
    * The page request of an engine was answered: perhaps before requestPage returns. The engine goes on after the IOMMU has done
-   * the command that the answer came with: what the engine asks next is not for the middle of it.
+   * the command that the answer came with, and a little later: a page that is answered for and still missing would be asked for
+   * without end at one moment otherwise.
    */
   answered(engine: number, code: number): void {
     const e = this.#s.engines;
     const at = engineAt(engine);
     if (e[at + E_GROUP] !== 0) {
-      e[at + E_GROUP] = 0;
+      e[at + E_GROUP] = RETRYING;
       e[at + E_ANSWER] = code + 1;
     }
     // There is room for another page request.
     for (let i = 0; i < ENGINES; i++)
-      if (e[engineAt(i) + E_GROUP] === WAITS_FOR_CREDIT) e[engineAt(i) + E_GROUP] = 0;
-    if (this.#running) return;
+      if (e[engineAt(i) + E_GROUP] === WAITS_FOR_CREDIT) e[engineAt(i) + E_GROUP] = RETRYING;
     this.#w.clock.cancel(this.#w.id, ANSWERED);
-    this.#w.clock.after(0, this.#w.id, ANSWERED);
+    this.#w.clock.after(RETRY_NS, this.#w.id, ANSWERED);
+  }
+
+  /** The virtual clock has come to what was answered. */
+  retry(): void {
+    const e = this.#s.engines;
+    for (let i = 0; i < ENGINES; i++) if (e[engineAt(i) + E_GROUP] === RETRYING) e[engineAt(i) + E_GROUP] = 0;
+    this.pump();
   }
 
   /** Carries engines on until every one is idle or has to wait. What happens meanwhile is found by the loop. */
