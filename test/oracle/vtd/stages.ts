@@ -94,10 +94,8 @@ export class SecondStage implements Stage {
       write &&= bit(entry, 1);
       execute &&= !this.#execute || bit(entry, 2);
       const granted = { read, write, execute };
-      if (!asking) demand(unit, wanted, granted);
+      if (!asking) demand(unit, wanted, granted, this.#execute);
       else if (!read && !write && !(this.#execute && execute)) throw new Refusal(0x86);
-      // Executing is asked once everything else is known to be good.
-      if (leaf && !asking && wanted.execute && !execute) throw new Refusal(0x82);
       if (this.#marks) {
         const marks = leaf && wanted.write && write ? SS_ACCESSED | SS_DIRTY : SS_ACCESSED;
         mark(this.#limits, at, entry, marks, 0x7c);
@@ -256,12 +254,14 @@ function limited(wanted: Wanted, granted: Wanted, asking: boolean): Wanted {
   };
 }
 
-/** Write is asked before read. A zero-length read needs R, or with CAP.ZLR (22) W. */
-function demand(unit: Unit, wanted: Wanted, granted: Wanted): void {
+/** Write is asked before read, and both before execute. A zero-length read needs R, or with CAP.ZLR (22) any right. */
+function demand(unit: Unit, wanted: Wanted, granted: Wanted, executable: boolean): void {
   if (wanted.write && !granted.write) throw new Refusal(0x85);
   if (wanted.read && !granted.read) throw new Refusal(0x86);
-  const nothing = !wanted.read && !wanted.write;
-  if (nothing && !granted.read && !(bit(unit.cap, 22) && granted.write)) throw new Refusal(0x86);
+  if (wanted.execute && !granted.execute) throw new Refusal(0x82);
+  if (wanted.read || wanted.write || granted.read) return;
+  const any = granted.write || (executable && granted.execute);
+  if (!(bit(unit.cap, 22) && any)) throw new Refusal(0x86);
 }
 
 /** Sets what is missing of an entry's accessed and dirty bits. */

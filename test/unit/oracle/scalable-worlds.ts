@@ -105,7 +105,8 @@ export class ScalableTables {
     const table = CONTEXTS + (bus * 2n + upper) * 0x1000n;
     const half = this.#spoilt() ? this.#spoil(table | 1n, [0, 1, 4, 11, 48, 62]) : table | 1n;
     this.#entries.set(ROOT + bus * 16n + upper * 8n, half);
-    const pdts = this.#pick([7, 7, 0, rng.below(8)]);
+    // A directory of 2^20 PASIDs is 32 pages to be watched.
+    const pdts = this.#chance(12) ? 7 : this.#pick([0, 1, rng.below(4)]);
     const width = 13 + pdts;
     const directory = DIRECTORIES + BigInt(index) * 0x40000n;
     const ridPasid = this.#has(49) ? this.#pick([0, 0, rng.below(64), rng.below(1 << width)]) : 0;

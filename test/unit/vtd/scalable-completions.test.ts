@@ -1,5 +1,13 @@
 import { describe, expect, test } from 'vitest';
-import { AT_TRANSLATION, DMA_OK, GRANTED_PRIVILEGED, READ, WRITE } from '../../../vmm/bus/dma.ts';
+import {
+  AT_TRANSLATED,
+  AT_TRANSLATION,
+  DMA_OK,
+  DMA_UR,
+  GRANTED_PRIVILEGED,
+  READ,
+  WRITE,
+} from '../../../vmm/bus/dma.ts';
 import { ScalableMachine } from '../../kit/vtd-scalable.ts';
 
 // VT-d: Translation Request and Completion; each was found by test/oracle.
@@ -43,6 +51,17 @@ describe('translation completions', () => {
     expect(granted).toEqual([READ | GRANTED_PRIVILEGED, READ | GRANTED_PRIVILEGED]);
   });
 
+  test('a nested page is not global, on a miss and on a hit of what a write of the device has cached', () => {
+    const { m } = rig(NESTED, 0x9127, 0xb003);
+    const port = m.pasidPort(DEV, 5);
+    const granted = [AT_TRANSLATION, 0, AT_TRANSLATION].map((at) => {
+      port.at = at;
+      port.translate(0x5000, 0, at === 0 ? WRITE : READ);
+      return port.outAccess;
+    });
+    expect([granted[0], granted[2]]).toEqual([READ, READ]);
+  });
+
   test('a write that the first stage does not grant leaves the page of the second stage clean', () => {
     const { m, leaf } = rig(NESTED, 0x9025, 0xb003);
     const port = m.pasidPort(DEV, 5);
@@ -56,4 +75,13 @@ test('with ZLR a zero-length read of a page that nested translation lets only be
   const { m } = rig(NESTED, 0x9027, 0xb002, { zlr: true });
   const port = m.pasidPort(DEV, 5);
   expect(port.translate(0x5000, 0, 0)).toBe(DMA_OK);
+});
+
+test('a RID_PASID beyond the directory refuses translated requests, whatever came before', () => {
+  const m = new ScalableMachine();
+  m.scalableContext(DEV, { PDTS: 0, RID_PASID: 1 << 13 });
+  m.startScalable();
+  const port = m.pasidPort(DEV);
+  port.at = AT_TRANSLATED;
+  expect([1, 2].map(() => port.translate(0x5000, 0, READ))).toEqual([DMA_UR, DMA_UR]);
 });
