@@ -24,6 +24,12 @@ const COPIED = [
 const STAGES = [
   ['test/unit/vtd/walk', 'test/unit/vtd/queue', 'test/unit/vtd/translation', 'test/unit/vtd/invalidation'],
   [
+    'test/unit/vtd/scalable-f',
+    'test/unit/vtd/scalable-c',
+    'test/unit/vtd/scalable.',
+    'test/unit/oracle/scalable',
+  ],
+  [
     'test/unit/vtd/scalable-queue',
     'test/unit/vtd/device-tlbs',
     'test/unit/vtd/page-requests',
@@ -31,13 +37,18 @@ const STAGES = [
   ],
   ['test/unit/oracle/vtd-', 'test/unit/vtd/faults', 'test/unit/vtd/registers', 'test/unit/vtd/interrupts'],
 ];
+/** What scalable mode brought has its own tests. */
+const SCALABLE = /first-stage|scalable|pasid|pair|row-flags/;
 const TEST_TIMEOUT = 60_000;
 
 const { values: options } = parseArgs({
   options: { jobs: { type: 'string', default: '2' }, only: { type: 'string', default: '' } },
 });
 const list = JSON.parse(readFileSync(join(ROOT, 'test/mutants/list.json'), 'utf8'));
-const mutants = list.filter((m) => `${m.file} ${m.why}`.includes(options.only));
+// TEXT may be several, with commas.
+const mutants = list.filter((m) =>
+  options.only.split(',').some((text) => `${m.file} ${m.why}`.includes(text)),
+);
 
 const work = mkdtempSync(join(tmpdir(), 'tsvmm-mutants-'));
 process.on('exit', () => rmSync(work, { recursive: true, force: true }));
@@ -70,7 +81,7 @@ function runTests(dir, files) {
     '1',
     ...files,
   ];
-  const env = { ...process.env, TSVMM_ORACLE_SEQUENCES: '60' };
+  const env = { ...process.env, TSVMM_ORACLE_SEQUENCES: '60', TSVMM_ORACLE_TREES: '2000' };
   return new Promise((resolve) => {
     const child = spawn(process.execPath, args, { cwd: dir, env, stdio: ['ignore', 'pipe', 'pipe'] });
     let text = '';
@@ -93,7 +104,8 @@ async function survives(dir, mutant) {
     source.replace(mutant.find, () => mutant.replace),
   );
   try {
-    for (const files of STAGES) if (!(await runTests(dir, files)).passed) return 'killed';
+    const stages = SCALABLE.test(mutant.file) ? [...STAGES.slice(1), STAGES[0]] : STAGES;
+    for (const files of stages) if (!(await runTests(dir, files)).passed) return 'killed';
     return 'survived';
   } finally {
     writeFileSync(path, source);
