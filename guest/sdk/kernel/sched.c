@@ -54,8 +54,11 @@ static bool any_alive(void)
 void schedule_until_exit(void)
 {
 	while (any_alive()) {
-		if (schedule())
+		if (schedule()) {
+			// Between turns nothing is half done: a snapshot may be taken.
+			tsvmm_yield();
 			continue;
+		}
 		// An interrupt between the look and the sleep must not be slept through.
 		u32 flags = local_irq_save();
 

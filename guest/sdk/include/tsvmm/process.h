@@ -54,7 +54,7 @@ void process_reap(struct process *process);
 void process_step(struct process *process);
 /** One runnable process, round robin; false where there is none. */
 bool schedule(void);
-/** Runs processes until all have ended, and sleeps (wfi) while every one waits. */
+/** Runs processes until all have ended, yields after each turn, and sleeps (wfi) while every one waits. */
 void schedule_until_exit(void);
 
 /** Takes the processor away every so many nanoseconds (the local APIC's timer); 0 stops it. Returns 0 or an error. */
