@@ -7,7 +7,23 @@ import { join } from 'node:path';
  * they start without a compiler. The manifest keeps a hash of all they were made of, so that a test sees stale ones.
  */
 
-export const EXAMPLES = ['hello', 'mmio-plain', 'edu', 'stale-iotlb', 'irq-remap', 'processes', 'svm'] as const;
+export const EXAMPLES = [
+  'hello',
+  'mmio-plain',
+  'edu',
+  'stale-iotlb',
+  'irq-remap',
+  'processes',
+  'pasid',
+  'ats',
+  'pri',
+  'nested',
+  'fork-dma',
+  'unmap-race',
+  'fault-storm',
+  'prq-overflow',
+  'svm',
+] as const;
 export type ExampleName = (typeof EXAMPLES)[number];
 
 /** guest/examples/manifest.json */
