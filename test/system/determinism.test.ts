@@ -15,6 +15,9 @@ const GUESTS: readonly (readonly [string, readonly string[]])[] = [
   ['the flagship', ['--example', 'edu']],
   ['stale caches', ['--example', 'stale-iotlb']],
   ['interrupt remapping', ['--example', 'irq-remap']],
+  ['shared virtual memory', ['--example', 'svm']],
+  ['page requests and unmapping', ['--example', 'unmap-race']],
+  ['a fault storm', ['--example', 'fault-storm']],
   [
     'random operations',
     ['test/guests/fuzz.c', '--device', 'iommu-testdev', '--device', 'edu', '--', '9', '3000'],
