@@ -16,7 +16,7 @@ TSVMM_MACHINE("--viommu intel,svm=on,fault-records=3 --device svm-engine --devic
 	      "--device svm-engine --device svm-engine");
 
 #define ENGINES 5
-#define FRAMES 64
+#define FRAMES 32
 #define RECORDS 3
 #define GOOD 1 /* a PASID whose tables have a page */
 #define BAD 2 /* one whose tables have none */

@@ -13,7 +13,7 @@
 
 TSVMM_MACHINE("--viommu intel,svm=on --device svm-engine");
 
-#define MANY 100
+#define MANY 64
 #define ADDRESS 0x40000000u
 #define NEVER_BOUND 0xabcdeu
 
