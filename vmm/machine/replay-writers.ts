@@ -11,7 +11,7 @@ export const MOST_REPEATED = 500_000_000;
 const MAX_FAULTS = 32;
 
 /**
- * Names the writers of entries that were stored before their page was watched.
+ * Names the writers of entries that were stored before their page was watched, or so often that nobody kept count.
  *
  * A page is watched from the moment the IOMMU reads it as a table, so stores that set the table up are not known. Runs are
  * deterministic: the same guest is run again, silently, with those pages watched from the start, and its faults, which are
@@ -30,6 +30,8 @@ export async function fillWriters(
   const machine = new Machine(config, registry);
   const session = await Session.open(machine, guest, { ...options, stdout: ignore, stderr: ignore });
   const watcher = { stored: ignore };
+  session.vcpu.stores.only(pages);
+  session.vcpu.stores.only(pages);
   for (const page of pages) if (machine.ram.holds(page, 0, 1)) machine.ram.watch(page, watcher);
   session.run();
   return faults.map((fault, i) => {

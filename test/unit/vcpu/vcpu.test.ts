@@ -371,3 +371,47 @@ test('a store to a watched page is reported before the next instruction, with wh
   expect(g.vcpu.stores.lastWriter(0x3008)).toBe('set_root');
   expect(g.vcpu.stores.lastWriter(0x3010)).toBeUndefined();
 });
+
+test('of a storm of stores to watched pages not every writer is kept, and none is wrong', () => {
+  const g = bareGuest(
+    guest(
+      '',
+      `(func $storm (param $n i32)
+        (loop $again
+          (i32.store (i32.const 0x3000) (local.get $n))
+          (br_if $again (local.tee $n (i32.sub (local.get $n) (i32.const 1))))))
+      (func $last (i32.store (i32.const 0x3008) (i32.const 1)))
+      (func (export "main") (call $last) (call $storm (i32.const 5000)) (call $last))`,
+    ),
+  );
+  g.ram.watch(0x3000, { stored: () => {} });
+
+  g.vcpu.run('main');
+
+  expect([g.vcpu.stores.lastWriter(0x3000), g.vcpu.stores.lastWriter(0x3008)]).toEqual([
+    undefined,
+    undefined,
+  ]);
+});
+
+test('of the pages a repeated run asks about every writer is kept', () => {
+  const g = bareGuest(
+    guest(
+      '',
+      `(func $storm (param $n i32)
+        (loop $again
+          (i32.store (i32.const 0x3000) (local.get $n))
+          (br_if $again (local.tee $n (i32.sub (local.get $n) (i32.const 1))))))
+      (func $main (export "main") (i32.store (i32.const 0x4000) (i32.const 1)) (call $storm (i32.const 5000)))`,
+    ),
+  );
+  for (const page of [0x3000, 0x4000]) g.ram.watch(page, { stored: () => {} });
+  g.vcpu.stores.only(new Set([0x3000]));
+
+  g.vcpu.run('main');
+
+  expect([g.vcpu.stores.lastWriter(0x3000), g.vcpu.stores.lastWriter(0x4000)]).toEqual([
+    'storm < main',
+    undefined,
+  ]);
+});

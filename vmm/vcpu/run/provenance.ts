@@ -5,8 +5,15 @@ import { type GuestFrame, type RawFrame, rawFrames } from './frames.ts';
 /** Entries are 8 bytes in every table that is watched. */
 const SLOT_SHIFT = 3;
 /** Stores remembered; the oldest go first. */
-const CAPACITY = 1 << 16;
+const CAPACITY = 1 << 14;
+/**
+ * A stack costs some microseconds, which nobody notices now and then, and everybody in a guest that binds 100,000 PASIDs a
+ * second. So many are free, and one more for every so many instructions; what nobody kept is found by running the guest again.
+ */
+const FREE_STACKS = 4096;
+const INSTRUCTIONS_PER_STACK = 2000;
 const FRAMES_KEPT = 24;
+const PAGE_BASE = ~0xfff;
 /** Stacks whose words are kept. */
 const MOST_TEXTS = 1024;
 
@@ -25,13 +32,29 @@ export class StoreLog implements PageWatcher, Provenance {
   readonly #texts = new Map<string, string | undefined>();
   /** True while guest code runs: a stack then holds guest frames. */
   running = false;
+  readonly #executed: () => number;
+  #stacks = 0;
+  #only: ReadonlySet<number> | undefined;
 
-  constructor(symbolize: Symbolize, busMaster: () => string) {
+  /** @param executed instructions so far, or somewhat fewer */
+  constructor(symbolize: Symbolize, busMaster: () => string, executed: () => number) {
     this.#symbolize = symbolize;
     this.#busMaster = busMaster;
+    this.#executed = executed;
+  }
+
+  /** Keeps every store to these pages (their addresses), and no other. */
+  only(pages: ReadonlySet<number>): void {
+    this.#only = pages;
   }
 
   stored(address: number, bytes: number, byCpu: boolean): void {
+    if (!this.#keeps(address, byCpu)) {
+      // Who stored before is not who stored last.
+      for (let slot = address >>> SLOT_SHIFT; slot <= (address + bytes - 1) >>> SLOT_SHIFT; slot++)
+        this.#stores.delete(slot);
+      return;
+    }
     const who = byCpu ? captureStack() : this.#busMaster();
     for (let slot = address >>> SLOT_SHIFT; slot <= (address + bytes - 1) >>> SLOT_SHIFT; slot++) {
       this.#stores.delete(slot);
@@ -43,6 +66,15 @@ export class StoreLog implements PageWatcher, Provenance {
         if (this.#stores.size <= CAPACITY * 0.9) break;
       }
     }
+  }
+
+  #keeps(address: number, byCpu: boolean): boolean {
+    if (this.#only !== undefined) return this.#only.has((address & PAGE_BASE) >>> 0);
+    if (!byCpu) return true;
+    if (this.#stacks > FREE_STACKS && this.#stacks > FREE_STACKS + this.#executed() / INSTRUCTIONS_PER_STACK)
+      return false;
+    this.#stacks++;
+    return true;
   }
 
   /** What is known, for a run of the same module that goes on from here. */

@@ -74,6 +74,11 @@ export class FuelClock {
     return this.#fuel === undefined ? this.#executed : this.#executed + this.#given - this.#remaining();
   }
 
+  /** Of these, those before the last look at the clock; known in the middle of a trap too. */
+  get settled(): number {
+    return this.#executed;
+  }
+
   get exhausted(): boolean {
     return this.executed >= this.#limit;
   }

@@ -3,6 +3,7 @@ import type { PortBus } from '../../bus/ports.ts';
 import type { VirtualClock } from '../../core/clock.ts';
 import { Bug } from '../../core/errors.ts';
 import { hex } from '../../core/u64.ts';
+import { PAGE_SIZE } from '../../mem/layout.ts';
 import type { GuestRam } from '../../mem/ram.ts';
 import { noProcesses, type ProcessHost } from '../process/no-processes.ts';
 import type { KernelHandler, ProcessCpu } from '../process/processes.ts';
@@ -105,7 +106,7 @@ export class Vcpu {
     this.#w = w;
     this.#timeLimit = Math.min(w.timeLimit ?? CLOCK_END, CLOCK_END);
     this.#time = new FuelClock(w.clock, w.fuelLimit, this.#timeLimit);
-    this.stores = new StoreLog(w.symbolize, w.busMaster);
+    this.stores = new StoreLog(w.symbolize, w.busMaster, () => this.#time.settled);
     w.ram.observer = this.stores;
     this.#traps = traps(w.ram, w.mmio, {
       crash: (reason, address) => this.#crash(reason, address),
@@ -246,6 +247,19 @@ export class Vcpu {
     if (pointer < base || pointer > end) return true;
     const below = (pointer - address) >>> 0;
     return below <= RED_ZONE && pointer - below < base;
+  }
+
+  /**
+   * Ends the guest at a store to the lower end of a C stack that lies above the statics, which it would overwrite next. Not the
+   * lowest page: stores to the one before a watched page are slow, and there the statics end.
+   */
+  guardStack(low: number): void {
+    const page = (Math.ceil(low / PAGE_SIZE) + 1) * PAGE_SIZE;
+    this.#w.ram.watch(page, {
+      stored: (address, _bytes, byCpu) => {
+        if (byCpu) this.#crash('stack overflow: the C stack is used up; access of', address);
+      },
+    });
   }
 
   #afterAccess(): void {
