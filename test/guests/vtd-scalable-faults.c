@@ -12,7 +12,7 @@ static void run(enum request what, u32 pasid, u64 address, u64 code, u64 record,
 
 	*word = 0;
 	struct svm_result result = send(&r, what, pasid, address);
-	bool message = what == PAGE_REQUEST || what == PAGE_REQUEST_PLAIN;
+	bool message = what == PAGE_REQUEST || what == PAGE_REQUEST_PLAIN || what == PAGE_REQUEST_EXECUTE_PRIVILEGED;
 
 	expect_masked(&r.unit, address & PAGE_MASK, ~0ull, record | code << 32, r.engine.pci.bdf, name);
 	// Page requests are answered, everything else is not carried out.
@@ -175,6 +175,7 @@ static void test_context(void)
 	faults(PAGE_REQUEST, 0x46, "46h a page request");
 	r.context[0] = good & ~VTD_SCALABLE_CONTEXT_ENTRY_PRE;
 	faults(PAGE_REQUEST, 0x47, "47h a page request with PASID, PRE 0");
+	faults(PAGE_REQUEST_EXECUTE_PRIVILEGED, 0x47, "47h a privileged page request for execution");
 	faults(PAGE_REQUEST_PLAIN, 0x47, "47h a page request without PASID");
 	r.context[0] = (good & ~(7ull << 9)) | 5 << 9;
 	r.context[1] = 1 << 18;
@@ -482,6 +483,37 @@ static void test_addresses(void)
 	run(READ_PLAIN, PASID, WINDOW, 0x87, records[READ_PLAIN], "87h a read of the interrupt range without PASID");
 }
 
+static void quiet(const char *name)
+{
+	scalable_flush(&r);
+	struct svm_result result = send(&r, WRITE, PASID, ADDRESS);
+
+	report(result.error == SVM_ERROR_UNSUPPORTED_REQUEST, "a write is refused");
+	expect_nothing(&r.unit, name);
+}
+
+/// Any structure read on the way may say it, present or not; what has not been read yet does not count.
+static void test_fault_disable(void)
+{
+	u64 directory = *r.directory;
+
+	*r.directory = directory | 2;
+	*fs_entry(&r, 1) = 0;
+	quiet("FPD in the directory entry hides a fault of the page tables");
+	*r.directory = 2;
+	quiet("FPD in a directory entry that is not present hides that it is not");
+	*r.directory = directory;
+	r.entry[0] |= 2;
+	quiet("FPD in the PASID table entry hides a fault of the page tables");
+	*r.directory = directory & ~1ull;
+	faults(WRITE, 0x51, "51h FPD in the PASID table entry hides nothing of the directory");
+	*r.directory = directory;
+	r.entry[0] = 2;
+	quiet("FPD in a PASID table entry that is not present hides that it is not");
+	set_entry(&r, VTD_PGTT_FIRST);
+	fs_restore(&r);
+}
+
 /// What a device may recover from is no fault of a translation request.
 static void test_recoverable(void)
 {
@@ -516,6 +548,7 @@ int main(void)
 	test_second_stage();
 	test_nested();
 	test_addresses();
+	test_fault_disable();
 	test_recoverable();
 	scalable_flush(&r);
 	*(u32 *)(r.page + 0x678) = 0;
