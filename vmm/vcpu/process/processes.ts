@@ -9,12 +9,13 @@ import { mmuPathImports } from '../rewrite/mmu-path.ts';
 import { VM_MODULE } from '../rewrite/slow-path.ts';
 import type { GuestFrame } from '../run/frames.ts';
 import type { FuelGauge } from '../run/time.ts';
-import { layoutOfProgram } from './image-layout.ts';
+import { CallStacks } from './call-stack.ts';
+import { imageAt, imageCalls } from './image-calls.ts';
 import { Mmu } from './mmu.ts';
 import type { ProcessHost } from './no-processes.ts';
 import type { PageWalker } from './page-walk.ts';
-import { Process, ProcessEnd, type ProcessExports, type Resume } from './process.ts';
-import { type ProgramImage, readInitialMemory } from './program.ts';
+import { Process, ProcessEnd, type ProcessExports } from './process.ts';
+import type { ProgramImage } from './program.ts';
 import { killReport, trapSignal } from './report.ts';
 import { SIGILL, SIGSEGV, type UserHost, UserPath } from './user-path.ts';
 
@@ -28,7 +29,6 @@ const UNWINDING = 1;
 /** IA32_PASID: valid. */
 const PASID_VALID = 0x8000_0000;
 const PASID_MASK = 0xfffff;
-const NAME_BYTES = 256;
 const LAST_PAGE = 0xfffff;
 
 export type KernelHandler = (...args: number[]) => number;
@@ -52,12 +52,6 @@ export interface ProcessCpu {
   frames(error?: Error): readonly GuestFrame[];
 }
 
-/** How a run ended, other than by an end of the process. */
-interface Slot {
-  readonly process: Process;
-  readonly module: WebAssembly.Module;
-}
-
 /** User processes and what the kernel can do with them: the host's side of guest/abi/process-imports.ts. */
 export class Processes implements UserHost {
   readonly images: readonly ProgramImage[];
@@ -68,10 +62,11 @@ export class Processes implements UserHost {
   #onSyscall: KernelHandler | undefined;
   #onPageFault: KernelHandler | undefined;
   /** By pid. */
-  readonly #table = new Map<number, Slot>();
+  readonly #table = new Map<number, Process>();
   readonly #modules: (WebAssembly.Module | undefined)[];
   readonly #cpu: ProcessCpu;
   readonly #path: UserPath;
+  readonly #stacks: CallStacks;
   readonly #compile: (image: ProgramImage) => WebAssembly.Module;
   #current: Process | undefined;
   #inSyscall = false;
@@ -94,6 +89,7 @@ export class Processes implements UserHost {
     this.#modules = images.map(() => undefined);
     this.#compile = compile;
     this.mmu = new Mmu(cpu.ram, walker);
+    this.#stacks = new CallStacks(cpu.ram);
     this.#path = new UserPath(cpu.ram, cpu.mmio, this.mmu, this);
   }
 
@@ -120,7 +116,7 @@ export class Processes implements UserHost {
   }
 
   get list(): readonly Process[] {
-    return [...this.#table.values()].map((slot) => slot.process);
+    return [...this.#table.values()];
   }
 
   get current(): Process | undefined {
@@ -130,11 +126,9 @@ export class Processes implements UserHost {
   // ---- the kernel's imports
 
   host(): ProcessHost {
+    const crash = (reason: string, address?: number): never => this.#cpu.crash(reason, address);
     return {
-      process_image: (name = 0) => this.#imageNamed(name >>> 0),
-      process_image_layout: (image = 0, to = 0) => void this.#imageLayout(image, to >>> 0),
-      process_image_read: (image = 0, address = 0, to = 0, length = 0) =>
-        void this.#imageRead(image, address >>> 0, to >>> 0, length >>> 0),
+      ...imageCalls(this.#cpu.ram, this.images, crash),
       process_create: (image = 0, lo = 0, hi = 0, levels = 0) => this.#create(image, lo, hi, levels),
       process_destroy: (pid = 0) => void this.#destroy(pid),
       process_set_root: (pid = 0, lo = 0, hi = 0) => void this.#setRoot(pid, lo, hi),
@@ -165,9 +159,8 @@ export class Processes implements UserHost {
   }
 
   find(what: string, pid: number): Process {
-    const slot = this.#table.get(pid);
-    if (slot === undefined) this.#cpu.crash(`${what} of process ${pid}, which does not exist`);
-    return slot.process;
+    const process = this.#table.get(pid);
+    return process ?? this.#cpu.crash(`${what} of process ${pid}, which does not exist`);
   }
 
   /** A process that is not on the host's stack. */
@@ -184,45 +177,8 @@ export class Processes implements UserHost {
     return index;
   }
 
-  #imageNamed(address: number): number {
-    const { ram } = this.#cpu;
-    const end = ram.u8.indexOf(0, address);
-    const length = end < 0 ? NAME_BYTES : Math.min(end - address, NAME_BYTES);
-    if (!ram.holds(address, 0, length))
-      this.#cpu.crash('process_image with a name that is not in RAM', address);
-    const name = new TextDecoder().decode(ram.u8.subarray(address, address + length));
-    return this.images.findIndex((image) => image.name === name);
-  }
-
-  #image(what: string, index: number): ProgramImage {
-    const image = this.images[index];
-    if (image === undefined) this.#cpu.crash(`${what} of program ${index}, which does not exist`);
-    return image;
-  }
-
-  #imageLayout(index: number, to: number): void {
-    const { ram } = this.#cpu;
-    const { stackTop, dataStart, dataEnd, heapBase } = layoutOfProgram(
-      this.#image('process_image_layout', index),
-    );
-    if (!ram.holds(to, 0, 16)) this.#cpu.crash('process_image_layout to what is not all RAM', to);
-    new DataView(ram.memory.buffer, to, 4).setUint32(0, stackTop, true);
-    new DataView(ram.memory.buffer, to + 4, 4).setUint32(0, dataStart, true);
-    new DataView(ram.memory.buffer, to + 8, 4).setUint32(0, dataEnd, true);
-    new DataView(ram.memory.buffer, to + 12, 4).setUint32(0, heapBase, true);
-    ram.storedByCpu(to, 16);
-  }
-
-  #imageRead(index: number, address: number, to: number, length: number): void {
-    const { ram } = this.#cpu;
-    const image = this.#image('process_image_read', index);
-    if (!ram.holds(to, 0, length)) this.#cpu.crash('process_image_read to what is not all RAM', to);
-    readInitialMemory(image, address, ram.u8.subarray(to, to + length));
-    if (length > 0) ram.storedByCpu(to, length);
-  }
-
   #create(index: number, lo: number, hi: number, levels: number): number {
-    const image = this.#image('process_create', index);
+    const image = imageAt(this.images, 'process_create', index, (reason) => this.#cpu.crash(reason));
     if (levels !== 4 && levels !== 5) this.#cpu.crash(`process_create with ${levels} levels of tables`);
     const pid = this.#freePid();
     if (pid === 0) return 0;
@@ -244,7 +200,7 @@ export class Processes implements UserHost {
       [USER_MODULE]: this.#userImports(),
     });
     process.exports = exportsOf(process.instance);
-    this.#table.set(process.pid, { process, module });
+    this.#table.set(process.pid, process);
   }
 
   #destroy(pid: number): void {
@@ -354,12 +310,11 @@ export class Processes implements UserHost {
   #enter(process: Process): number | 'unwound' {
     const { exports } = process;
     try {
-      if (process.state === 'suspended') this.#rewind(process);
+      if (process.state === 'suspended') this.#stacks.rewind(process);
       process.state = 'running';
       exports.entry();
       if (exports.state() === UNWINDING) {
-        exports.stopUnwind();
-        process.frames = this.#takeFrames();
+        this.#stacks.unwound(process);
         // The kernel may have ended it meanwhile.
         if ((process.state as string) === 'ended') return EXITED;
         process.state = 'suspended';
@@ -395,48 +350,12 @@ export class Processes implements UserHost {
     this.#cpu.console(new TextEncoder().encode(killReport(process, reason, frames)));
   }
 
-  // ---- call stacks
-
-  get #asyncifyWords(): Uint32Array {
-    return this.#cpu.ram.u32.subarray(this.#cpu.ram.layout.asyncifyData >>> 2);
-  }
-
-  /** The process returns to its entry from here on; what it is in goes on as `resume` says when it is run again. */
-  #unwind(process: Process, resume: Resume): void {
-    const { asyncifyData, asyncifyStack, asyncifyEnd } = this.#cpu.ram.layout;
-    const words = this.#asyncifyWords;
-    words[0] = asyncifyStack;
-    words[1] = asyncifyEnd;
-    process.resume = resume;
-    process.exports.startUnwind(asyncifyData);
-  }
-
-  #takeFrames(): Uint8Array {
-    const { asyncifyStack } = this.#cpu.ram.layout;
-    const words = this.#asyncifyWords;
-    const frames = this.#cpu.ram.u8.slice(asyncifyStack, words[0]!);
-    words[0] = asyncifyStack;
-    return frames;
-  }
-
-  #rewind(process: Process): void {
-    const { asyncifyData, asyncifyStack, asyncifyEnd } = this.#cpu.ram.layout;
-    const words = this.#asyncifyWords;
-    this.#cpu.ram.u8.set(process.frames, asyncifyStack);
-    words[0] = asyncifyStack + process.frames.length;
-    words[1] = asyncifyEnd;
-    this.#rewinding = true;
-    process.exports.startRewind(asyncifyData);
-  }
-
-  #rewinding = false;
+  // ---- suspended and copied
 
   resumed(): void {
     // A program may have caught its own end (catch_all).
     this.#checkEnded();
-    if (!this.#rewinding) return;
-    this.#rewinding = false;
-    this.#current!.exports.stopRewind();
+    if (this.#stacks.rewinding) this.#stacks.rewound(this.#current!);
   }
 
   #wiring(process: Process): CpuImageWiring {
@@ -470,7 +389,7 @@ export class Processes implements UserHost {
 
   #syscall(number: number, a0: number, a1: number, a2: number, a3: number, a4: number, a5: number): number {
     const process = this.#current!;
-    const rewound = this.#rewinding;
+    const rewound = this.#stacks.rewinding;
     this.resumed();
     if (rewound && process.resume.kind === 'result') return process.resume.value;
     this.#onSyscall ??= this.#cpu.handler(this.#syscallEntry);
@@ -481,8 +400,8 @@ export class Processes implements UserHost {
     this.#inSyscall = false;
     if (process.state === 'ended') throw new ProcessEnd(process, false);
     if (this.#child !== undefined || (this.#preempt && !this.#suspend))
-      this.#unwind(process, { kind: 'result', value: result });
-    else if (this.#suspend) this.#unwind(process, { kind: 'again' });
+      this.#stacks.unwind(process, { kind: 'result', value: result });
+    else if (this.#suspend) this.#stacks.unwind(process, { kind: 'again' });
     this.#suspend = this.#preempt = false;
     return result;
   }
@@ -500,7 +419,7 @@ export class Processes implements UserHost {
     this.#suspend = false;
     // The rare instruction that cannot be: the fault is taken again at once.
     if (!suspendable) return true;
-    this.#unwind(process, { kind: 'again' });
+    this.#stacks.unwind(process, { kind: 'again' });
     return false;
   }
 
@@ -537,7 +456,7 @@ export class Processes implements UserHost {
     this.#checkEnded();
     if (!this.#preempt || process.image.mode === 'cooperative') return;
     this.#preempt = false;
-    this.#unwind(process, { kind: 'again' });
+    this.#stacks.unwind(process, { kind: 'again' });
   }
 
   /** An interrupt handler may have ended the process that it interrupted. */
