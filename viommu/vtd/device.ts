@@ -1,4 +1,5 @@
 import { Device, type ResetKind } from '../../vmm/bus/device.ts';
+import { DEVICE_TLB_EVENT, DeviceTlbs } from '../../vmm/bus/device-tlbs.ts';
 import {
   AT_TRANSLATION,
   AT_UNTRANSLATED,
@@ -19,7 +20,6 @@ import { FECTL, IECTL, PECTL } from '../spec/vtd/registers.ts';
 import { RemappingCaches } from './caches.ts';
 import { type UnitCapabilities, unitCapabilities } from './capabilities.ts';
 import { GlobalCommands } from './commands.ts';
-import { DEVICE_TLB_EVENT, DeviceTlbs } from './device-tlbs.ts';
 import { EventInterrupt } from './events.ts';
 import { explainedFault, interruptSteps, outcomeText, translationSteps } from './explain.ts';
 import { FaultLog, type Recording } from './faults.ts';
@@ -71,7 +71,12 @@ export class VtdIommu extends Device<VtdState, VtdWiring, VtdParts> implements D
     const faults = new FaultLog(s, faultEvent, w.config['fault-records']);
     const pageEvent = new EventInterrupt(s, w, PECTL.offset);
     const unit = unitCapabilities(w.config);
-    const tlbs = new DeviceTlbs(s, w, faults);
+    const tlbs = new DeviceTlbs(s.deviceTlbs, w.services, {
+      // docs/deviations.md: vtd-device-tlb-absent.
+      waits: w.config.profile !== 'qemu',
+      // FSTS.ICE does not stop the queue.
+      unexpected: (requester) => faults.setCompletionError(requester),
+    });
     const pages = new PageRequests(s, w, pageEvent, {
       check: (port) => this.#pageRequestContext(port),
       fault: (port, code, lo, hi, access) => this.#dmaFault(port, code, lo, hi, access, true),

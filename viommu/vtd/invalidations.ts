@@ -1,3 +1,4 @@
+import type { DeviceTlbs } from '../../vmm/bus/device-tlbs.ts';
 import { ALL_PASIDS, NO_PASID } from '../../vmm/bus/dma.ts';
 import {
   CONTEXT_DESCRIPTOR,
@@ -21,7 +22,7 @@ import {
 import { FUNCTION_MASK, type RemappingCaches } from './caches.ts';
 import type { UnitCapabilities } from './capabilities.ts';
 import { MAMV } from './config.ts';
-import { DeviceTlbRange, type DeviceTlbs } from './device-tlbs.ts';
+import { DeviceTlbRange } from './device-tlbs.ts';
 import type { VtdState } from './state.ts';
 import type { VtdWiring } from './wiring.ts';
 

@@ -1,3 +1,4 @@
+import { type DeviceTlbs, timedOutRequester } from '../../vmm/bus/device-tlbs.ts';
 import {
   IQEI_ALIGNMENT,
   IQEI_FETCH,
@@ -20,7 +21,6 @@ import {
 } from '../spec/vtd/descriptors.ts';
 import { FSTS, GSTS, ICS, IQA, IQH, IQT } from '../spec/vtd/registers.ts';
 import type { UnitCapabilities } from './capabilities.ts';
-import { type DeviceTlbs, timedOutRequester } from './device-tlbs.ts';
 import type { EventInterrupt } from './events.ts';
 import { type FaultLog, IQE, ITE } from './faults.ts';
 import { HELD, type Invalidations } from './invalidations.ts';

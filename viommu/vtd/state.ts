@@ -1,3 +1,4 @@
+import type { PendingDeviceTlb } from '../../vmm/bus/device-tlbs.ts';
 import { RegisterBlock } from '../../vmm/regs/block.ts';
 import type { Register } from '../../vmm/regs/layout.ts';
 import { defineState, type StateDef } from '../../vmm/state/define.ts';
@@ -11,7 +12,6 @@ import { PAIR_WAYS, PAIR_WORDS } from '../walk/pair-tags.ts';
 import { PASID_ROW_WORDS } from '../walk/pasid-cache.ts';
 import { unitCapabilities } from './capabilities.ts';
 import { capability, extendedCapability, type VtdConfig } from './config.ts';
-import type { PendingDeviceTlb } from './device-tlbs.ts';
 
 /** A page of remapping structures the unit has read while live, and what it holds. */
 export interface WatchedTable {
