@@ -32,33 +32,18 @@ import {
   SSS_NOT_PRESENT,
   SSS_RESERVED,
 } from '../spec/vtd/faults.ts';
-import { PGTT_NESTED, PGTT_PASS_THROUGH, PGTT_SECOND } from '../spec/vtd/structures.ts';
-import {
-  FirstStageWalker,
-  FS_DIRTY_ONCE,
-  FS_EAFE,
-  FS_NOT_COHERENT,
-  FS_NXE,
-  FS_SMEP,
-  FS_WPE,
-  StageTables,
-} from '../walk/first-stage.ts';
+import { PGTT_PASS_THROUGH, PGTT_SECOND } from '../spec/vtd/structures.ts';
+import { FirstStageWalker, StageTables } from '../walk/first-stage.ts';
 import { PAGE_MASK, SIZE_1G, SIZE_2M, SIZE_4K } from '../walk/iotlb.ts';
 import type { WalkMemory } from '../walk/memory.ts';
 import { TRANSLATIONS } from '../walk/pair-tags.ts';
 import { PASID_ENTRY_AT, PASID_ENTRY_WORDS, PASID_FPD, PASID_PAIR_AT } from '../walk/pasid-cache.ts';
-import {
-  type SecondStageWalker,
-  SS_ACCESSED_DIRTY,
-  SS_EXECUTE,
-  SS_NOT_COHERENT,
-  SS_STRUCTURE_FIRST,
-  WALK_OK,
-} from '../walk/second-stage.ts';
+import { type SecondStageWalker, SS_ACCESSED_DIRTY, SS_EXECUTE, WALK_OK } from '../walk/second-stage.ts';
 import { type AccessRecord, FROM_CACHE } from './access-record.ts';
 import { NO_DOMAIN, type RemappingCaches } from './caches.ts';
 import type { VtdConfig } from './config.ts';
 import { reservedAddressHi } from './contexts.ts';
+import { beyondCanonical, isCanonicalInQemu, PasidFields, pasidLimit } from './pasid-fields.ts';
 import { isProtected, protectionOn } from './protected-memory.ts';
 import { IDENTITY, PAGING, type PortContext, type Requester, SLOW, saltOf } from './requester.ts';
 import {
@@ -85,16 +70,9 @@ const PRE = 1 << 4;
 const RID_PRIV = 1 << 20;
 const PASID_MASK = 0xfffff;
 
-/** Words of a PASID-table entry and the fields in them. */
-const SSEE = 1 << 5;
-const SSADE = 1 << 9;
-const PWSNP = 1 << 23;
+/** Of word 4 of a PASID-table entry. */
 const SRE = 1 << 0;
 const ERE = 1 << 1;
-const WPE = 1 << 4;
-const NXE = 1 << 5;
-const SMEP = 1 << 6;
-const EAFE = 1 << 7;
 
 /** A row does not say what this request needs to know: the tables do. */
 const ASK_TABLES = -1;
@@ -127,7 +105,7 @@ export class ScalableTranslation {
   readonly #pasids: number;
   readonly #ridPasid: boolean;
   readonly #ridPrivilege: boolean;
-  readonly #coherent: boolean;
+  readonly #fields: PasidFields;
   readonly #zeroLength: number;
   readonly #beyondHost: number;
 
@@ -160,7 +138,7 @@ export class ScalableTranslation {
     this.#ridPasid = config['rid-pasid'];
     this.#ridPrivilege = config['supervisor-requests'];
     // Without ECAP.SMPWCS nothing says that walks are not coherent; here they are.
-    this.#coherent = !config['accessed-dirty'];
+    this.#fields = new PasidFields(this.options, !config['accessed-dirty']);
     this.#zeroLength = config.zlr ? 0 : READ;
     this.#beyondHost = reservedAddressHi(config['aw-bits']) | 0;
     this.first = new FirstStageWalker(memory, this.#qemu ? undefined : parts.caches.paging, parts.second, {
@@ -301,7 +279,7 @@ export class ScalableTranslation {
     if ((hi & beyondWidth(width)) !== 0) return SGN_WIDTH;
     const did = e[2]! & 0xffff;
     const tag = this.#domainTag(did, live);
-    const mode = this.#secondMode(e[0]!, e[2]!);
+    const mode = this.#fields.secondMode(e[0]!, e[2]!);
     const shift = (mode & SS_ACCESSED_DIRTY) !== 0 ? UPPER_CLASS : 0;
     const need = this.#secondNeed(port, access, mode);
     const answer = this.#fromRow(port, lo, hi, tag, need, shift, access, live, false);
@@ -408,17 +386,6 @@ export class ScalableTranslation {
     return this.#qemu ? did | ((port.requester & 0x7fff) << 16) : did;
   }
 
-  #secondMode(e0: number, e2: number): number {
-    if (this.#qemu) return 0;
-    const own = e0 & this.options.offered[0];
-    return (
-      SS_STRUCTURE_FIRST |
-      ((own & SSADE) !== 0 ? SS_ACCESSED_DIRTY : 0) |
-      ((own & SSEE) !== 0 ? SS_EXECUTE : 0) |
-      (this.#coherent || (e2 & PWSNP) !== 0 ? 0 : SS_NOT_COHERENT)
-    );
-  }
-
   #secondNeed(port: DmaPort, access: number, mode: number): number {
     if (port.at === AT_TRANSLATION) return 0;
     if (access === 0) return this.#zeroLength;
@@ -428,29 +395,7 @@ export class ScalableTranslation {
 
   /** The tables a PASID-table entry names; its words begin at `at`. */
   #fill(t: StageTables, e: Uint32Array, at: number, live: boolean): void {
-    const own = e[at]!;
-    const controls = e[at + 4]! & this.options.offered[1];
-    const coherent = this.#coherent || (e[at + 2]! & PWSNP) !== 0;
-    t.tableLo = controls & -4096;
-    t.tableHi = e[at + 5]! | 0;
-    t.levels = ((controls >>> 2) & 3) === 1 ? 5 : 4;
-    t.controls =
-      ((controls & WPE) !== 0 ? FS_WPE : 0) |
-      ((controls & NXE) !== 0 ? FS_NXE : 0) |
-      ((controls & SMEP) !== 0 ? FS_SMEP : 0) |
-      ((controls & EAFE) !== 0 ? FS_EAFE : 0) |
-      // docs/deviations.md: vtd-dirty-once.
-      (this.#qemu ? FS_DIRTY_ONCE : 0) |
-      (coherent ? 0 : FS_NOT_COHERENT);
-    t.nested = ((own >>> 6) & 7) === PGTT_NESTED;
-    if (!t.nested) return;
-    const width = (own >>> 2) & 7;
-    t.secondLo = own | 0;
-    t.secondHi = e[at + 1]! | 0;
-    t.secondLevels = width + 2;
-    t.secondMode = this.#secondMode(own, e[at + 2]!);
-    t.secondBeyond = beyondWidth(width);
-    t.secondTag = this.#domainTag(e[at + 2]! & 0xffff, live) | 0;
+    if (this.#fields.fill(t, e, at)) t.secondTag = this.#domainTag(e[at + 2]! & 0xffff, live) | 0;
   }
 
   /** The answer of an IOTLB row: 0, a fault, BLOCKED or ASK_TABLES. */
@@ -593,7 +538,7 @@ export class ScalableTranslation {
     if (q.tables.loaded === q) q.tables.loaded = null;
     q.mode = PAGING;
     if (type === PGTT_SECOND) {
-      q.secondMode = this.#secondMode(own, rows[r + PASID_ENTRY_AT + 2]!);
+      q.secondMode = this.#fields.secondMode(own, rows[r + PASID_ENTRY_AT + 2]!);
       q.firstStage = false;
       q.permissions = (q.secondMode & SS_ACCESSED_DIRTY) !== 0 ? UPPER_CLASS : 0;
       // Whether reading is enough to execute does not stand in the row.
@@ -710,24 +655,6 @@ export class ScalableTranslation {
     this.#result.outHi = walker.outHi;
     return true;
   }
-}
-
-/** PASIDs that the directory of a context entry has room for: 2^(PDTS+13). */
-function pasidLimit(e0: number): number {
-  return 1 << (((e0 >>> 9) & 7) + 13);
-}
-
-/** Upper-word bits that have to equal bit 63: 63:47 with 4 levels, 63:56 with 5. */
-function beyondCanonical(levels: number): number {
-  return levels === 5 ? -1 << 24 : -1 << 15;
-}
-
-/** docs/deviations.md: vtd-canonical-width. */
-function isCanonicalInQemu(lo: number, hi: number, width: number, most: number): boolean {
-  const bits = Math.min(30 + 9 * width, most);
-  if (bits > 32) return ((hi ^ ((hi << (64 - bits)) >> 31)) & (-1 << (bits - 32))) === 0;
-  const sign = (lo << (32 - bits)) >> 31;
-  return hi === sign && ((lo ^ sign) & (-1 << bits)) === 0;
 }
 
 /** What a row that does not allow enough answers. */

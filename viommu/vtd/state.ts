@@ -96,7 +96,7 @@ const UNBOUNDED_PAGING_ROWS = 16384;
 /** With PASIDs: a hundred thousand of them, each with a page, find most of what they need. */
 const PASID_ROWS = 262144;
 const PAIR_ROWS = 262144;
-const WIDE_IOTLB_ROWS = 262144;
+const WIDE_IOTLB_ROWS = 65536;
 /** Without: one PASID for each requester. */
 const RID_ROWS = 1024;
 const CONTEXT_ROWS = 1024;
@@ -132,7 +132,7 @@ function sizes(config: VtdConfig) {
   const scalable = config['scalable-mode'];
   const pasids = config['pasid-bits'] > 0;
   return {
-    iotlb: pasids ? WIDE_IOTLB_ROWS : large ? UNBOUNDED_ROWS : IOTLB_ROWS,
+    iotlb: large ? UNBOUNDED_ROWS : pasids ? WIDE_IOTLB_ROWS : IOTLB_ROWS,
     pasids: !scalable ? 4 : pasids ? PASID_ROWS : RID_ROWS,
     pairs: !scalable ? PAIR_WAYS : pasids ? PAIR_ROWS : RID_ROWS * PAIR_WAYS,
     domains: scalable ? DOMAINS : 1,

@@ -84,7 +84,7 @@ export const LIMITS: readonly Limit[] = [
   },
   {
     id: 'vtd-unbounded-cache',
-    what: 'the cache policy `unbounded` holds 131072 translations and 65536 contexts; with PASIDs every policy but `none` holds 262144 translations and 262144 PASID-table entries',
+    what: 'the cache policy `unbounded` holds 131072 translations and 65536 contexts; with PASIDs `normal` holds 65536 translations, and either 262144 PASID-table entries',
     cite: 'VT-d: Caching Translation Information',
   },
   {
