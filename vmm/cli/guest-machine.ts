@@ -25,6 +25,7 @@ export function withGuestMachine(options: MachineOptions, file: string | undefin
   return {
     ...options,
     machine: options.machine ?? wanted.machine,
+    highmem: options.highmem ?? wanted.highmem,
     viommu: options.viommu ?? wanted.viommu,
     memory: options.memory ?? wanted.memory,
     firmware: options.firmware ?? wanted.firmware,
@@ -41,7 +42,10 @@ function parsed(file: string, words: readonly string[]): MachineOptions {
     throw new TsvmmError({
       code: 'bad-guest-machine',
       object: `${file}: TSVMM_MACHINE`,
-      why: cause.message,
+      why: cause.message.split(';')[0]!.replace(/ of 'tsvmm [^']*'/, ' a guest can choose'),
+      mend: `it takes ${Object.keys(ALLOWED)
+        .map((name) => `--${name}`)
+        .join(', ')}`,
       cause,
     });
   }
