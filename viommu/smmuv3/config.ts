@@ -21,7 +21,6 @@ export interface SmmuConfig {
   readonly stall: 'terminate' | 'optional' | 'forced';
   /** Most stalled transactions. */
   readonly 'stall-max': number;
-  readonly 'raz-wi': boolean;
   readonly httu: 'none' | 'access' | 'dirty';
   readonly gran4k: boolean;
   readonly gran16k: boolean;
@@ -45,6 +44,8 @@ export interface SmmuConfig {
   readonly 'ats-record-errors': boolean;
   /** Split-stage ATS. */
   readonly 'ats-split-stage': boolean;
+  /** When commands are done: as soon as they are written, or one after the other on the virtual clock. */
+  readonly invalidation: 'immediate' | 'async';
   readonly cmdqs: number;
   readonly eventqs: number;
   readonly priqs: number;
@@ -70,7 +71,6 @@ export const SMMU_DEFAULTS: SmmuConfig = {
   pps: false,
   stall: 'terminate',
   'stall-max': 64,
-  'raz-wi': false,
   httu: 'none',
   gran4k: true,
   gran16k: true,
@@ -93,6 +93,7 @@ export const SMMU_DEFAULTS: SmmuConfig = {
   'attribute-overrides': false,
   'ats-record-errors': false,
   'ats-split-stage': false,
+  invalidation: 'immediate',
   cmdqs: 19,
   eventqs: 19,
   priqs: 19,
@@ -128,7 +129,6 @@ export function smmuSchema(z: Zod): ZodType<SmmuConfig> {
       .default(d.stall)
       .describe('what becomes of faulting transactions: terminated, stalled where asked for, always stalled'),
     'stall-max': whole(d['stall-max'], 1, 65535, 'most stalled transactions'),
-    'raz-wi': flag(d['raz-wi'], 'terminated transactions may read as zero instead of being aborted'),
     httu: z
       .enum(['none', 'access', 'dirty'])
       .default(d.httu)
@@ -154,6 +154,7 @@ export function smmuSchema(z: Zod): ZodType<SmmuConfig> {
     'attribute-overrides': flag(d['attribute-overrides'], 'attribute overrides of STEs (IDR1)'),
     'ats-record-errors': flag(d['ats-record-errors'], 'configuration errors of ATS requests can be recorded'),
     'ats-split-stage': flag(d['ats-split-stage'], 'split-stage ATS'),
+    invalidation: z.enum(['immediate', 'async']).default(d.invalidation).describe('when commands are done'),
     cmdqs: whole(d.cmdqs, 0, LARGEST_QUEUE, 'largest command queue, log2'),
     eventqs: whole(d.eventqs, 0, LARGEST_QUEUE, 'largest event queue, log2'),
     priqs: whole(d.priqs, 0, LARGEST_QUEUE, 'largest PRI queue, log2'),
@@ -284,7 +285,7 @@ export function identification(config: SmmuConfig): {
       TTENDIAN: 2,
       ATSRECERR: bit(config['ats-record-errors']),
       STALL_MODEL: STALL_MODEL[config.stall],
-      TERM_MODEL: bit(!config['raz-wi']),
+      TERM_MODEL: 1,
       ST_LEVEL: bit(config['two-level-streams']),
     }),
     idr1: IDR1.pack({

@@ -58,6 +58,11 @@ export const LIMITS: readonly Limit[] = [
     cite: 'SMMUv3: Enhanced Command Queue interface',
   },
   {
+    id: 'smmu-raz-wi',
+    what: 'terminated transactions are aborted (IDR0.TERM_MODEL is 1): CD.A = 0 gives C_BAD_CD',
+    cite: 'SMMUv3: Fault behaviour of context descriptors',
+  },
+  {
     id: 'smmu-streamid-width',
     what: 'StreamIDs are requester ids, 16 bits: IDR1.SIDSIZE is 16',
     cite: 'SMMUv3: SMMU_IDR1',
