@@ -37,12 +37,20 @@ const WIDEST_LEVEL = 5;
 
 /** What the tables in memory say now, whatever the caches hold (VT-d: Translation Structure Formats). */
 export function tableTree(device: VtdIommu, most: number): TableTree {
-  const walk = new TreeWalk(device, most);
+  const walk = new TreeWalk(device, most, true);
   const { s } = device;
   const status = s.regs[GSTS.offset / 4]!;
   const roots: TableNode[] = [];
   if ((status & TES) !== 0) roots.push(...walk.rootTable(s.rootLo, s.rootHi));
   if ((status & IRES) !== 0) roots.push(...walk.interruptTable(s.irtaLo, s.irtaHi));
+  return { roots, pages: [...walk.pages], cut: walk.cut };
+}
+
+/** Of these tables, those that lead to PASID table entries: without paging tables and interrupts. */
+export function pasidTree(device: VtdIommu, most: number): TableTree {
+  const walk = new TreeWalk(device, most, false);
+  const { s } = device;
+  const roots = walk.rootTable(s.rootLo, s.rootHi);
   return { roots, pages: [...walk.pages], cut: walk.cut };
 }
 
@@ -68,11 +76,14 @@ class TreeWalk {
   readonly pages = new Set<number>();
   cut = false;
   readonly #device: VtdIommu;
+  readonly #paging: boolean;
   #left: number;
 
-  constructor(device: VtdIommu, most: number) {
+  /** @param paging also the paging tables */
+  constructor(device: VtdIommu, most: number, paging: boolean) {
     this.#device = device;
     this.#left = most;
+    this.#paging = paging;
   }
 
   rootTable(lo: number, hi: number): TableNode[] {
@@ -171,15 +182,15 @@ class TreeWalk {
 
   #firstStage(table: bigint, levels: number, place: Place): TableNode[] {
     const format = { layout: FS_ENTRY, entries: 512, present: isPresent };
-    return this.#paging(format, FS_LEVEL_NAMES, table, levels, 0n, place);
+    return this.#pagingTable(format, FS_LEVEL_NAMES, table, levels, 0n, place);
   }
 
   #secondStage(table: bigint, levels: number): TableNode[] {
     const format = { layout: SS_ENTRY, entries: 512, present: permits };
-    return this.#paging(format, SS_LEVEL_NAMES, table, levels, 0n, atOnce);
+    return this.#pagingTable(format, SS_LEVEL_NAMES, table, levels, 0n, atOnce);
   }
 
-  #paging(
+  #pagingTable(
     format: Format,
     names: readonly string[],
     table: bigint,
@@ -187,7 +198,7 @@ class TreeWalk {
     base: bigint,
     place: Place,
   ): TableNode[] {
-    if (level > WIDEST_LEVEL) return [];
+    if (!this.#paging || level > WIDEST_LEVEL) return [];
     const bytes = 1n << BigInt(12 + 9 * (level - 1));
     const describe = (words: Uint32Array, i: number): Described => {
       const first = base + BigInt(i) * bytes;
@@ -197,7 +208,7 @@ class TreeWalk {
         what: names[level]!,
         of: `${hex(first)} - ${hex(first + bytes - 1n)}`,
         tables: leaf ? [] : [place(next) ?? NOWHERE],
-        children: () => (leaf ? [] : this.#paging(format, names, next, level - 1, first, place)),
+        children: () => (leaf ? [] : this.#pagingTable(format, names, next, level - 1, first, place)),
       };
     };
     return this.#entries(format, table, describe, place);

@@ -11,6 +11,7 @@ import { OWNER_MASK, ROW_WORDS } from '../walk/iotlb.ts';
 import { PAIR_WORDS, TRANSLATIONS } from '../walk/pair-tags.ts';
 import { PASID_ENTRY_AT, PASID_ROW_WORDS } from '../walk/pasid-cache.ts';
 import type { VtdIommu } from './device.ts';
+import { pasidText, pasidView } from './pasid-view.ts';
 import { allowedIn, faultIn, UPPER_CLASS } from './row-flags.ts';
 
 const SIZES = ['4K', '2M', '1G'] as const;
@@ -213,6 +214,12 @@ export function vtdViews(device: VtdIommu): DeviceView[] {
     view('latched', 'What SRTP and SIRTP latched', () => [latched(device)]),
     view('contexts', 'The context-cache', () => contexts(device)),
     view('pasids', 'The PASID-cache', () => pasidEntries(device)),
+    {
+      name: 'pasid',
+      doc: 'The PASIDs of the requesters: what the tables say, and where the PASID-cache says something else',
+      json: () => pasidView(device, pasidEntries(device)),
+      text: () => pasidText(pasidView(device, pasidEntries(device))),
+    },
     view('iotlb', 'The IOTLB', () => iotlb(device)),
     {
       name: 'queues',
