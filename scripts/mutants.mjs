@@ -39,7 +39,7 @@ const STAGES = [
 ];
 /** What scalable mode brought has its own tests. */
 const SCALABLE = /first-stage|scalable|pasid|pair|row-flags/;
-const TEST_TIMEOUT = 60_000;
+const TEST_TIMEOUT = 120_000;
 
 const { values: options } = parseArgs({
   options: { jobs: { type: 'string', default: '2' }, only: { type: 'string', default: '' } },
@@ -62,7 +62,7 @@ function copySources(name) {
   symlinkSync(join(ROOT, 'node_modules'), join(dir, 'node_modules'));
   writeFileSync(
     join(dir, 'vitest.config.mjs'),
-    "export default { test: { include: ['test/unit/**/*.test.ts'] } };\n",
+    "export default { test: { include: ['test/unit/**/*.test.ts'], testTimeout: 50_000 } };\n",
   );
   return dir;
 }

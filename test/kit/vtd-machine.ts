@@ -56,6 +56,8 @@ export const SILENT_ENDPOINTS: DmaEndpoints = {
 export interface MachineOptions {
   readonly config?: Partial<VtdConfig>;
   readonly ramBytes?: number;
+  /** In place of plain RAM of that size. */
+  readonly ram?: GuestRam;
   readonly endpoints?: Partial<DmaEndpoints>;
   readonly lastWriter?: (address: number) => string | undefined;
 }
@@ -79,7 +81,7 @@ export class VtdMachine {
   #entry = 16;
 
   constructor(options: MachineOptions = {}) {
-    this.ram = new GuestRam(0, options.ramBytes ?? 16 << 20);
+    this.ram = options.ram ?? new GuestRam(0, options.ramBytes ?? 16 << 20);
     this.memory = new SystemMemory(this.ram, this.bus);
     this.tracer = new Tracer(() => this.clock.now);
     const config = { ...VTD_DEFAULTS, ...options.config };

@@ -6,7 +6,7 @@ import { describeDeviceRules } from '../../kit/device-rules.ts';
 import { Torment } from '../../kit/vtd-torment.ts';
 
 // TSVMM_FUZZ: how many operations in all; TSVMM_SEED: where to start.
-const OPERATIONS = Number(process.env['TSVMM_FUZZ'] ?? 300_000);
+const OPERATIONS = Number(process.env['TSVMM_FUZZ'] ?? 500_000);
 const SEED = Number(process.env['TSVMM_SEED'] ?? 1);
 
 const UNITS: readonly Partial<VtdConfig>[] = [
