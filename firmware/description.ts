@@ -9,7 +9,9 @@ export type AcpiTable =
   | DsdtDescription
   | McfgDescription
   | MadtDescription
-  | DmarDescription;
+  | GtdtDescription
+  | DmarDescription
+  | IortDescription;
 
 export interface AddressRange {
   readonly base: number;
@@ -33,6 +35,8 @@ export interface FadtDescription {
     readonly msiUnsupported?: boolean;
     readonly cmosRtcAbsent?: boolean;
   };
+  /** ARM Boot Architecture Flags; absent on machines that are not Arm. */
+  readonly armBoot?: { readonly psci: boolean; readonly hvc: boolean };
 }
 
 export interface DsdtDescription {
@@ -52,8 +56,11 @@ export interface HostBridgeDescription {
   readonly lastBus: number;
   /** Ports the bridge itself consumes, such as 0xCF8..0xCFF. */
   readonly ownPorts?: readonly AddressRange[];
-  readonly ioWindows: readonly AddressRange[];
+  /** `at`: where in memory the ports appear, on machines whose processor has none of its own. */
+  readonly ioWindows: readonly (AddressRange & { readonly at?: number })[];
   readonly memoryWindows: readonly (AddressRange & { readonly prefetchable?: boolean })[];
+  /** _CCA: DMA is coherent with the processor's caches; has to be said where the processor is Arm. */
+  readonly coherent?: boolean;
   /** _PRT: INTx pins of devices on the root bus to global system interrupts. Empty or absent: no _PRT. */
   readonly interruptRouting?: readonly InterruptRoute[];
 }
@@ -98,6 +105,55 @@ export interface MadtDescription {
     readonly polarity: 'conforms' | 'high' | 'low';
     readonly trigger: 'conforms' | 'edge' | 'level';
   }[];
+  /** A Generic Interrupt Controller in place of APICs, whose lists are empty then. */
+  readonly gic?: GicDescription;
+}
+
+/** A GICv2 and its MSI frame. */
+export interface GicDescription {
+  readonly distributor: number;
+  readonly cpuInterface: number;
+  readonly processors: readonly { readonly uid: number; readonly mpidr: number }[];
+  readonly messageFrames: readonly {
+    readonly base: number;
+    /** First interrupt id and how many. */
+    readonly spiBase: number;
+    readonly spiCount: number;
+  }[];
+}
+
+/** Generic timers: memory-mapped ones, beside the processor's, which is absent. */
+export interface GtdtDescription {
+  readonly kind: 'GTDT';
+  readonly blocks: readonly {
+    readonly control: number;
+    readonly frames: readonly { readonly number: number; readonly base: number; readonly gsi: number }[];
+  }[];
+}
+
+/** One SMMUv3 with the one PCI segment before it. */
+export interface IortDescription {
+  readonly kind: 'IORT';
+  readonly smmu: {
+    readonly base: number;
+    readonly coherent: boolean;
+    readonly httu: 0 | 1 | 2;
+    /** Wired interrupts, edge-triggered. */
+    readonly gsi: {
+      readonly event: number;
+      readonly pri: number;
+      readonly gerror: number;
+      readonly sync: number;
+    };
+  };
+  readonly rootComplex: {
+    readonly segment: number;
+    readonly ats: boolean;
+    /** Address bits of its memory requests. */
+    readonly addressBits: number;
+  };
+  /** Regions that stay mapped one to one for a StreamID. */
+  readonly reserved: readonly { readonly base: number; readonly length: number; readonly stream: number }[];
 }
 
 export interface DmarDescription {

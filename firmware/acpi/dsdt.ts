@@ -7,7 +7,15 @@ import type {
 import { type Aml, buffer, device, hardwareId, integer, name, packageOfRows, scope } from './aml.ts';
 import { badDescription } from './bytes.ts';
 import { buildTable } from './header.ts';
-import { busWindow, fixedMemory, ioPorts, ioWindow, memoryWindow, resourceTemplate } from './resources.ts';
+import {
+  busWindow,
+  fixedMemory,
+  ioPorts,
+  ioWindow,
+  mappedIoWindow,
+  memoryWindow,
+  resourceTemplate,
+} from './resources.ts';
 
 /** ACPI 6.3: Differentiated System Description Table (DSDT). Revision 2: integers of AML have 64 bits. */
 export function dsdt(description: DsdtDescription): Uint8Array {
@@ -25,6 +33,7 @@ function hostBridge(bridge: HostBridgeDescription): Aml {
     name('_UID', integer(bridge.uid)),
     name('_SEG', integer(bridge.segment)),
     name('_BBN', integer(bridge.firstBus)),
+    ...(bridge.coherent === true ? [name('_CCA', integer(1))] : []),
     name('_CRS', buffer(currentResources(bridge))),
     ...(routes.length === 0 ? [] : [name('_PRT', packageOfRows(routes.map(routingEntry)))]),
   );
@@ -34,7 +43,7 @@ function currentResources(bridge: HostBridgeDescription): Uint8Array {
   return resourceTemplate(
     busWindow(bridge.firstBus, bridge.lastBus),
     ...(bridge.ownPorts ?? []).map(ioPorts),
-    ...bridge.ioWindows.map(ioWindow),
+    ...bridge.ioWindows.map((w) => (w.at === undefined ? ioWindow(w) : mappedIoWindow(w, w.at))),
     ...bridge.memoryWindows.map((window) => memoryWindow(window, window.prefetchable === true)),
   );
 }

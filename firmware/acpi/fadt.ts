@@ -15,6 +15,10 @@ const SLP_BUTTON = 1 << 5;
 const RESET_REG_SUP = 1 << 10;
 const HW_REDUCED_ACPI = 1 << 20;
 
+/** ACPI 6.3: ARM Architecture Boot Flags. */
+const PSCI_COMPLIANT = 1 << 0;
+const PSCI_USE_HVC = 1 << 1;
+
 /** Latencies above 100 and 1000 microseconds say that there is no C2 and no C3 state. */
 const NO_C2 = 101;
 const NO_C3 = 1001;
@@ -42,7 +46,7 @@ export function fadt(description: FadtDescription, dsdtAddress: number): Uint8Ar
     .u32(WBINVD | PWR_BUTTON | SLP_BUTTON | HW_REDUCED_ACPI | (reset === undefined ? 0 : RESET_REG_SUP));
   writeResetRegister(body, reset);
   body
-    .u16(0) // ARM_BOOT_ARCH
+    .u16(armBootArchitecture(description))
     .u8(MINOR_VERSION)
     .u64(0) // X_FIRMWARE_CTRL
     .u64(dsdtAddress);
@@ -63,6 +67,10 @@ function writeResetRegister(body: ByteWriter, reset: FadtDescription['resetRegis
     .u8(GAS_BYTE_ACCESS)
     .u64(reset.address)
     .u8(reset.value);
+}
+
+function armBootArchitecture({ armBoot }: FadtDescription): number {
+  return (armBoot?.psci === true ? PSCI_COMPLIANT : 0) | (armBoot?.hvc === true ? PSCI_USE_HVC : 0);
 }
 
 /** ACPI 6.3: IA-PC Boot Architecture Flags. */

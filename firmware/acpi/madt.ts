@@ -1,4 +1,4 @@
-import type { MadtDescription } from '../description.ts';
+import type { GicDescription, MadtDescription } from '../description.ts';
 import { ByteWriter } from './bytes.ts';
 import { buildTable } from './header.ts';
 
@@ -7,6 +7,14 @@ const LOCAL_APIC = 0;
 const IO_APIC = 1;
 const INTERRUPT_SOURCE_OVERRIDE = 2;
 const LOCAL_X2APIC = 9;
+const GICC = 0x0b;
+const GICD = 0x0c;
+const GIC_MSI_FRAME = 0x0d;
+const GICC_LENGTH = 80;
+/** GIC version field of the GICD structure. */
+const GICV2 = 2;
+/** The SPI count and base of the structure, not of the frame's register, are valid. */
+const SPI_SELECT = 1;
 
 const ENABLED = 1;
 const PCAT_COMPAT = 1;
@@ -29,7 +37,27 @@ export function madt(description: MadtDescription): Uint8Array {
     const flags = POLARITY[polarity] | (TRIGGER[trigger] << 2);
     body.u8(INTERRUPT_SOURCE_OVERRIDE).u8(10).u8(ISA_BUS).u8(source).u32(gsi).u16(flags);
   }
+  if (description.gic !== undefined) writeGic(body, description.gic);
   return buildTable('APIC', 5, body.done());
+}
+
+function writeGic(body: ByteWriter, gic: GicDescription): void {
+  for (const [number, { uid, mpidr }] of gic.processors.entries())
+    body
+      .u8(GICC)
+      .u8(GICC_LENGTH)
+      .u16(0)
+      .u32(number)
+      .u32(uid)
+      .u32(ENABLED)
+      .zeros(4 + 4 + 8) // parking protocol, performance interrupt, parked address
+      .u64(gic.cpuInterface)
+      .zeros(8 + 8 + 4 + 8) // virtual CPU interface, GICH, maintenance interrupt, redistributor
+      .u64(mpidr)
+      .zeros(4);
+  body.u8(GICD).u8(24).u16(0).u32(0).u64(gic.distributor).u32(0).u8(GICV2).zeros(3);
+  for (const [id, { base, spiBase, spiCount }] of gic.messageFrames.entries())
+    body.u8(GIC_MSI_FRAME).u8(24).u16(0).u32(id).u64(base).u32(SPI_SELECT).u16(spiCount).u16(spiBase);
 }
 
 function writeProcessor(body: ByteWriter, { uid, apicId }: MadtDescription['processors'][number]): void {

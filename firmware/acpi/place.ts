@@ -4,7 +4,9 @@ import { badDescription } from './bytes.ts';
 import { dmar } from './dmar.ts';
 import { dsdt } from './dsdt.ts';
 import { fadt } from './fadt.ts';
+import { gtdt } from './gtdt.ts';
 import { HEADER_LENGTH } from './header.ts';
+import { iort } from './iort.ts';
 import { madt } from './madt.ts';
 import { mcfg } from './mcfg.ts';
 import { RSDP_LENGTH, rsdp } from './rsdp.ts';
@@ -65,8 +67,12 @@ function build(table: AcpiTable): Uint8Array {
       return mcfg(table);
     case 'MADT':
       return madt(table);
+    case 'GTDT':
+      return gtdt(table);
     case 'DMAR':
       return dmar(table);
+    case 'IORT':
+      return iort(table);
   }
 }
 

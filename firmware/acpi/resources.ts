@@ -21,6 +21,9 @@ const FIXED_WINDOW = 0x0c;
 const ENTIRE_RANGE = 3;
 const READ_WRITE = 1;
 const PREFETCHABLE = 3 << 1;
+/** I/O: the other side of the bridge is memory. */
+const TYPE_TRANSLATION = 1 << 4;
+const CONSUMER = 1;
 
 const DECODE_16 = 1;
 
@@ -34,6 +37,19 @@ export function busWindow(firstBus: number, lastBus: number): Uint8Array {
 export function ioWindow(range: AddressRange): Uint8Array {
   checkRange(range, 2 ** 16);
   return wordWindow(IO_RANGE, ENTIRE_RANGE, range.base, range.base + range.length - 1);
+}
+
+/** Ports that appear in memory from `at` on: a DWord Address Space Descriptor with type translation. */
+export function mappedIoWindow(range: AddressRange, at: number): Uint8Array {
+  checkRange(range, 2 ** 16);
+  const w = resource()
+    .u8(DWORD_SPACE)
+    .u16(0x17)
+    .u8(IO_RANGE)
+    .u8(FIXED_WINDOW)
+    .u8(ENTIRE_RANGE | TYPE_TRANSLATION);
+  for (const value of [0, range.base, range.base + range.length - 1, at, range.length]) w.u32(value);
+  return w.done();
 }
 
 /** A DWord descriptor where the window ends below 4 GiB, else a QWord one. */
@@ -65,9 +81,20 @@ export function ioPorts(range: AddressRange): Uint8Array {
     .done();
 }
 
-/** Memory the device itself decodes: a 32-bit Fixed Memory Range Descriptor. */
+/** Memory the device itself decodes: a 32-bit Fixed Memory Range Descriptor, above 4 GiB a QWord one. */
 export function fixedMemory(range: AddressRange): Uint8Array {
-  checkRange(range, 2 ** 32);
+  checkRange(range, 2 ** 52);
+  const last = range.base + range.length - 1;
+  if (last >= 2 ** 32) {
+    const w = resource()
+      .u8(QWORD_SPACE)
+      .u16(0x2b)
+      .u8(MEMORY_RANGE)
+      .u8(FIXED_WINDOW | CONSUMER)
+      .u8(READ_WRITE);
+    for (const value of [0, range.base, last, 0, range.length]) w.u64(value);
+    return w.done();
+  }
   return resource().u8(MEMORY32_FIXED).u16(9).u8(READ_WRITE).u32(range.base).u32(range.length).done();
 }
 

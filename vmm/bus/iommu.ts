@@ -88,7 +88,24 @@ export interface ExplainedFault {
 }
 
 /** An ACPI description of the unit, in the words of the table it goes to. */
-export interface IommuFirmware {
+export type IommuFirmware = DmarFirmware | IortFirmware;
+
+/** Arm SMMUv3: IO Remapping Table. */
+export interface IortFirmware {
+  readonly table: 'IORT';
+  readonly base: number;
+  /** Address bits of what stands before the unit. */
+  readonly haw: number;
+  /** Its accesses to tables and queues are coherent. */
+  readonly coherent: boolean;
+  /** Hardware updates of table entries: none, access flag, access flag and dirty state. */
+  readonly httu: 0 | 1 | 2;
+  /** Functions behind it may use ATS. */
+  readonly ats: boolean;
+}
+
+/** Intel VT-d: DMA Remapping Reporting. */
+export interface DmarFirmware {
   readonly table: 'DMAR';
   readonly base: number;
   /** Host address width in bits. */

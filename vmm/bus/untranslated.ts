@@ -11,15 +11,16 @@ import { deliverCompatible, type InterruptTarget, inMsiWindow } from './interrup
 
 /** No IOMMU: addresses pass unchanged, messages go straight to the local APICs, translation requests are refused. */
 export class Untranslated implements DmaTranslator {
-  readonly #target: InterruptTarget;
+  readonly #target: InterruptTarget | undefined;
 
-  constructor(target: InterruptTarget) {
+  /** @param target absent where messages are writes like any other, to a register of the interrupt controller */
+  constructor(target: InterruptTarget | undefined) {
     this.#target = target;
   }
 
   translate(port: DmaPort, lo: number, hi: number, _access: number): number {
     if (port.at === AT_TRANSLATION || port.pasid !== NO_PASID) return DMA_UR;
-    if (inMsiWindow(lo, hi)) return DMA_MESSAGE;
+    if (this.#target !== undefined && inMsiWindow(lo, hi)) return DMA_MESSAGE;
     port.outLo = lo >>> 0;
     port.outHi = hi >>> 0;
     port.outSpan = 4096 - (lo & 4095);
@@ -27,7 +28,7 @@ export class Untranslated implements DmaTranslator {
   }
 
   message(_port: DmaPort, lo: number, _hi: number, data: number, length: number): number {
-    if (length !== 4) return DMA_UR;
+    if (length !== 4 || this.#target === undefined) return DMA_UR;
     deliverCompatible(this.#target, lo, data);
     return DMA_OK;
   }

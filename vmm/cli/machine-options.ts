@@ -32,12 +32,14 @@ export async function machineFrom(
   accepted: AcceptedBefore | undefined,
 ): Promise<MachineConfig> {
   const base = await baseConfig(options, registry);
+  const highmem = options.highmem === undefined ? base.highmem : options.highmem === 'on';
   const viommu =
     options.viommu === undefined ? base.viommu : await viommuFrom(options.viommu, registry, accepted);
   const added: DeviceDraft[] = [];
   for (const text of options.device) added.push(await deviceFrom(text, registry, accepted));
   return {
-    machine: 'q35',
+    machine: base.machine,
+    highmem,
     memory: options.memory === undefined ? base.memory : memoryFrom(options.memory),
     seed: options.seed === undefined ? base.seed : parseCount(options.seed, '--seed'),
     firmware: (options.firmware as MachineConfig['firmware'] | undefined) ?? base.firmware,
@@ -48,11 +50,20 @@ export async function machineFrom(
 }
 
 async function baseConfig(options: MachineOptions, registry: Registry): Promise<MachineConfig> {
+  const asked = options.machine as MachineConfig['machine'] | undefined;
   if (options.config === undefined) {
-    const config = defaultConfig(registry);
+    const config = defaultConfig(registry, asked ?? machineFor(options.viommu, registry));
     return options.device.length === 0 ? config : { ...config, devices: [] };
   }
-  return parseMachineConfig(await loadZod(), registry, readJson(options.config), options.config);
+  const config = parseMachineConfig(await loadZod(), registry, readJson(options.config), options.config);
+  return asked === undefined ? config : { ...config, machine: asked };
+}
+
+/** The machine type that has such an IOMMU: q35 if it is one of several. */
+function machineFor(viommu: string | undefined, registry: Registry): MachineConfig['machine'] {
+  const kind = viommu === undefined ? 'none' : parseKindSpec(viommu, '--viommu').kind;
+  const machines = kind === 'none' ? [] : registry.iommu(kind).machines;
+  return machines.length === 0 || machines.includes('q35') ? 'q35' : machines[0]!;
 }
 
 function readJson(file: string): unknown {

@@ -11,9 +11,15 @@ const JSON_OPTION = {
 export const MACHINE_OPTIONS = options({
   machine: {
     value: 'NAME',
-    doc: 'Machine type',
-    choices: ['q35'],
+    doc: 'Machine type; without it, the one that has the IOMMU of --viommu',
+    choices: ['q35', 'virt'],
     fallback: 'q35',
+  },
+  highmem: {
+    value: 'STATE',
+    doc: 'Of machine virt: devices above 4 GiB',
+    choices: ['on', 'off'],
+    fallback: 'on',
   },
   viommu: {
     value: 'KIND[,KEY=VAL...]',

@@ -21,7 +21,9 @@ export interface IommuConfig {
 
 /** The machine, whole: what --dump-config prints and --config reads. */
 export interface MachineConfig {
-  readonly machine: 'q35';
+  readonly machine: 'q35' | 'virt';
+  /** Of virt: devices above 4 GiB. QEMU's highmem. */
+  readonly highmem: boolean;
   /** Bytes of RAM, a multiple of 64 KiB. */
   readonly memory: number;
   readonly seed: number;
@@ -45,14 +47,23 @@ export const MIB = 1 << 20;
 /** RAM and the hidden region behind it end below the PCIe window of q35 (0xB0000000). */
 export const MAX_MEMORY = 2048 * MIB;
 
+export const MACHINES = ['q35', 'virt'] as const;
+
+/** The IOMMU a machine type has by default: the first of the registry's that stands in it. */
+export function defaultIommu(registry: Registry, machine: MachineConfig['machine']): IommuConfig | null {
+  const kind = registry.iommuKinds.find((k) => k.machines.includes(machine));
+  return kind === undefined ? null : { kind: kind.name, options: kind.defaults as Record<string, unknown> };
+}
+
 /** What `tsvmm run GUEST` boots without further options. */
-export function defaultConfig(registry: Registry): MachineConfig {
+export function defaultConfig(registry: Registry, machine: MachineConfig['machine'] = 'q35'): MachineConfig {
   return {
-    machine: 'q35',
+    machine,
+    highmem: true,
     memory: 128 * MIB,
     seed: 1,
     firmware: 'enumerated',
-    viommu: { kind: 'intel', options: registry.iommu('intel').defaults as Record<string, unknown> },
+    viommu: defaultIommu(registry, machine),
     devices: [{ kind: 'edu', id: 'edu0', options: registry.pci('edu').defaults as Record<string, unknown> }],
     reserved: [],
   };
@@ -60,7 +71,12 @@ export function defaultConfig(registry: Registry): MachineConfig {
 
 /** The schema of a machine description file; options of a device or vIOMMU stand beside its kind. */
 export function machineSchema(z: Zod, registry: Registry) {
-  const page = z.number().int().min(0).max(MAX_MEMORY).multipleOf(4096);
+  const page = z
+    .number()
+    .int()
+    .min(0)
+    .max(2 ** 32)
+    .multipleOf(4096);
   const size = z.union([z.number().int(), z.string().regex(/^\d+[KMG]$/)]);
   const device = z.discriminatedUnion(
     'kind',
@@ -87,7 +103,8 @@ export function machineSchema(z: Zod, registry: Registry) {
     ) as never,
   );
   return z.strictObject({
-    machine: z.literal('q35').default('q35'),
+    machine: z.enum(MACHINES).default('q35'),
+    highmem: z.boolean().default(true).describe('of virt: devices above 4 GiB'),
     memory: size.default(128 * MIB),
     seed: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).default(1),
     firmware: z.enum(['enumerated', 'raw']).default('enumerated'),
@@ -122,6 +139,7 @@ export function parseMachineConfig(z: Zod, registry: Registry, json: unknown, so
   const memory = parseSize(value.memory, source);
   return {
     machine: value.machine,
+    highmem: value.highmem,
     memory,
     seed: value.seed,
     firmware: value.firmware,
@@ -174,7 +192,16 @@ function keyHint(registry: Registry, json: unknown, issue: KeyIssue): string {
   }
   if (room === 'viommu')
     return didYouMean(key, Object.keys(registry.iommu(top.viommu!.kind).defaults as object));
-  return didYouMean(key, ['machine', 'memory', 'seed', 'firmware', 'viommu', 'devices', 'reserved']);
+  return didYouMean(key, [
+    'machine',
+    'highmem',
+    'memory',
+    'seed',
+    'firmware',
+    'viommu',
+    'devices',
+    'reserved',
+  ]);
 }
 
 export function parseSize(value: number | string, source: string): number {
@@ -241,6 +268,7 @@ function freeName(kind: string, taken: ReadonlySet<string>): string {
 export function configToJson(config: MachineConfig): unknown {
   return {
     machine: config.machine,
+    ...(config.highmem ? {} : { highmem: false }),
     memory: config.memory,
     seed: config.seed,
     firmware: config.firmware,

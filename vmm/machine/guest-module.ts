@@ -43,7 +43,7 @@ export async function prepareGuest(
   growLimit: number,
   cache: DiskCache,
 ): Promise<GuestModule> {
-  const { wasm, stackLow } = await wasmOf(source, cache);
+  const { wasm, stackLow } = await wasmOf(source, layout.ramBase, cache);
   return guestOfWasm(source, wasm, stackLow, layout, growLimit, cache);
 }
 
@@ -86,13 +86,18 @@ async function programsIn(
 
 async function wasmOf(
   source: GuestSource,
+  ramBase: number,
   cache: DiskCache,
 ): Promise<{ wasm: Uint8Array; stackLow: number | undefined }> {
   if (/\.c$/i.test(source.file)) {
     readGuestFile(source.file);
-    const { compileC } = await import('../vcpu/compile/compile.ts');
+    const [{ compileC }, { layoutAt }] = await Promise.all([
+      import('../vcpu/compile/compile.ts'),
+      import('../vcpu/compile/types.ts'),
+    ]);
     const compiled = await compileC({
       file: source.file,
+      layout: layoutAt(ramBase),
       cache,
       ...(source.sdkDir === undefined ? {} : { sdkDir: source.sdkDir }),
       ...(source.cc === undefined ? {} : { cc: source.cc }),

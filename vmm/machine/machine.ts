@@ -71,7 +71,7 @@ export class Machine {
     this.memory = new SystemMemory(this.ram, this.mmio);
     this.tracer = new Tracer(() => this.clock.now);
     this.rng = new Rng(config.seed);
-    this.platform = createPlatform(config.machine, this);
+    this.platform = createPlatform(config.machine, this, { highmem: config.highmem });
     this.iommu = this.#createIommu(config, registry);
     this.#translator = this.iommu?.translator ?? this.platform.untranslated;
     this.platform.connect(this.#translator);
@@ -83,10 +83,8 @@ export class Machine {
       tracer: this.tracer,
     });
     this.#claimPlatform();
-    this.#plug('host-bridge', createHostBridge(this.#services('host-bridge')), undefined, {
-      device: 0,
-      fn: 0,
-    });
+    const bridge = createHostBridge(this.#services('host-bridge'), this.platform.hostBridge);
+    this.#plug('host-bridge', bridge, undefined, { device: 0, fn: 0 });
     for (const device of config.devices) this.#addDevice(device, registry);
   }
 
@@ -267,7 +265,7 @@ export class Machine {
         firstBus: 0,
         lastBus: 255,
         windows: { io: range(map.io), memory: range(map.mmio32), prefetchable: [] },
-        interruptLine: this.platform.gsiOf,
+        interruptLine: this.platform.interruptLine,
         command: { memory: true, io: true, bridgeMaster: true },
       },
     );
@@ -287,12 +285,13 @@ export class Machine {
       base,
       limit: base + size - 1,
       scopes: [this.#scopeOf(device)],
+      requester: this.#pci.get(device)!.fn.bdf,
     }));
   }
 
   /** Reserved regions are memory, and the table that tells of them is the IOMMU's. */
   #checkReserved(): void {
-    const { reserved, memory } = this.config;
+    const { reserved } = this.config;
     if (reserved.length > 0 && this.iommu === undefined) {
       throw new TsvmmError({
         code: 'reserved-without-iommu',
@@ -301,12 +300,12 @@ export class Machine {
         mend: 'give it one (viommu), or leave them out',
       });
     }
-    const outside = reserved.find(({ base, size }) => base + size > memory);
+    const outside = reserved.find(({ base, size }) => base < this.ram.base || base + size > this.ram.end);
     if (outside !== undefined) {
       throw new TsvmmError({
         code: 'reserved-outside-ram',
         object: 'reserved',
-        why: `the region at 0x${outside.base.toString(16)} ends beyond RAM`,
+        why: `the region at 0x${outside.base.toString(16)} ${outside.base < this.ram.base ? 'begins below' : 'ends beyond'} RAM`,
         mend: 'move it, or give the machine more memory',
       });
     }

@@ -86,6 +86,7 @@ export class Session {
       ...(opened === undefined ? {} : { exitStatus: opened.exitStatus }),
       ...(user === undefined ? {} : { processes: user.start }),
     });
+    if (guest.stackLow !== undefined) vcpu.guardStack(guest.stackLow);
     machine.provenance.follow(vcpu.stores);
     machine.bootFirmware(plan);
     return new Session(machine, guest, vcpu, instance, wasi, user?.processes());

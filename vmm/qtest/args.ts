@@ -512,6 +512,7 @@ function q35(draft: Draft, registry: Registry): MachineConfig {
   }
   return {
     machine: 'q35',
+    highmem: true,
     memory: memoryBytes(draft.memoryMib),
     seed: 1,
     firmware: 'raw',

@@ -1,3 +1,4 @@
+import type { HostBridgeId } from '../../../devices/pci/host-bridge.ts';
 import type { RootComplex } from '../../../devices/pci/root-complex.ts';
 import type { AcpiRegion, PlacedTable } from '../../../firmware/acpi/place.ts';
 import type { DeviceScope } from '../../../firmware/description.ts';
@@ -7,7 +8,7 @@ import type { InterruptTarget } from '../../bus/interrupts.ts';
 import type { IommuFirmware } from '../../bus/iommu.ts';
 import type { SystemMemory } from '../../bus/memory.ts';
 import type { MmioRange } from '../../bus/mmio.ts';
-import type { PortRange } from '../../bus/ports.ts';
+import type { PortBus, PortRange } from '../../bus/ports.ts';
 import type { VirtualClock } from '../../core/clock.ts';
 import type { Tracer } from '../../trace/tracer.ts';
 import type { CpuInterrupts } from '../../vcpu/run/cpu-interrupts.ts';
@@ -40,6 +41,13 @@ export interface PlatformServices {
   readonly clock: VirtualClock;
   readonly tracer: Tracer;
   readonly memory: SystemMemory;
+  readonly ports: PortBus;
+}
+
+/** What a machine description chooses of its platform. */
+export interface PlatformOptions {
+  /** Of virt: devices above 4 GiB. */
+  readonly highmem: boolean;
 }
 
 /** A region that firmware keeps mapped for a device (RMRR). */
@@ -49,6 +57,8 @@ export interface ReservedRegion {
   readonly limit: number;
   /** Devices on the root bus or below root ports, from the root bus down. */
   readonly scopes: readonly DeviceScope[];
+  /** Requester id of the device, as buses are numbered. */
+  readonly requester: number;
 }
 
 export interface AcpiInput {
@@ -74,6 +84,9 @@ export interface Platform {
   readonly untranslated: DmaTranslator;
   /** INTx of the root bus: device and pin (1..4) to an input of the interrupt controller. */
   readonly gsiOf: (device: number, pin: number) => number;
+  /** The same as firmware leaves it in Interrupt Line registers: what a driver hands to its OS. */
+  readonly interruptLine: (device: number, pin: number) => number;
+  readonly hostBridge: HostBridgeId;
   /** Called once, when the translator of bus masters is known. */
   connect(translator: DmaTranslator): void;
   /** An input of the interrupt controller. */

@@ -1,7 +1,7 @@
 import { q35GsiOf } from '../../../devices/chipset/q35-irq.ts';
 import { type AcpiRegion, type PlacedTable, placeTables } from '../../../firmware/acpi/place.ts';
 import type { AcpiTable, DmarStructure, InterruptRoute } from '../../../firmware/description.ts';
-import type { IommuFirmware } from '../../bus/iommu.ts';
+import type { DmarFirmware } from '../../bus/iommu.ts';
 import type { AcpiInput, ReservedRegion } from './platform.ts';
 import { Q35 } from './q35-map.ts';
 
@@ -19,7 +19,7 @@ export function q35Tables(input: AcpiInput, region: AcpiRegion): PlacedTable[] {
       ioApics: [{ id: Q35.ioapicId, address: Q35.ioapic, gsiBase: 0 }],
     },
   ];
-  if (input.iommu !== undefined) tables.push(dmar(input.iommu, input.reserved));
+  if (input.iommu?.table === 'DMAR') tables.push(dmar(input.iommu, input.reserved));
   return placeTables(tables, region);
 }
 
@@ -53,7 +53,7 @@ function dsdt(): AcpiTable {
   };
 }
 
-function dmar(unit: IommuFirmware, reserved: readonly ReservedRegion[]): AcpiTable {
+function dmar(unit: DmarFirmware, reserved: readonly ReservedRegion[]): AcpiTable {
   const platform = Q35.ioapicRequester;
   const structures: DmarStructure[] = [
     {

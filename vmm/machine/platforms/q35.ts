@@ -2,6 +2,7 @@ import { IoApic } from '../../../devices/chipset/ioapic.ts';
 import { LocalApic } from '../../../devices/chipset/lapic.ts';
 import { q35GsiOf } from '../../../devices/chipset/q35-irq.ts';
 import { irqView } from '../../../devices/chipset/views.ts';
+import { Q35_HOST_BRIDGE } from '../../../devices/pci/host-bridge.ts';
 import { configPorts, ecam, type RootComplex } from '../../../devices/pci/root-complex.ts';
 import { DmaPort, type DmaTranslator } from '../../bus/dma.ts';
 import type { MmioRange } from '../../bus/mmio.ts';
@@ -17,7 +18,9 @@ export class Q35Platform implements Platform {
   readonly map = Q35;
   readonly interrupts: LocalApic;
   readonly untranslated: DmaTranslator;
+  readonly hostBridge = Q35_HOST_BRIDGE;
   readonly gsiOf = q35GsiOf;
+  readonly interruptLine = q35GsiOf;
   readonly requesters = [{ requester: bdfText(Q35.ioapicRequester), name: 'ioapic' }];
   readonly #services: PlatformServices;
   #ioapic: IoApic | undefined;

@@ -24,6 +24,11 @@ export const Q35_LAYOUT: GuestLayout = { globalBase: 0x100000, stackSize: 0x8000
  */
 export const VIRT_LAYOUT: GuestLayout = { globalBase: 0x40100000, stackSize: 0x80000, ramBase: 0x40000000 };
 
+/** The layout of guests of the machine whose RAM begins there. */
+export function layoutAt(ramBase: number): GuestLayout {
+  return ramBase === VIRT_LAYOUT.ramBase ? VIRT_LAYOUT : Q35_LAYOUT;
+}
+
 /**
  * Programs of user processes: page 0 is not mapped, the stack occupies what the kernel maps of 64 KiB .. 512 KiB, statics start
  * at 1 MiB, the heap behind them. Endless recursion ends in a page fault below the stack.
