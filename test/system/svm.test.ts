@@ -82,6 +82,17 @@ describe('the smaller guests of shared virtual memory', () => {
   });
 });
 
+test('virtual functions have requester ids of their own, and PASID and page requests of the physical function', () => {
+  const { status, stdout } = tsvmm(
+    'run',
+    'test/guests/svm-vf.c',
+    ...['--viommu', 'intel,svm=on', '--device', 'svm-engine,vfs=2', '-q'],
+  );
+
+  expect({ status, failed: stdout.match(/^not ok.*/gm) }).toEqual({ status: 0, failed: null });
+  expect(stdout).toContain('1..12');
+});
+
 describe('machines saved with page requests in the queue and devices that wait for answers', () => {
   const GUEST = 'test/system/guests/svm-snapshot.c';
   /** Each of four rounds yields twice. */
