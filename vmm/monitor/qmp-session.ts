@@ -51,17 +51,18 @@ export class QmpSession {
   }
 
   #item(item: StreamItem): void {
-    if (item.kind === 'message') this.#message(item.value);
+    if (item.kind === 'message') this.#message(item.value, item.exactId);
     else this.#answer({ error: failureOf(new MonitorError(item.desc)) });
   }
 
-  #message(message: unknown): void {
-    const id = isRecord(message) && Object.hasOwn(message, 'id') ? { id: message['id'] } : {};
+  #message(message: unknown, exactId: string | undefined): void {
+    const hasId = isRecord(message) && Object.hasOwn(message, 'id');
+    const id = hasId ? (exactId ?? jsonText(message['id'])) : undefined;
     try {
-      this.#answer({ return: this.#carryOut(message), ...id });
+      this.#answer({ return: this.#carryOut(message) }, id);
     } catch (error) {
       if (!(error instanceof MonitorError)) throw error;
-      this.#answer({ error: failureOf(error), ...id });
+      this.#answer({ error: failureOf(error) }, id);
     }
   }
 
@@ -88,10 +89,16 @@ export class QmpSession {
     return result;
   }
 
-  #answer(message: object): void {
+  /** @param id JSON of what the client gave as id */
+  #answer(message: object, id?: string): void {
     if (!this.#open) return;
-    const text = JSON.stringify(message);
-    if (text === undefined) throw new Bug('a QMP message that is no JSON');
-    this.#send(`${text}\r\n`);
+    const text = jsonText(message);
+    this.#send(id === undefined ? `${text}\r\n` : `${text.slice(0, -1)},"id":${id}}\r\n`);
   }
+}
+
+function jsonText(value: unknown): string {
+  const text = JSON.stringify(value);
+  if (text === undefined) throw new Bug('a QMP message that is no JSON');
+  return text;
 }

@@ -3,8 +3,11 @@
  * is one item for every value, and one for everything that is none, so that no command stays without an answer.
  */
 
+import { exactId } from './exact-id.ts';
+
 export type StreamItem =
-  | { readonly kind: 'message'; readonly value: unknown }
+  /** The id as text is there where its value is not all of it. */
+  | { readonly kind: 'message'; readonly value: unknown; readonly exactId?: string }
   | { readonly kind: 'error'; readonly desc: string };
 
 export interface StreamLimits {
@@ -206,7 +209,9 @@ export class QmpStream {
     } catch {
       return parseError(`invalid ${/^[a-z]+$/i.test(text) ? 'keyword' : 'value'} '${excerpt(text)}'`);
     }
-    return repeatsKey(json) ? parseError('duplicate key') : { kind: 'message', value };
+    if (repeatsKey(json)) return parseError('duplicate key');
+    const id = exactId(json);
+    return { kind: 'message', value, ...(id === undefined ? {} : { exactId: id }) };
   }
 
   /** Takes one byte of a value; a text says what is wrong with it. */

@@ -56,7 +56,7 @@ export function qomChildren(context: MonitorContext, path: string): readonly Qom
     .filter((part) => part !== '')
     .join('/')}`;
   const { machine, registry } = context;
-  if (clean === '/') return [TYPE, child('machine', 'q35-machine')];
+  if (clean === '/') return [TYPE, child('machine', `${machine.config.machine}-machine`)];
   if (clean === '/machine') {
     const { viommu } = machine.config;
     return [

@@ -90,8 +90,16 @@ export function problemWith(type: Type, value: unknown, name: string): string | 
       if (!isRecord(value)) return wrongType(type, name);
       return membersProblem(type.members, type.open, value, name);
     default:
-      return isScalar(type.kind, value) ? undefined : wrongType(type, name);
+      if (isScalar(type.kind, value)) return undefined;
+      return isInexact(type.kind, value)
+        ? `Parameter '${name}' is beyond 2^53${type.kind === 'address' ? ': give it as a string in hex' : ''}`
+        : wrongType(type, name);
   }
+}
+
+/** An integer that is the wrong one as likely as not: a JSON number is exact only up to there. */
+function isInexact(kind: ScalarKind, value: unknown): boolean {
+  return (kind === 'int' || kind === 'address') && Number.isInteger(value) && !Number.isSafeInteger(value);
 }
 
 /** The arguments of a command. */

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -176,10 +176,17 @@ describe('query commands', () => {
     expect(port.pci_bridge.devices).toMatchObject([{ qdev_id: 'edu1', bus: 1 }]);
   });
 
-  test('query-cpus-fast has no processor where no guest runs', () => {
+  test('query-cpus-fast has the processor, whether a guest runs or not', () => {
     const { client } = idleMonitor();
 
-    expect(client.value('query-cpus-fast')).toEqual([]);
+    expect(client.value('query-cpus-fast')).toEqual([
+      {
+        'cpu-index': 0,
+        'qom-path': '/machine/unattached/device[0]',
+        'thread-id': process.pid,
+        target: 'x86_64',
+      },
+    ]);
   });
 
   test('qom-list-types finds kinds by what they implement', () => {
@@ -455,6 +462,25 @@ describe('snapshots as jobs', () => {
     expect(client.fails('job-dismiss', { id: 'j0' }).desc).toBe('Job not found');
   });
 
+  test('vmstate is the directory of the tag, and there is no block device to save', () => {
+    const { client } = idleMonitor();
+    const args = { 'job-id': 'j', tag: 'named', vmstate: dir };
+
+    expect(client.fails('snapshot-save', { ...args, devices: ['disk0'] }).desc).toBe(
+      "No block device node 'disk0'",
+    );
+    expect(client.fails('snapshot-load', { ...args, devices: ['disk0'] }).desc).toBe(
+      "No block device node 'disk0'",
+    );
+    expect(client.fails('snapshot-save', { 'job-id': 'j', tag: '' }).desc).toBe(
+      "Parameter 'tag' expects a directory",
+    );
+    expect(client.value('snapshot-save', { ...args, devices: [] })).toEqual({});
+    expect(existsSync(join(dir, 'named'))).toBe(true);
+    expect(client.value('snapshot-load', { ...args, 'job-id': 'l', devices: [] })).toEqual({});
+    expect(client.value('query-jobs')).toMatchObject([{ id: 'j' }, { id: 'l', status: 'concluded' }]);
+  });
+
   test('a job that fails says why, and another machine keeps its state', () => {
     const { client } = idleMonitor();
     const tag = join(dir, 'other');
@@ -479,6 +505,56 @@ describe('snapshots as jobs', () => {
     ]);
     expect(client.fails('snapshot-save', { 'job-id': 'a', tag }).desc).toBe("Job ID 'a' already in use");
     expect(client.fails('snapshot-save', { 'job-id': '', tag }).desc).toBe("Invalid job ID ''");
+  });
+});
+
+describe('numbers that are not exact', () => {
+  const sent = (id: string, execute = 'query-version') => {
+    const out: string[] = [];
+    const connection = idleMonitor().monitor.openQmp((text) => out.push(text));
+    connection.input(Buffer.from(`{"execute":"qmp_capabilities"}`));
+    connection.input(Buffer.from(`{"id":${id},"execute":"${execute}","arguments":{}}`));
+    return out.at(-1)!;
+  };
+
+  test.each([
+    '9007199254740993',
+    '18446744073709551615',
+    '-9223372036854775808',
+    '1e400',
+    '0.10000000000000000001',
+    '{"id":[18446744073709551615,{"id":"}, 1234567890123456789"}]}',
+    '["\\"12345678901234567890\\\\",1234567890123456789]',
+  ])('id %s comes back as it was sent', (id) => {
+    expect(sent(id)).toMatch(/^\{"return":\{"qemu"/);
+    expect(sent(id).endsWith(`},"id":${id}}\r\n`)).toBe(true);
+    expect(sent(id, 'nope').endsWith(`},"id":${id}}\r\n`)).toBe(true);
+  });
+
+  test('an id of several lines comes back on one', () => {
+    expect(sent('[ 9007199254740993,\n\t"a b" ]')).toMatch(/,"id":\[9007199254740993,"a b"\]\}\r\n$/);
+  });
+
+  test('the id of another level is not that of the message', () => {
+    const out: string[] = [];
+    const connection = idleMonitor().monitor.openQmp((text) => out.push(text));
+    connection.input(Buffer.from(`{"execute":"nope","arguments":{"id":9007199254740993}}`));
+
+    expect(JSON.parse(out.at(-1)!)).not.toHaveProperty('id');
+  });
+
+  test('an argument beyond 2^53 is refused: it would be another number', () => {
+    const { client } = idleMonitor();
+
+    expect(client.fails('pmemsave', { val: 0, size: 2 ** 60, filename: 'x' }).desc).toBe(
+      "Parameter 'size' is beyond 2^53",
+    );
+    expect(client.fails('x-tsvmm-xlate', { device: 'edu0', address: 2 ** 60 }).desc).toBe(
+      "Parameter 'address' is beyond 2^53: give it as a string in hex",
+    );
+    expect(client.fails('x-tsvmm-memory', { address: '0xffffffffffffffff' }).desc).toBe(
+      '4 bytes at 0xffffffffffffffff are not all RAM: nothing is mapped there',
+    );
   });
 });
 

@@ -103,7 +103,7 @@ describe('xlate', () => {
     ['xlate 00:02.0', 'Error: usage: xlate BDF [pasid=N] ADDR [r|w|x]'],
     [
       'xlate nobody 0x1000',
-      "Error: 'nobody' is no requester; use one of: host-bridge, edu0, td0, rp0, edu1, bb:dd.f",
+      "Error: 'nobody' is no requester; use one of: host-bridge, edu0, td0, svm0, rp0, edu1, bb:dd.f",
     ],
     ['xlate 00:02.0 zero', "Error: 'zero' is no address: the address that the device uses"],
     ['xlate 00:02.0 0x1000 q', "Error: 'q' is no access: read, write or execute; read if absent"],
@@ -125,7 +125,7 @@ describe('info', () => {
     ['irq', /./],
     ['limits', /pci-aer: /],
     ['trace', /^\w+\(/],
-    ['pasid', /^Error: the IOMMU of this machine has no view 'pasid'; it has: registers, latched, /],
+    ['pasid', /^translation is off$/],
     ['status', /^VM status: prelaunch$/],
     ['version', /^tsvmm-0\.0\.1$/],
     ['jobs', /^$/],
@@ -138,7 +138,18 @@ describe('info', () => {
   test('every topic has JSON too', () => {
     const { client } = idleMonitor();
 
-    for (const topic of ['pci', 'mtree', 'iommu', 'iotlb', 'queues', 'faults', 'irq', 'limits', 'trace'])
+    for (const topic of [
+      'pci',
+      'mtree',
+      'iommu',
+      'pasid',
+      'iotlb',
+      'queues',
+      'faults',
+      'irq',
+      'limits',
+      'trace',
+    ])
       expect(JSON.stringify(client.value('x-tsvmm-info', { topic }))).toMatch(/^[[{]/);
   });
 

@@ -28,20 +28,18 @@ export const DEVICE_COMMANDS: readonly MonitorCommand[] = [
   command({
     name: 'query-cpus-fast',
     summary: 'The processors',
-    details: 'The target is that of the machine type; the processor itself runs WebAssembly.',
+    details:
+      'The target is that of the machine type; the processor itself runs WebAssembly, and without a guest it executes nothing.',
     args: {},
     result: arrayOf(object({ 'cpu-index': INT, 'qom-path': STR, 'thread-id': INT, target: STR })),
-    run: ({ control }) =>
-      control.hasGuest
-        ? [
-            {
-              'cpu-index': 0,
-              'qom-path': '/machine/unattached/device[0]',
-              'thread-id': process.pid,
-              target: 'x86_64',
-            },
-          ]
-        : [],
+    run: ({ machine }) => [
+      {
+        'cpu-index': 0,
+        'qom-path': '/machine/unattached/device[0]',
+        'thread-id': process.pid,
+        target: machine.config.machine === 'q35' ? 'x86_64' : 'aarch64',
+      },
+    ],
   }),
   command({
     name: 'qom-list',

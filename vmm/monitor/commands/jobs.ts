@@ -1,36 +1,49 @@
 /** Snapshots of the machine, as jobs. */
 
+import { resolve } from 'node:path';
 import { loadMachineSnapshot, saveMachineSnapshot } from '../../machine/snapshot-machine.ts';
 import { checkTarget } from '../../state/container.ts';
 import { command, DONE, type MonitorCommand, type MonitorContext, type Values } from '../command.ts';
 import { MonitorError } from '../error.ts';
-import { arrayOf, BOOL, EMPTY, INT, may, need, object, STR } from '../types.ts';
+import { arrayOf, BOOL, EMPTY, INT, may, named, need, object, STR } from '../types.ts';
 
 const SNAPSHOT_ARGS = {
   'job-id': need(STR, 'name of the job'),
   tag: need(STR, 'directory of the snapshot'),
+  vmstate: named(STR, 'directory that the tag is relative to; the working directory if absent'),
+  devices: named(arrayOf(STR), 'block devices that are part of it: there are none to name'),
 };
+
+/** Where the snapshot is. @throws MonitorError in QEMU's words for a block device */
+function directoryOf(args: Values): string {
+  const [device] = (args['devices'] ?? []) as readonly string[];
+  if (device !== undefined) throw new MonitorError(`No block device node '${device}'`);
+  const tag = args['tag'] as string;
+  if (tag === '') throw new MonitorError("Parameter 'tag' expects a directory");
+  const vmstate = args['vmstate'] as string | undefined;
+  return vmstate === undefined ? tag : resolve(vmstate, tag);
+}
 
 export const JOB_COMMANDS: readonly MonitorCommand[] = [
   command({
     name: 'snapshot-save',
     summary: 'Save the machine as a job',
     details:
-      "The tag is a directory, as 'tsvmm snapshot load' reads it. There are no block devices, hence no vmstate and devices arguments. A guest is saved where it waits or yields next: the job runs until then, and fails when the guest ends before.",
+      "The tag is a directory, as 'tsvmm snapshot load' reads it. There are no block devices: vmstate, which names one in QEMU, is the directory that snapshots are kept in. A guest is saved where it waits or yields next: the job runs until then, and fails when the guest ends before.",
     args: { ...SNAPSHOT_ARGS, force: may(BOOL, 'replace a snapshot that is there') },
     result: EMPTY,
     run(context, args) {
       const { control, jobs } = context;
       const options = { program: context.program, force: args['force'] === true };
+      const dir = directoryOf(args);
       if (control.hasGuest) {
-        const dir = args['tag'] as string;
         checkTarget(dir, options);
         const job = jobs.begin(args['job-id'] as string, 'snapshot-save');
         control.save({ dir, force: options.force, done: (error) => jobs.end(job, error) });
         return DONE;
       }
       jobs.run(args['job-id'] as string, 'snapshot-save', () =>
-        saveMachineSnapshot(context.machine, args['tag'] as string, options),
+        saveMachineSnapshot(context.machine, dir, options),
       );
       return DONE;
     },
@@ -51,7 +64,7 @@ export const JOB_COMMANDS: readonly MonitorCommand[] = [
     changes: true,
     run(context, args) {
       const { control, machine } = context;
-      const dir = args['tag'] as string;
+      const dir = directoryOf(args);
       context.jobs.run(args['job-id'] as string, 'snapshot-load', () =>
         control.hasGuest ? control.load(dir) : loadMachineSnapshot(machine, dir),
       );

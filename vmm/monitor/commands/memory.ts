@@ -2,7 +2,7 @@
 
 import { writeFileSync } from 'node:fs';
 import { getSystemErrorMap } from 'node:util';
-import { hex, u64 } from '../../core/u64.ts';
+import { hex, hi32, lo32, u64 } from '../../core/u64.ts';
 import type { Machine } from '../../machine/machine.ts';
 import { command, DONE, type MonitorCommand, type Values } from '../command.ts';
 import { MonitorError } from '../error.ts';
@@ -21,7 +21,7 @@ interface Dump {
 }
 
 const SAVE_ARGS = {
-  val: need(INT, 'first address'),
+  val: need(ADDRESS, 'first address'),
   size: need(INT, 'bytes'),
   filename: need(STR, 'file to write'),
 };
@@ -91,11 +91,11 @@ function parseFormat(rest: string): Values {
 
 function dump(machine: Machine, args: Values): Dump {
   const { count, size } = shapeOf(args);
-  const address = Number(BigInt(args['address'] as string | number));
-  checkRam(machine, address, count * size);
+  const address = BigInt(args['address'] as string | number);
+  const at = ramAt(machine, address, count * size);
   const { u8 } = machine.ram;
   const values: string[] = [];
-  for (let i = 0; i < count; i++) values.push(hex(valueAt(u8, address + i * size, size)));
+  for (let i = 0; i < count; i++) values.push(hex(valueAt(u8, at + i * size, size)));
   return { address: hex(address), values };
 }
 
@@ -153,21 +153,24 @@ function characterText(code: number): string {
   return `'${shown ?? `\\x${code.toString(16).padStart(2, '0')}`}'`;
 }
 
-function checkRam({ ram, mmio }: Machine, address: number, bytes: number): void {
-  if (Number.isSafeInteger(address) && address >= ram.base && address + bytes <= ram.end) return;
-  const range = mmio.ranges.find((r) => address < r.base + r.size && r.base < address + bytes);
+/** Where in the linear memory those bytes are. @throws MonitorError when they are not all RAM */
+function ramAt({ ram, mmio }: Machine, address: bigint, bytes: number): number {
+  const at = ram.locate(lo32(address), hi32(address), bytes);
+  if (at >= 0) return at;
+  const first = Number(address);
+  const range = mmio.ranges.find((r) => first < r.base + r.size && r.base < first + bytes);
   const what = range === undefined ? 'nothing is mapped there' : `${range.name} is there`;
   throw new MonitorError(`${bytes} bytes at ${hex(address)} are not all RAM: ${what}`);
 }
 
 function save(machine: Machine, args: Values): typeof DONE {
-  const address = args['val'] as number;
+  const address = BigInt(args['val'] as string | number);
   const size = args['size'] as number;
   const filename = args['filename'] as string;
   if (size < 1) throw new MonitorError("Parameter 'size' expects a positive number");
-  checkRam(machine, address, size);
+  const at = ramAt(machine, address, size);
   try {
-    writeFileSync(filename, machine.ram.u8.subarray(address, address + size));
+    writeFileSync(filename, machine.ram.u8.subarray(at, at + size));
   } catch (cause) {
     const { errno = 0 } = cause as NodeJS.ErrnoException;
     const [, why = String(cause)] = getSystemErrorMap().get(errno) ?? [];
