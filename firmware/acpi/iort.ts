@@ -2,12 +2,21 @@ import type { IortDescription } from '../description.ts';
 import { ByteWriter, badDescription } from './bytes.ts';
 import { buildTable, HEADER_LENGTH } from './header.ts';
 
-/** Arm IO Remapping Table: node types and their revisions. */
-const ROOT_COMPLEX = { type: 2, revision: 3 } as const;
-const SMMU_V3 = { type: 4, revision: 4 } as const;
-const RESERVED_MEMORY = { type: 6, revision: 3 } as const;
-/** Of the table: E.b, and E.d where there are reserved memory ranges. */
-const REVISION = { plain: 3, reserved: 5 } as const;
+/** Arm IO Remapping Table: node types. */
+const ROOT_COMPLEX = 2;
+const SMMU_V3 = 4;
+const RESERVED_MEMORY = 6;
+
+/** Revisions of the table and its nodes: of issue D, and of E.d where there are reserved memory ranges. */
+interface Revisions {
+  readonly table: number;
+  readonly rootComplex: number;
+  readonly smmu: number;
+  /** Of reserved memory nodes, which issue D does not have; nodes have identifiers then. */
+  readonly reserved: number | undefined;
+}
+const ISSUE_D: Revisions = { table: 0, rootComplex: 1, smmu: 2, reserved: undefined };
+const ISSUE_E: Revisions = { table: 5, rootComplex: 3, smmu: 4, reserved: 3 };
 
 const FIRST_NODE = HEADER_LENGTH + 12;
 const NODE_HEADER = 16;
@@ -28,11 +37,13 @@ const PAGE = 4096;
 
 /** The SMMU, the root complex whose requester ids are its StreamIDs, and reserved regions. */
 export function iort({ smmu, rootComplex, reserved }: IortDescription): Uint8Array {
+  const issue = reserved.length === 0 ? ISSUE_D : ISSUE_E;
   const smmuNode = FIRST_NODE;
   const nodes = new ByteWriter('IORT');
-  node(nodes, SMMU_V3, 0, 0, smmuData(smmu));
+  node(nodes, { type: SMMU_V3, revision: issue.smmu, identifier: 0 }, smmuData(smmu));
   const mapping = { input: 0, count: ALL_REQUESTERS, output: 0, node: smmuNode, flags: 0 };
-  node(nodes, ROOT_COMPLEX, 1, 1, rootData(rootComplex), mapping);
+  const root = { type: ROOT_COMPLEX, revision: issue.rootComplex };
+  node(nodes, { ...root, identifier: reserved.length === 0 ? 0 : 1 }, rootData(rootComplex), mapping);
   for (const [i, { base, length, stream }] of reserved.entries()) {
     if (base % PAGE !== 0 || length % PAGE !== 0)
       throw badDescription('IORT', 'reserved regions consist of pages');
@@ -40,14 +51,15 @@ export function iort({ smmu, rootComplex, reserved }: IortDescription): Uint8Arr
     const data = new ByteWriter('IORT').u32(0).u32(1).u32(rangesAt).done();
     const range = new ByteWriter('IORT').u64(base).u64(length).u32(0).done();
     const single = { input: 0, count: 0, output: stream, node: smmuNode, flags: SINGLE_MAPPING };
-    node(nodes, RESERVED_MEMORY, 2 + i, 1, data, single, range);
+    const kind = { type: RESERVED_MEMORY, revision: issue.reserved ?? 0, identifier: 2 + i };
+    node(nodes, kind, data, single, range);
   }
   const body = new ByteWriter('IORT')
     .u32(2 + reserved.length)
     .u32(FIRST_NODE)
     .u32(0)
     .bytes(nodes.done());
-  return buildTable('IORT', reserved.length === 0 ? REVISION.plain : REVISION.reserved, body.done());
+  return buildTable('IORT', issue.table, body.done());
 }
 
 interface Mapping {
@@ -62,14 +74,17 @@ interface Mapping {
 /** Header, data, then the id mapping, if any, and what the data points to. */
 function node(
   w: ByteWriter,
-  { type, revision }: { readonly type: number; readonly revision: number },
-  identifier: number,
-  mappings: 0 | 1,
+  {
+    type,
+    revision,
+    identifier,
+  }: { readonly type: number; readonly revision: number; readonly identifier: number },
   data: Uint8Array,
   mapping?: Mapping,
   tail: Uint8Array = new Uint8Array(0),
 ): void {
   const mapped = NODE_HEADER + data.length;
+  const mappings = mapping === undefined ? 0 : 1;
   w.u8(type)
     .u16(mapped + mappings * MAPPING_LENGTH + tail.length)
     .u8(revision)

@@ -1,5 +1,62 @@
 import type { AcpiTable } from '../../firmware/description.ts';
 
+/** Tables of a virt-like machine. */
+export const SAMPLE_ARM_TABLES: readonly AcpiTable[] = [
+  { kind: 'FADT', armBoot: { psci: true, hvc: true } },
+  {
+    kind: 'DSDT',
+    hostBridges: [
+      {
+        name: 'PCI0',
+        uid: 0,
+        segment: 0,
+        firstBus: 0,
+        lastBus: 0xff,
+        coherent: true,
+        ioWindows: [{ base: 0, length: 0x10000, at: 0x3eff0000 }],
+        memoryWindows: [
+          { base: 0x10000000, length: 0x2eff0000 },
+          { base: 0x80_0000_0000, length: 0x80_0000_0000, prefetchable: true },
+        ],
+        interruptRouting: [1, 2, 3, 4].map((pin) => ({ device: 2, pin, gsi: 34 + pin })),
+      },
+    ],
+    devices: [
+      { name: 'ECAM', hid: 'PNP0C02', uid: 1, memory: [{ base: 0x40_1000_0000, length: 0x10000000 }] },
+      { name: 'CPU0', hid: 'ACPI0007', uid: 0 },
+    ],
+  },
+  { kind: 'MCFG', allocations: [{ base: 0x40_1000_0000, segment: 0, firstBus: 0, lastBus: 255 }] },
+  {
+    kind: 'MADT',
+    localApicAddress: 0,
+    has8259: false,
+    processors: [],
+    ioApics: [],
+    gic: {
+      distributor: 0x08000000,
+      cpuInterface: 0x08010000,
+      processors: [{ uid: 0, mpidr: 0 }],
+      messageFrames: [{ base: 0x08020000, spiBase: 80, spiCount: 64 }],
+    },
+  },
+  {
+    kind: 'GTDT',
+    blocks: [{ control: 0x0c000000, frames: [{ number: 0, base: 0x0c010000, gsi: 144 }] }],
+  },
+  {
+    kind: 'IORT',
+    smmu: {
+      base: 0x09050000,
+      coherent: true,
+      httu: 2,
+      gsi: { event: 106, pri: 107, sync: 108, gerror: 109 },
+    },
+    rootComplex: { segment: 0, ats: true, addressBits: 48 },
+    reserved: [],
+  },
+];
+
 /** Tables of a q35-like machine that use every optional part, for tests of the tables. */
 export const SAMPLE_TABLES: readonly AcpiTable[] = [
   {

@@ -7,13 +7,18 @@ import { checksumOf } from '../../firmware/acpi/header.ts';
 import { placeTables } from '../../firmware/acpi/place.ts';
 import { dumpFiles } from '../../firmware/dump.ts';
 import { describeWithTool } from '../kit/outside-tool.ts';
-import { SAMPLE_TABLES } from '../kit/sample-acpi.ts';
+import { SAMPLE_ARM_TABLES, SAMPLE_TABLES } from '../kit/sample-acpi.ts';
 
 const REGION = { rsdp: 0xf0000, base: 0x7fe0_0000, end: 0x7ff0_0000 };
 const COMPLAINT = /warning|error|invalid|incorrect|unknown|unresolved|mismatch|not contain/i;
 
 const files = dumpFiles(placeTables(SAMPLE_TABLES, REGION));
-const tables = files.filter(({ name }) => name !== 'rsdp.dat');
+/** Those of an Arm machine beside them, under names of their own. */
+const armFiles = dumpFiles(placeTables(SAMPLE_ARM_TABLES, REGION)).map(({ name, bytes }) => ({
+  name: `arm-${name}`,
+  bytes,
+}));
+const tables = [...files, ...armFiles].filter(({ name }) => !name.endsWith('rsdp.dat'));
 
 /** iasl decompiles no RSDP (it has no table header), but it compiles one. */
 const RSDP_SOURCE = `
@@ -41,7 +46,7 @@ describeWithTool('iasl', 'the dumped ACPI tables in real iasl', (iasl, test) => 
   let directory = '';
   beforeAll(() => {
     directory = mkdtempSync(join(tmpdir(), 'tsvmm-acpi-'));
-    for (const { name, bytes } of files) writeFileSync(join(directory, name), bytes);
+    for (const { name, bytes } of [...files, ...armFiles]) writeFileSync(join(directory, name), bytes);
   });
   afterAll(() => rmSync(directory, { recursive: true }));
 
