@@ -98,5 +98,6 @@ function controls(t: VmsaTables, w: Uint32Array, at: number, u: UnitFeatures, st
   t.noWriteExecute = get.WXN(w, at) === 1;
   t.privilegedNever = !stream.single && get.PAN(w, at) === 1;
   t.enhancedNever = u.epan && get.EPAN(w, at) === 1;
-  t.single = stream.single;
+  // docs/deviations.md: smmu-unprivileged.
+  t.single = stream.single || u.qemu;
 }

@@ -44,6 +44,8 @@ export class EventRecord {
   /** IPA where stage2, or FetchAddr of a fetch that was aborted; halves unsigned. */
   addressLo = 0;
   addressHi = 0;
+  /** docs/deviations.md: smmu-event-ipa. Set once for all. */
+  wholeAddress = false;
   /** F_BAD_ATS_TREQ: what was asked for, READ, WRITE, EXEC. */
   requested = 0;
   /** The translation makes it recordable: CD.R, STE.S2R, CR2 and the like allow it. */
@@ -105,7 +107,7 @@ export function encodeEvent(event: EventRecord, stag: number, words: Uint32Array
     words[at + ADDRESS_WORD] = event.addressLo & -8;
     words[at + ADDRESS_WORD + 1] = event.addressHi;
   } else if ((kind.fields & HAS_IPA) !== 0 && event.stage2) {
-    words[at + ADDRESS_WORD] = event.addressLo & -4096;
+    words[at + ADDRESS_WORD] = event.wholeAddress ? event.addressLo : event.addressLo & -4096;
     words[at + ADDRESS_WORD + 1] = event.addressHi;
   }
 }

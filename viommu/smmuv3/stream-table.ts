@@ -102,7 +102,9 @@ function isLegalStage2(w: Uint32Array, at: number, u: UnitFeatures): boolean {
   if (stalls ? u.stallModel === STALLS_NEVER : u.stallModel === STALLS_FORCED) return false;
   if ((get.S2HA(w, at) === 1 && u.httu < 1) || (get.S2HD(w, at) === 1 && u.httu < 2)) return false;
   const size = get.S2T0SZ(w, at);
-  if (size > largestSize(granule, u) || size < Math.max(16, 64 - u.oas)) return false;
+  // docs/deviations.md: smmu-stage2-range.
+  const widest = u.qemu ? outputBits(get.S2PS(w, at), u.oas) : u.oas;
+  if (size > largestSize(granule, u) || size < Math.max(16, 64 - widest)) return false;
   const start = startLevel(granule, get.S2SL0(w, at), u.stt);
   if (start < 0 || !fits(64 - size, granule, start)) return false;
   return (w[at + 7]! & addressBeyond(outputBits(get.S2PS(w, at), u.oas))) === 0;
@@ -181,6 +183,8 @@ function decodeStage2(w: Uint32Array, at: number, u: UnitFeatures, t: VmsaTables
   t.marksAccess = get.S2HA(w, at) === 1;
   t.marksDirty = get.S2HD(w, at) === 1;
   t.executeByLevel = u.xnx;
+  // docs/deviations.md: smmu-concatenated-tables.
+  t.firstTableOnly = u.qemu;
   t.noDeviceTables = get.S2PTW(w, at) === 1;
 }
 

@@ -159,6 +159,7 @@ export class SmmuTranslation {
     this.#caching = w.config.cache !== 'none';
     this.#qemu = w.config.profile === 'qemu';
     this.features = unitFeatures(w.config);
+    this.event.wholeAddress = this.#qemu;
     this.#beyond = this.features.oas >= 64 ? 0 : ~(2 ** (this.features.oas - 32) - 1);
     const walks = this.#caching ? caches.walks : undefined;
     this.second = new VmsaWalker(memory, walks);
@@ -338,7 +339,8 @@ export class SmmuTranslation {
     const isAts = code === F_BAD_ATS_TREQ || code === F_TRANSL_FORBIDDEN;
     if (port.at !== AT_UNTRANSLATED && !isAts && !stallable)
       recorded = this.features.atsErrors && (cr2 & REC_CFG_ATS) !== 0;
-    if (code === C_BAD_STREAMID && (cr2 & RECINVSID) === 0) recorded = false;
+    // docs/deviations.md: smmu-invalid-streams.
+    if (code === C_BAD_STREAMID && (cr2 & RECINVSID) === 0 && !this.#qemu) recorded = false;
     if (event.stalls && port.at === AT_UNTRANSLATED) {
       const tag = this.#sink.stall(port, event, access);
       if (tag >= 0) {
@@ -384,12 +386,17 @@ export class SmmuTranslation {
     else {
       this.#stage1 = false;
       // The input of a bypassed stage is as wide as the output.
-      if ((hi & this.#beyond) !== 0) return this.#fault(F_ADDR_SIZE, false, CLASS_IN, 0, 0);
+      if ((hi & this.#beyond) !== 0) return this.#beyondInput();
       if (!stream.stage2) return this.#identity(lo, hi);
     }
     return port.at === AT_TRANSLATION
       ? this.#translationRequest(lo, hi, access, live)
       : this.#translateThrough(lo, hi, live);
+  }
+
+  /** docs/deviations.md: smmu-input-size. */
+  #beyondInput(): number {
+    return this.#qemu ? ABORTED : this.#fault(F_ADDR_SIZE, false, CLASS_IN, 0, 0);
   }
 
   #begin(port: DmaPort, lo: number, hi: number, access: number): void {

@@ -41,6 +41,8 @@ export interface UnitFeatures {
   /** Granules, a set of 1 << log2. */
   readonly granules: number;
   readonly stallMax: number;
+  /** Departs where QEMU does (docs/deviations.md). */
+  readonly qemu: boolean;
 }
 
 export function unitFeatures(config: SmmuConfig): UnitFeatures {
@@ -81,5 +83,6 @@ export function unitFeatures(config: SmmuConfig): UnitFeatures {
       (IDR5.get.GRAN16K(idr5, 0) << 14) |
       (IDR5.get.GRAN64K(idr5, 0) << 16),
     stallMax: IDR5.get.STALL_MAX(idr5, 0),
+    qemu: config.profile === 'qemu',
   };
 }

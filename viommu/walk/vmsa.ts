@@ -64,6 +64,8 @@ export class VmsaTables {
   single = false;
   /** Stage 2: execute permission by exception level. */
   executeByLevel = false;
+  /** Stage 2: only the first of the start level's tables is used. */
+  firstTableOnly = false;
   /** Stage 2: Device memory may hold no stage 1 table. */
   noDeviceTables = false;
 }
@@ -172,7 +174,7 @@ export class VmsaWalker {
       this.level = level;
       this.opened = false;
       const shift = (3 - level) * stride + granule;
-      const width = level === t.start ? t.bits - shift : stride;
+      const width = level === t.start && !(t.firstTableOnly && t.bits - shift > stride) ? t.bits - shift : stride;
       const offset = indexAt(lo, hi, shift, width) << 3;
       this.descriptorLo = (givenLo + offset) | 0;
       this.descriptorHi = givenHi;

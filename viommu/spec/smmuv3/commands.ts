@@ -129,5 +129,6 @@ export const SYNC = command('SYNC', {
   MSH: rw(23, 22, 'Shareability of the message'),
   MSIAttr: rw(27, 24, 'Memory type of the message'),
   MSIData: rw(63, 32, 'Data of the message'),
-  MSIAddress: rw(119, 66, 'Address of the message; 0: none'),
+  MSIAddress_LO: rw(95, 66, 'Address of the message; 0: none'),
+  MSIAddress_HI: rw(119, 96, 'Address of the message, upper half'),
 });

@@ -240,7 +240,10 @@ export const GERRORN = reg32(0x064, 'GERRORN', 'SMMUv3: SMMU_GERRORN', {
 
 /** Where and how an interrupt of the SMMU is sent as a message. */
 const messageAddress = (offset: number, name: string) =>
-  reg64(offset, name, `SMMUv3: SMMU_${name}`, { ADDR: rw(55, 2, 'Address; 0: no message') });
+  reg64(offset, name, `SMMUv3: SMMU_${name}`, {
+    ADDR_LO: rw(31, 2, 'Address; 0: no message'),
+    ADDR_HI: rw(55, 32, 'Address, upper half'),
+  });
 const messageData = (offset: number, name: string) =>
   reg32(offset, name, `SMMUv3: SMMU_${name}`, { DATA: rw(31, 0, 'Data') });
 const MESSAGE_ATTRIBUTES = {
