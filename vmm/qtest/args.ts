@@ -8,6 +8,7 @@ import { didYouMean, suggest } from '../core/suggest.ts';
 import { type MachineConfig, MIB, nameDevices } from '../machine/config.ts';
 import type { Registry } from '../machine/registry.ts';
 import {
+  ARM_SMMUV3_PROPERTIES,
   bad,
   EDU_PROPERTIES,
   INTEL_IOMMU_PROPERTIES,
@@ -48,6 +49,8 @@ export interface QemuRequest {
 interface Draft {
   architecture: Architecture;
   machine: string | undefined;
+  /** Keys of a virt machine, with its version. */
+  virt: VirtKeys;
   memoryMib: number;
   profile: 'spec' | 'qemu';
   qtest: StreamAddress | undefined;
@@ -63,6 +66,13 @@ interface Draft {
   readonly devices: Pairs[];
   readonly globals: (readonly [driver: string, property: string, value: string])[];
   print: string | undefined;
+}
+
+interface VirtKeys {
+  readonly highmem: boolean;
+  readonly smmu: boolean;
+  /** Before 9.2 the SMMU has one stage unless a -global says otherwise; from then on it nests. */
+  readonly nests: boolean;
 }
 
 /** `first,key=value,...`: what stands before the first comma without a '=', and the pairs. */
@@ -100,7 +110,7 @@ export const QEMU_OPTIONS: readonly QemuOption[] = [
   {
     name: 'device',
     value: 'KIND[,KEY=VAL...]',
-    doc: 'intel-iommu, edu, iommu-testdev, pcie-root-port',
+    doc: 'edu, iommu-testdev, pcie-root-port, (x86_64) intel-iommu',
     apply: (draft, value) => draft.devices.push(pairsOf(value)),
   },
   {
@@ -195,6 +205,7 @@ export function parseQemuArguments(argv: readonly string[], registry: Registry):
   const draft: Draft = {
     architecture: 'x86_64',
     machine: undefined,
+    virt: { highmem: true, smmu: false, nests: true },
     memoryMib: DEFAULT_MIB,
     profile: 'spec',
     qtest: undefined,
@@ -275,14 +286,34 @@ function machine(draft: Draft, text: string): void {
   const spec = pairsOf(text);
   const name = spec.first === '' ? (keyValue(spec, 'type') ?? '') : spec.first;
   if (name === 'help') {
-    draft.print = 'Supported machines are:\nnone\nq35\n';
+    const machines = draft.architecture === 'x86_64' ? X86_MACHINES : ARM_MACHINES;
+    draft.print = `Supported machines are:\n${[...machines].sort().join('\n')}\n`;
     return;
   }
   const virt = /^virt(-\d+\.\d+)?$/.test(name);
   checkKeys(`-machine ${name}`, spec, virt ? [...MACHINE_KEYS, ...VIRT_KEYS] : MACHINE_KEYS);
   const accelerator = keyValue(spec, 'accel');
   if (accelerator !== undefined) accel(draft, accelerator);
+  if (virt) draft.virt = virtKeys(spec, name);
   draft.machine = virt ? 'virt' : name.replace(/^pc-q35-\d+\.\d+$/, 'q35');
+}
+
+/** No processor runs, so that what is only of one (gic-version, virtualization) has to be right and does nothing. */
+function virtKeys(spec: Pairs, name: string): VirtKeys {
+  const value = (key: string, choices: readonly string[]): string => {
+    const text = keyValue(spec, key) ?? choices[0]!;
+    only(`-machine ${name}: ${key}`, text, choices);
+    return text;
+  };
+  value('gic-version', ['2', '3', 'max']);
+  value('virtualization', ['off', 'on']);
+  value('its', ['on', 'off']);
+  const [, major, minor] = /^virt-(\d+)\.(\d+)$/.exec(name) ?? [];
+  return {
+    highmem: value('highmem', ['on', 'off']) === 'on',
+    smmu: value('iommu', ['none', 'smmuv3']) === 'smmuv3',
+    nests: major === undefined || Number(major) > 9 || (Number(major) === 9 && Number(minor) > 1),
+  };
 }
 
 function accel(_: Draft, text: string): void {
@@ -451,25 +482,29 @@ function machineOf(draft: Draft, registry: Registry): MachineConfig | null {
       name === 'virt' ? "'virt' is a machine of qemu-system-aarch64" : `there is no machine '${name}'`;
     throw usage('unknown-machine', '-machine', why, didYouMean(name, known));
   }
-  if (name === 'virt')
-    throw usage(
-      'not-implemented',
-      '-machine virt',
-      'does not exist yet',
-      'use qemu-system-x86_64 -machine q35',
-    );
-  return q35(draft, registry);
+  return describedMachine(draft, name as MachineConfig['machine'], registry);
 }
 
 interface Kind {
   readonly name: string;
   readonly properties: PropertyTable;
+  /** Machine types it is a -device of; absent: all. */
+  readonly machine?: MachineConfig['machine'];
+  /** Comes with the machine: only -global speaks of it. */
+  readonly builtIn?: true;
   /** Sits on a PCI bus: has an address and an id. */
   readonly pci: boolean;
 }
 
 const KINDS: Readonly<Record<string, Kind>> = {
-  'intel-iommu': { name: 'intel', properties: INTEL_IOMMU_PROPERTIES, pci: false },
+  'intel-iommu': { name: 'intel', properties: INTEL_IOMMU_PROPERTIES, machine: 'q35', pci: false },
+  'arm-smmuv3': {
+    name: 'smmuv3',
+    properties: ARM_SMMUV3_PROPERTIES,
+    machine: 'virt',
+    builtIn: true,
+    pci: false,
+  },
   edu: { name: 'edu', properties: { ...EDU_PROPERTIES, ...PLACE_PROPERTIES }, pci: true },
   'iommu-testdev': { name: 'iommu-testdev', properties: PLACE_PROPERTIES, pci: true },
   'pcie-root-port': {
@@ -479,7 +514,11 @@ const KINDS: Readonly<Record<string, Kind>> = {
   },
 };
 
-function q35(draft: Draft, registry: Registry): MachineConfig {
+function describedMachine(
+  draft: Draft,
+  machine: MachineConfig['machine'],
+  registry: Registry,
+): MachineConfig {
   const places: {
     kind: string;
     id?: string;
@@ -488,10 +527,11 @@ function q35(draft: Draft, registry: Registry): MachineConfig {
     options: Record<string, unknown>;
   }[] = [];
   const chassis = new Set<string>();
-  let viommu: MachineConfig['viommu'] = null;
-  for (const [driver] of draft.globals) kindOf('-global', driver);
+  let viommu: MachineConfig['viommu'] = machine === 'virt' ? smmu(draft, registry) : null;
+  for (const [driver] of draft.globals) kindOf('-global', driver, machine);
   for (const spec of draft.devices) {
-    const kind = kindOf('-device', spec.first === '' ? (keyValue(spec, 'driver') ?? '') : spec.first);
+    const name = spec.first === '' ? (keyValue(spec, 'driver') ?? '') : spec.first;
+    const kind = kindOf('-device', name, machine);
     const { options, place, slot } = deviceOptions(draft, kind, spec);
     if (!kind.pci) {
       if (viommu !== null)
@@ -511,9 +551,9 @@ function q35(draft: Draft, registry: Registry): MachineConfig {
     places.push({ kind: kind.name, ...place, options: { ...defaults, ...options } });
   }
   return {
-    machine: 'q35',
-    highmem: true,
-    memory: memoryBytes(draft.memoryMib),
+    machine,
+    highmem: machine !== 'virt' || draft.virt.highmem,
+    memory: memoryBytes(draft.memoryMib, machine),
     seed: 1,
     firmware: 'raw',
     viommu,
@@ -522,14 +562,30 @@ function q35(draft: Draft, registry: Registry): MachineConfig {
   };
 }
 
-function kindOf(where: string, driver: string): Kind {
+/** The SMMU that -machine iommu= asks for; -global has its properties. */
+function smmu(draft: Draft, registry: Registry): MachineConfig['viommu'] {
+  if (!draft.virt.smmu) return null;
+  const kind = KINDS['arm-smmuv3']!;
+  const defaults = registry.iommu(kind.name, '-machine virt: iommu').defaults as Record<string, unknown>;
+  const stage = draft.virt.nests ? 'nested' : '1';
+  const { options } = deviceOptions(draft, kind, { first: 'arm-smmuv3', pairs: [] });
+  return { kind: kind.name, options: { ...defaults, stage, profile: draft.profile, ...options } };
+}
+
+function kindOf(where: string, driver: string, machine: MachineConfig['machine']): Kind {
   const kind = KINDS[driver];
-  if (kind !== undefined) return kind;
+  const fits = kind !== undefined && (kind.machine === undefined || kind.machine === machine);
+  if (fits && !(where === '-device' && kind.builtIn === true)) return kind;
   throw usage(
     'unknown-kind',
     where,
     `there is no device '${driver}' on this machine`,
-    didYouMean(driver, Object.keys(KINDS)),
+    didYouMean(
+      driver,
+      Object.keys(KINDS).filter(
+        (k) => KINDS[k]!.builtIn !== true && (KINDS[k]!.machine ?? machine) === machine,
+      ),
+    ),
   );
 }
 
@@ -554,9 +610,13 @@ function deviceOptions(draft: Draft, kind: Kind, spec: Pairs) {
 }
 
 /** RAM of q35 below the PCIe window, or from 2816 MiB on split: 2 GiB below 4 GiB, the rest above, as in QEMU. */
-function memoryBytes(mib: number): number {
+function memoryBytes(mib: number, machine: MachineConfig['machine']): number {
   const bytes = mib * MIB;
   const whole = Number.isInteger(bytes) && bytes % 65536 === 0;
+  if (machine === 'virt') {
+    if (whole && mib >= 1 && mib <= 2048) return bytes;
+    return bad('-m', String(mib), 'use a multiple of 64K from 1M to 2048M');
+  }
   if (!whole || mib < 1 || (mib > 2048 && mib < 2816) || mib > 3840) {
     return bad('-m', String(mib), 'use a multiple of 64K from 1M to 2048M, or from 2816M to 3840M');
   }

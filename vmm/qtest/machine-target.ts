@@ -6,8 +6,6 @@ import { type AccessSize, FILL_LIMIT, type InterceptAnswer, type QtestTarget } f
 
 /** Above this nothing answers: physical addresses have at most 52 bits. */
 const ADDRESS_END = 2 ** 52;
-const IOAPIC = 'ioapic';
-const IOAPIC_PINS = 24;
 /** Whom reports name as the writer. */
 const WRITER = 'qtest';
 
@@ -140,7 +138,8 @@ export class MachineTarget implements QtestTarget {
 
   interceptIn(path: string): InterceptAnswer {
     const machine = this.#machine;
-    if (nameOf(path) !== IOAPIC) return machine.onPin === undefined ? 'no-pins' : 'taken';
+    if (nameOf(path) !== this.#machine.platform.inputs.of)
+      return machine.onPin === undefined ? 'no-pins' : 'taken';
     machine.onPin ??= (pin, level) => this.#pin(pin, level);
     return 'ok';
   }
@@ -156,11 +155,12 @@ export class MachineTarget implements QtestTarget {
   /** No device here has output pins of its own: PCI functions send messages or drive INTx. */
   interceptOut(path: string): InterceptAnswer {
     if (this.#machine.onPin === undefined) return 'no-pins';
-    return nameOf(path) === IOAPIC ? 'ok' : 'taken';
+    return nameOf(path) === this.#machine.platform.inputs.of ? 'ok' : 'taken';
   }
 
   setIrq(path: string, name: string | undefined, pin: number, level: number): boolean {
-    if (nameOf(path) !== IOAPIC || name !== undefined || pin >= IOAPIC_PINS) return false;
+    const { of, count } = this.#machine.platform.inputs;
+    if (nameOf(path) !== of || name !== undefined || pin >= count) return false;
     this.#machine.setPin(pin, level !== 0);
     return true;
   }

@@ -12,6 +12,7 @@ export type PropertyType =
   /** A number of 64 bits, kept as text. */
   | { readonly kind: 'mask' }
   | { readonly kind: 'text' }
+  | { readonly kind: 'choice'; readonly choices: readonly string[] }
   /** Known to QEMU; here only `off` (or the value `only`) is possible. */
   | { readonly kind: 'refused'; readonly only: string; readonly why: string };
 
@@ -53,6 +54,18 @@ export const INTEL_IOMMU_PROPERTIES: PropertyTable = {
   svm: { type: { kind: 'bool' }, to: 'page-requests', doc: 'page requests; PASIDs are `pasid-bits`' },
   'pasid-bits': { type: { kind: 'number', max: 20 }, to: 'pasid-bits', doc: 'PASID width' },
   'x-pasid-mode': { type: { kind: 'refused', only: 'off', why: PASID_MODE }, doc: 'PASIDs' },
+};
+
+export const ARM_SMMUV3_PROPERTIES: PropertyTable = {
+  stage: {
+    type: { kind: 'choice', choices: ['1', '2', 'nested'] },
+    to: 'stage',
+    doc: 'stages of translation',
+  },
+  ril: { type: { kind: 'auto', auto: true }, to: 'ril', doc: 'range invalidation' },
+  ats: { type: { kind: 'auto', auto: false }, to: 'ats', doc: 'address translation services' },
+  oas: { type: { kind: 'number', choices: [32, 36, 40, 42, 44, 48] }, to: 'oas', doc: 'output address size' },
+  ssidsize: { type: { kind: 'number', max: 20 }, to: 'ssidsize', doc: 'SubstreamID width' },
 };
 
 export const EDU_PROPERTIES: PropertyTable = {
@@ -101,6 +114,8 @@ function convert(type: PropertyType, text: string, where: string): unknown {
         : bad(where, text, 'write a number of 64 bits');
     case 'text':
       return text === '' ? bad(where, text, 'write a name') : text;
+    case 'choice':
+      return type.choices.includes(text) ? text : bad(where, text, `use one of: ${type.choices.join(', ')}`);
     case 'refused':
       if (text === type.only || (type.only === 'off' && BOOLS[text] === false)) return undefined;
       throw new TsvmmError({ code: 'not-implemented', object: where, why: type.why, mend: 'leave it out' });

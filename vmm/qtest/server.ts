@@ -232,5 +232,5 @@ function listings(request: QemuRequest): readonly MachineListing[] {
   const none = { name: 'none', ...common };
   return request.architecture === 'x86_64'
     ? [{ name: 'pc-q35-11.1', alias: 'q35', ...common, acpi: true }, none]
-    : [none];
+    : [{ name: 'virt-11.1', alias: 'virt', ...common, acpi: true }, none];
 }

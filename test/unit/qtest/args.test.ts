@@ -96,13 +96,40 @@ describe('what is not possible is refused by name', () => {
   ])('%s', (argv, message) => {
     expect(() => q35(...words(argv))).toThrow(message);
   });
+});
 
-  test('machine virt says that it does not exist yet', () => {
-    const argv = words(
-      '-architecture aarch64 -machine virt,acpi=off,gic-version=3,iommu=smmuv3 -qtest unix:/s',
-    );
+describe('machine virt', () => {
+  const arm = (text: string) =>
+    parse('-architecture', 'aarch64', ...words(text), '-qtest', 'unix:/s').machine;
 
-    expect(() => parse(...argv)).toThrow('-machine virt: does not exist yet');
+  test('has a place above 4 GiB unless highmem is off; what is of the processor only has to be right', () => {
+    expect(arm('-M virt,acpi=off,gic-version=3 -m 512 -cpu max')).toMatchObject({
+      machine: 'virt',
+      highmem: true,
+      memory: 512 << 20,
+      firmware: 'raw',
+      viommu: null,
+    });
+    expect(arm('-M virt-9.1,highmem=off,gic-version=2')).toMatchObject({ machine: 'virt', highmem: false });
+    expect(() => arm('-M virt,gic-version=7')).toThrow("gic-version: '7' is not possible");
+    expect(() => arm('-M virt,iommu=vtd')).toThrow("iommu: 'vtd' is not possible");
+  });
+
+  test.runIf(builtinRegistry().iommuKinds.some((kind) => kind.name === 'smmuv3')).each([
+    ['-M virt-9.1,iommu=smmuv3', '1'],
+    ['-M virt-9.1,iommu=smmuv3 -global arm-smmuv3.stage=2', '2'],
+    ['-M virt-8.2,iommu=smmuv3', '1'],
+    ['-M virt-9.2,iommu=smmuv3', 'nested'],
+    ['-M virt,iommu=smmuv3 -global arm-smmuv3.stage=1', '1'],
+  ])('%s has an SMMU of stage %s', (text, stage) => {
+    expect(arm(text)!.viommu).toMatchObject({ kind: 'smmuv3', options: { stage, profile: 'spec' } });
+  });
+
+  test('takes neither devices of a PC nor the SMMU as a device', () => {
+    expect(() => arm('-M virt -device intel-iommu')).toThrow("no device 'intel-iommu' on this machine");
+    expect(() => arm('-M virt -device arm-smmuv3')).toThrow("no device 'arm-smmuv3' on this machine");
+    expect(() => arm('-M virt -m 3072')).toThrow('from 1M to 2048M');
+    expect(() => q35('-global', 'arm-smmuv3.stage=1')).toThrow("no device 'arm-smmuv3' on this machine");
   });
 });
 

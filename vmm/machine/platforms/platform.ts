@@ -89,6 +89,8 @@ export interface Platform {
   readonly hostBridge: HostBridgeId;
   /** Called once, when the translator of bus masters is known. */
   connect(translator: DmaTranslator): void;
+  /** The interrupt controller by its id, and how many inputs setPin takes. */
+  readonly inputs: { readonly of: string; readonly count: number };
   /** An input of the interrupt controller. */
   setPin(pin: number, level: boolean): void;
   readonly devices: readonly OwnedDevice[];

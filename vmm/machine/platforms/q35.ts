@@ -1,4 +1,5 @@
 import { IoApic } from '../../../devices/chipset/ioapic.ts';
+import { IOAPIC_PINS } from '../../../devices/chipset/ioapic-registers.ts';
 import { LocalApic } from '../../../devices/chipset/lapic.ts';
 import { q35GsiOf } from '../../../devices/chipset/q35-irq.ts';
 import { irqView } from '../../../devices/chipset/views.ts';
@@ -18,6 +19,7 @@ export class Q35Platform implements Platform {
   readonly map = Q35;
   readonly interrupts: LocalApic;
   readonly untranslated: DmaTranslator;
+  readonly inputs = { of: 'ioapic', count: IOAPIC_PINS };
   readonly hostBridge = Q35_HOST_BRIDGE;
   readonly gsiOf = q35GsiOf;
   readonly interruptLine = q35GsiOf;

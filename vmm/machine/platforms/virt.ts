@@ -17,6 +17,8 @@ export class VirtPlatform implements Platform {
   readonly interrupts: Gic;
   /** Messages are writes to the frame: nothing stands in their way that is not in the way of any write. */
   readonly untranslated = new Untranslated(undefined);
+  /** Of the shared interrupts, those that a bit mask of levels holds. */
+  readonly inputs = { of: 'gic', count: 32 };
   readonly hostBridge = GENERIC_HOST_BRIDGE;
   readonly gsiOf = virtSpiOf;
   readonly interruptLine = (device: number, pin: number) => FIRST_SPI + virtSpiOf(device, pin);
