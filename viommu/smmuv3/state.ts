@@ -1,7 +1,8 @@
+import type { PendingDeviceTlb } from '../../vmm/bus/device-tlbs.ts';
 import { RegisterBlock } from '../../vmm/regs/block.ts';
 import type { Register } from '../../vmm/regs/layout.ts';
 import { defineState, type StateDef } from '../../vmm/state/define.ts';
-import { registers, type Schema, words } from '../../vmm/state/schema.ts';
+import { bool, list, registers, type Schema, u8, u16, words } from '../../vmm/state/schema.ts';
 import {
   AIDR,
   GBPA,
@@ -38,9 +39,22 @@ export interface SmmuState {
   tlb: Uint32Array;
   tlbSizes: Uint32Array;
   walkCache: Uint32Array;
+  /** Stalled transactions by their tag, and the lists they are in (stalls.ts). */
+  stalls: Uint32Array;
+  stallHeads: Uint32Array;
+  stallCounters: Uint32Array;
+  /** ATC invalidations that functions have not completed, and whether one was given up since the last CMD_SYNC. */
+  deviceTlbs: PendingDeviceTlb[];
+  atcFailed: boolean;
+  /** The command queue is due on the virtual clock. */
+  queueDue: boolean;
 }
 
 const STREAMS = 65536;
+/** A stalled transaction: flags, StreamID, its event record, links. */
+export const STALL_ROW_WORDS = 16;
+/** How many there are, where the next is put, and the ends of the list of those without a record. */
+export const STALL_COUNTER_WORDS = 4;
 /** VMIDs, and the two worlds that have none. */
 const VMIDS = 65536;
 export const WORLD_EL2 = VMIDS;
@@ -96,6 +110,7 @@ function sizes(config: SmmuConfig) {
     contexts: substreams ? CONTEXT_ROWS : PLAIN_CONTEXT_ROWS,
     tlb: substreams ? WIDE_TLB_ROWS : large ? UNBOUNDED_TLB_ROWS : TLB_ROWS,
     walks: large ? UNBOUNDED_WALK_ROWS : WALK_ROWS,
+    stalls: config.stall === 'terminate' ? 0 : config['stall-max'],
   };
 }
 
@@ -117,5 +132,11 @@ export function smmuState(config: SmmuConfig, block: RegisterBlock): StateDef<Sm
     tlb: words(size.tlb * ROW_WORDS),
     tlbSizes: words(1),
     walkCache: words(size.walks * PAGING_ROW_WORDS),
+    stalls: words(Math.max(1, size.stalls) * STALL_ROW_WORDS),
+    stallHeads: words(size.stalls === 0 ? 1 : STREAMS),
+    stallCounters: words(STALL_COUNTER_WORDS),
+    deviceTlbs: list({ requester: u16, owner: u16, tag: u8 }),
+    atcFailed: bool,
+    queueDue: bool,
   });
 }

@@ -1,0 +1,159 @@
+import type { DeviceTlbs } from '../../vmm/bus/device-tlbs.ts';
+import {
+  CERROR_ABT,
+  CERROR_ATC_INV_SYNC,
+  CERROR_ILL,
+  CMD_SYNC,
+  CS_IRQ,
+  CS_SEV,
+} from '../spec/smmuv3/commands.ts';
+import { CMDQ_BASE, CMDQ_CONS, CMDQ_PROD, CR0ACK } from '../spec/smmuv3/registers.ts';
+import { type Commands, HELD } from './commands.ts';
+import { CMDQ_ERR, type GlobalErrors } from './gerror.ts';
+import type { Interrupts } from './interrupts.ts';
+import { Ring } from './ring.ts';
+import type { SmmuState } from './state.ts';
+import type { SmmuWiring } from './wiring.ts';
+
+const CMDQEN = 8;
+const CR0_WORD = CR0ACK.offset / 4;
+const CONS_WORD = CMDQ_CONS.offset / 4;
+const COMMAND_BYTES = 16;
+const ERR_SHIFT = 24;
+const ERR_MASK = 0x7f << ERR_SHIFT;
+
+/** Virtual time one command takes with `invalidation: async`. */
+export const COMMAND_NS = 200;
+export const COMMAND_EVENT = 'commands';
+/** A CMD_SYNC may write CMDQ_PROD, so a queue can feed itself: after so many commands the guest gets a turn. */
+const MOST_AT_ONCE = 1 << 20;
+
+const WHY: Readonly<Record<number, string>> = {
+  [CERROR_ILL]: 'the command is ILLEGAL',
+  [CERROR_ABT]: 'the command is not in memory',
+  [CERROR_ATC_INV_SYNC]: 'an ATC invalidation was not completed',
+};
+
+export interface CommandQueueParts {
+  readonly commands: Commands;
+  readonly tlbs: DeviceTlbs;
+  readonly errors: GlobalErrors;
+  readonly interrupts: Interrupts;
+}
+
+/** The command queue (SMMUv3: Command queue): commands are done one after the other, each before CONS moves past it. */
+export class CommandQueue {
+  readonly #s: SmmuState;
+  readonly #w: SmmuWiring;
+  readonly #p: CommandQueueParts;
+  readonly #ring: Ring;
+  readonly #immediate: boolean;
+  readonly #sev: boolean;
+  /** What a command does may lead back here: an endpoint or a message writes to registers. */
+  #running = false;
+
+  constructor(s: SmmuState, w: SmmuWiring, parts: CommandQueueParts) {
+    this.#s = s;
+    this.#w = w;
+    this.#p = parts;
+    this.#immediate = w.config.invalidation === 'immediate';
+    this.#sev = w.config.sev;
+    this.#ring = new Ring(s.regs, w.services.memory, {
+      base: CMDQ_BASE,
+      prod: CMDQ_PROD,
+      cons: CMDQ_CONS,
+      most: w.config.cmdqs,
+      entryBytes: COMMAND_BYTES,
+    });
+  }
+
+  /** PROD moved, the queue was enabled, its error was acknowledged, or an ATC invalidation was completed. */
+  kick(): void {
+    if (this.#running) return;
+    if (this.#immediate) this.#run();
+    else this.#schedule();
+  }
+
+  /** The clock event: with `invalidation: async` one command. */
+  due(): void {
+    this.#s.queueDue = false;
+    if (this.#running) return;
+    if (this.#immediate) this.#run();
+    else if (this.#step()) this.#schedule();
+  }
+
+  /** A completion of an ATC invalidation came. */
+  completed(requester: number, tag: number): void {
+    this.#p.tlbs.complete(requester, tag);
+    this.kick();
+  }
+
+  /** None came in time: nobody knows which of those under way were done, and the next CMD_SYNC says so. */
+  timedOut(): void {
+    this.#p.tlbs.drop();
+    this.#s.atcFailed = true;
+    this.kick();
+  }
+
+  #isReady(): boolean {
+    if ((this.#s.regs[CR0_WORD]! & CMDQEN) === 0 || this.#p.errors.isActive(CMDQ_ERR)) return false;
+    const { used } = this.#ring;
+    return used !== 0 && used <= this.#ring.size;
+  }
+
+  #run(): void {
+    let left = MOST_AT_ONCE;
+    while (this.#step()) {
+      if (--left > 0) continue;
+      this.#schedule();
+      return;
+    }
+  }
+
+  #schedule(): void {
+    if (this.#s.queueDue || !this.#isReady()) return;
+    this.#s.queueDue = true;
+    this.#w.services.clock.after(COMMAND_NS, this.#w.services.id, COMMAND_EVENT);
+  }
+
+  /** Does the command at CONS; false when the queue is empty, stopped, or waits. */
+  #step(): boolean {
+    if (!this.#isReady()) return false;
+    const ring = this.#ring;
+    const place = ring.place(ring.cons);
+    if (place < 0) return this.#stop(CERROR_ABT);
+    const i = place >>> 2;
+    const u32 = this.#w.services.memory.ram.u32;
+    const w0 = u32[i]! | 0;
+    const w1 = u32[i + 1]! | 0;
+    const w2 = u32[i + 2]! | 0;
+    const w3 = u32[i + 3]! | 0;
+    this.#running = true;
+    const outcome = this.#p.commands.execute(w0, w1, w2, w3);
+    this.#running = false;
+    if (outcome === HELD) return false;
+    if (outcome !== 0) return this.#stop(outcome);
+    // What it did may have ended all this, with a CONS of its own.
+    if ((this.#s.regs[CR0_WORD]! & CMDQEN) === 0) return false;
+    ring.consume();
+    if ((w0 & 0xff) === CMD_SYNC) this.#signal((w0 >>> 12) & 3, w1, w2, w3);
+    return true;
+  }
+
+  /** Completion of a CMD_SYNC: nobody sees it before CONS. */
+  #signal(how: number, data: number, lo: number, hi: number): void {
+    this.#running = true;
+    if (how === CS_IRQ) this.#p.interrupts.sync(lo & -4, hi & 0xffffff, data);
+    else if (how === CS_SEV && this.#sev) this.#p.interrupts.event();
+    this.#running = false;
+  }
+
+  #stop(error: number): false {
+    const regs = this.#s.regs;
+    regs[CONS_WORD] = (regs[CONS_WORD]! & ~ERR_MASK) | (error << ERR_SHIFT);
+    const { smmuv3_cmdq_error } = this.#w.trace;
+    if (smmuv3_cmdq_error.on) smmuv3_cmdq_error.emit(regs[CONS_WORD]!, error, WHY[error]!);
+    this.#p.errors.raise(CMDQ_ERR);
+    return false;
+  }
+}

@@ -1,0 +1,287 @@
+import type { DeviceTlbs } from '../../vmm/bus/device-tlbs.ts';
+import {
+  ALL_PASIDS,
+  NO_PASID,
+  PAGE_RESPONSE_FAILURE,
+  PAGE_RESPONSE_INVALID,
+  PAGE_RESPONSE_SUCCESS,
+} from '../../vmm/bus/dma.ts';
+import type { Layout } from '../../vmm/regs/layout.ts';
+import * as C from '../spec/smmuv3/commands.ts';
+import { CR0ACK } from '../spec/smmuv3/registers.ts';
+import type { SmmuCaches } from './caches.ts';
+import type { PriQueue } from './pri-queue.ts';
+import type { Stalls } from './stalls.ts';
+import type { SmmuState } from './state.ts';
+import { STALLS_NEVER, type UnitFeatures } from './unit.ts';
+import type { SmmuWiring } from './wiring.ts';
+
+/** The command waits for a completion of an ATC invalidation; it is done again when one came. */
+export const HELD = -1;
+
+const CR0_WORD = CR0ACK.offset / 4;
+const SMMUEN = 1;
+const SSEC = 1 << 10;
+const SSV = 1 << 11;
+const GLOBAL = 1 << 9;
+const LEAF = 1;
+const RETRY = 1 << 12;
+/** NUM and SCALE; TTL and TG. */
+const RANGE_BITS = 0x01f1f000;
+const HINT_BITS = 0xf00;
+/** StreamIDs are 16 bits wide. Those beyond are nobody's: commands for them have no effect. */
+const BEYOND_STREAMS = -0x10000;
+/** ATC_INV.Size of everything. */
+const LARGEST_ATC_RANGE = 52;
+const OPCODES = 256;
+
+/** PRI_RESP.Resp to the code of a PRG response message; -1: ILLEGAL. */
+const RESPONSES = [PAGE_RESPONSE_FAILURE, PAGE_RESPONSE_INVALID, PAGE_RESPONSE_SUCCESS, -1] as const;
+
+interface Offer {
+  readonly opcode: number;
+  readonly layout: Layout;
+  readonly offered: boolean;
+}
+
+/** What each command is, and whether a unit with these features has it (SMMUv3: Commands). */
+export function commandsOf(u: UnitFeatures): readonly Offer[] {
+  const row = (opcode: number, layout: unknown, offered: boolean): Offer => ({
+    opcode,
+    layout: layout as Layout,
+    offered,
+  });
+  const stalls = u.stallModel !== STALLS_NEVER;
+  return [
+    row(C.CMD_PREFETCH_CONFIG, C.PREFETCH_CONFIG, true),
+    row(C.CMD_PREFETCH_ADDR, C.PREFETCH_ADDR, true),
+    row(C.CMD_CFGI_STE, C.CFGI_STE, true),
+    row(C.CMD_CFGI_STE_RANGE, C.CFGI_STE_RANGE, true),
+    row(C.CMD_CFGI_CD, C.CFGI_CD, u.s1),
+    row(C.CMD_CFGI_CD_ALL, C.CFGI_CD_ALL, u.s1),
+    // LIMIT smmu-partitioning.
+    row(C.CMD_CFGI_VMS_PIDM, C.CFGI_VMS_PIDM, false),
+    row(C.CMD_TLBI_NH_ALL, C.TLBI_NH_ALL, u.s1),
+    row(C.CMD_TLBI_NH_ASID, C.TLBI_NH_ASID, u.s1),
+    row(C.CMD_TLBI_NH_VA, C.TLBI_NH_VA, u.s1),
+    row(C.CMD_TLBI_NH_VAA, C.TLBI_NH_VAA, u.s1),
+    row(C.CMD_TLBI_EL2_ALL, C.TLBI_EL2_ALL, u.hyp),
+    row(C.CMD_TLBI_EL2_ASID, C.TLBI_EL2_ASID, u.hyp),
+    row(C.CMD_TLBI_EL2_VA, C.TLBI_EL2_VA, u.hyp),
+    row(C.CMD_TLBI_EL2_VAA, C.TLBI_EL2_VAA, u.hyp),
+    row(C.CMD_TLBI_S12_VMALL, C.TLBI_S12_VMALL, u.s2),
+    row(C.CMD_TLBI_S2_IPA, C.TLBI_S2_IPA, u.s2),
+    row(C.CMD_TLBI_NSNH_ALL, C.TLBI_NSNH_ALL, true),
+    row(C.CMD_ATC_INV, C.ATC_INV, u.ats),
+    row(C.CMD_PRI_RESP, C.PRI_RESP, u.pri),
+    row(C.CMD_RESUME, C.RESUME, stalls),
+    row(C.CMD_STALL_TERM, C.STALL_TERM, stalls),
+    row(C.CMD_SYNC, C.SYNC, true),
+  ];
+}
+
+export interface CommandParts {
+  readonly caches: SmmuCaches;
+  readonly tlbs: DeviceTlbs;
+  readonly pages: PriQueue;
+  readonly stalls: Stalls;
+  readonly features: UnitFeatures;
+}
+
+/** What the commands do. Bits that a command has no field for are ILLEGAL. */
+export class Commands {
+  readonly #s: SmmuState;
+  readonly #w: SmmuWiring;
+  readonly #p: CommandParts;
+  readonly #u: UnitFeatures;
+  readonly #qemu: boolean;
+  /** By opcode. */
+  readonly #offered = new Uint8Array(OPCODES);
+  readonly #names: string[] = new Array(OPCODES).fill('');
+  /** Four words an opcode: bits that have to be 0. */
+  readonly #reserved = new Int32Array(OPCODES * 4);
+
+  constructor(s: SmmuState, w: SmmuWiring, parts: CommandParts) {
+    this.#s = s;
+    this.#w = w;
+    this.#p = parts;
+    this.#u = parts.features;
+    this.#qemu = w.config.profile === 'qemu';
+    for (const { opcode, layout, offered } of commandsOf(parts.features)) {
+      this.#offered[opcode] = offered ? 1 : 0;
+      this.#names[opcode] = layout.name;
+      this.#reserve(opcode, layout);
+    }
+  }
+
+  #reserve(opcode: number, layout: Layout): void {
+    // docs/deviations.md: smmu-command-reserved.
+    if (this.#qemu) return;
+    const at = opcode * 4;
+    for (let i = 0; i < 4; i++) this.#reserved[at + i] = layout.reserved[i]!;
+    // Only Secure queues may name Secure streams.
+    this.#reserved[at]! |= SSEC;
+    if (this.#u.ril || !('TG' in layout.fields)) return;
+    this.#reserved[at]! |= RANGE_BITS;
+    this.#reserved[at + 2]! |= HINT_BITS;
+  }
+
+  /** Returns 0, HELD, or the CERROR code of what is wrong with the command. */
+  execute(w0: number, w1: number, w2: number, w3: number): number {
+    const op = w0 & 0xff;
+    const bad = this.#reserved;
+    const at = op << 2;
+    if (this.#offered[op] === 0) return C.CERROR_ILL;
+    if (((w0 & bad[at]!) | (w1 & bad[at + 1]!) | (w2 & bad[at + 2]!) | (w3 & bad[at + 3]!)) !== 0)
+      return C.CERROR_ILL;
+    const outcome =
+      op < C.CMD_ATC_INV ? this.#invalidate(op, w0, w1, w2, w3) : this.#other(op, w0, w1, w2, w3);
+    if (outcome !== 0) return outcome;
+    const event = this.#w.trace.smmuv3_cmdq;
+    if (event.on) event.emit(this.#names[op]!, w0, w1, w2, w3);
+    return 0;
+  }
+
+  #invalidate(op: number, w0: number, w1: number, w2: number, w3: number): number {
+    if (op < C.CMD_TLBI_NH_ALL) return this.#configuration(op, w0, w1, w2);
+    if (!this.#isRangeLegal(w0, w2)) return C.CERROR_ILL;
+    // Without 16-bit ASIDs and VMIDs nothing has one that wide.
+    if (!this.#u.asid16 && w1 >>> 24 !== 0) return 0;
+    if (!this.#u.vmid16 && (w1 & 0xff00) !== 0) return 0;
+    this.#translations(op, w0, w1, w2, w3);
+    return 0;
+  }
+
+  #configuration(op: number, w0: number, w1: number, w2: number): number {
+    const { caches } = this.#p;
+    if (op === C.CMD_CFGI_STE_RANGE && (w2 & 0x1f) === 0x1f) caches.cfgiAll();
+    if ((w1 & BEYOND_STREAMS) !== 0) return 0;
+    switch (op) {
+      case C.CMD_CFGI_STE:
+        caches.cfgiSte(w1, (w2 & LEAF) !== 0);
+        return 0;
+      case C.CMD_CFGI_STE_RANGE:
+        if ((w2 & 0x1f) !== 0x1f) caches.cfgiSteRange(w1, w2 & 0x1f);
+        return 0;
+      case C.CMD_CFGI_CD:
+        caches.cfgiCd(w1, w0 >>> 12, (w2 & LEAF) !== 0);
+        return 0;
+      case C.CMD_CFGI_CD_ALL:
+        caches.cfgiCdAll(w1);
+        return 0;
+      default:
+        // Prefetches are hints. LIMIT smmu-prefetch.
+        return 0;
+    }
+  }
+
+  /** Only the commands with an address have these fields; elsewhere they are reserved. */
+  #isRangeLegal(w0: number, w2: number): boolean {
+    if (this.#qemu) return true;
+    const scope = (w0 & RANGE_BITS) | (w2 & 0x300);
+    return (w2 & 0xc00) === 0 ? scope === 0 : scope !== 0;
+  }
+
+  #translations(op: number, w0: number, w1: number, w2: number, w3: number): void {
+    const { caches } = this.#p;
+    const vmid = w1 & 0xffff;
+    const asid = w1 >>> 16;
+    const tg = this.#u.ril ? (w2 >>> 10) & 3 : 0;
+    const num = (w0 >>> 12) & 0x1f;
+    const scale = (w0 >>> 20) & 0x1f;
+    const ttl = (w2 >>> 8) & 3;
+    const leaf = (w2 & LEAF) !== 0;
+    const lo = w2 & -4096;
+    switch (op) {
+      case C.CMD_TLBI_NH_ALL:
+        caches.tlbiNhAll(vmid);
+        return;
+      case C.CMD_TLBI_NH_ASID:
+        caches.tlbiNhAsid(vmid, asid);
+        return;
+      case C.CMD_TLBI_NH_VA:
+        caches.tlbiNhVa(vmid, asid, lo, w3, tg, num, scale, ttl, leaf);
+        return;
+      case C.CMD_TLBI_NH_VAA:
+        caches.tlbiNhVaa(vmid, lo, w3, tg, num, scale, ttl, leaf);
+        return;
+      case C.CMD_TLBI_EL2_ALL:
+        caches.tlbiEl2All();
+        return;
+      case C.CMD_TLBI_EL2_ASID:
+        caches.tlbiEl2Asid(asid);
+        return;
+      case C.CMD_TLBI_EL2_VA:
+        caches.tlbiEl2Va(asid, lo, w3, tg, num, scale, ttl, leaf);
+        return;
+      case C.CMD_TLBI_EL2_VAA:
+        caches.tlbiEl2Vaa(lo, w3, tg, num, scale, ttl, leaf);
+        return;
+      case C.CMD_TLBI_S12_VMALL:
+        caches.tlbiS12Vmall(vmid);
+        return;
+      case C.CMD_TLBI_S2_IPA:
+        // Bits 63:56 are not part of an IPA.
+        caches.tlbiS2Ipa(vmid, lo, w3 & 0xffffff, tg, num, scale, ttl, leaf);
+        return;
+      default:
+        caches.tlbiNsnhAll();
+    }
+  }
+
+  #other(op: number, w0: number, w1: number, w2: number, w3: number): number {
+    switch (op) {
+      case C.CMD_ATC_INV:
+        return this.#atc(w0, w1, w2, w3);
+      case C.CMD_PRI_RESP:
+        return this.#respond(w0, w1, w2);
+      case C.CMD_RESUME:
+        if ((w1 & BEYOND_STREAMS) === 0) this.#p.stalls.resume(w1, w2 & 0xffff, (w0 & RETRY) !== 0);
+        return 0;
+      case C.CMD_STALL_TERM:
+        if ((w1 & BEYOND_STREAMS) === 0) this.#p.stalls.terminate(w1);
+        return 0;
+      default:
+        return this.#sync(w0);
+    }
+  }
+
+  /** While SMMUEN is 0 it is ignored, but not its mistakes. Global means something only with a SubstreamID. */
+  #atc(w0: number, w1: number, w2: number, w3: number): number {
+    const order = w2 & 0x3f;
+    if (order > LARGEST_ATC_RANGE) return C.CERROR_ILL;
+    if (!this.#isEnabled || (w1 & BEYOND_STREAMS) !== 0) return 0;
+    const { tlbs } = this.#p;
+    if (!tlbs.hasRoom(w1, w1, Number.POSITIVE_INFINITY)) return HELD;
+    const pasid = (w0 & SSV) === 0 ? NO_PASID : (w0 & GLOBAL) !== 0 ? ALL_PASIDS : w0 >>> 12;
+    const lo = order >= 20 ? 0 : (w2 & (-4096 << order)) >>> 0;
+    const hi = order < 20 ? w3 >>> 0 : order >= LARGEST_ATC_RANGE ? 0 : (w3 & (-1 << (order - 20))) >>> 0;
+    tlbs.send(w1, w1, pasid, lo, hi, order);
+    return 0;
+  }
+
+  #respond(w0: number, w1: number, w2: number): number {
+    const code = RESPONSES[(w2 >>> 12) & 3]!;
+    if (code < 0) return C.CERROR_ILL;
+    if (!this.#isEnabled || (w1 & BEYOND_STREAMS) !== 0) return 0;
+    this.#p.pages.respond(w1, (w0 & SSV) === 0 ? NO_PASID : w0 >>> 12, w2 & 0x1ff, code);
+    return 0;
+  }
+
+  /**
+   * Everything else has happened when it was consumed. After a time-out of an ATC invalidation the first CMD_SYNC says so;
+   * software then issues those before it anew (SMMUv3: CERROR_ATC_INV_SYNC).
+   */
+  #sync(w0: number): number {
+    if (((w0 >>> 12) & 3) === C.CS_RESERVED) return C.CERROR_ILL;
+    if (this.#s.atcFailed) {
+      this.#s.atcFailed = false;
+      return C.CERROR_ATC_INV_SYNC;
+    }
+    return this.#p.tlbs.pending ? HELD : 0;
+  }
+
+  get #isEnabled(): boolean {
+    return (this.#s.regs[CR0_WORD]! & SMMUEN) !== 0;
+  }
+}
