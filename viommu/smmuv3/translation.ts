@@ -399,6 +399,11 @@ export class SmmuTranslation {
     return this.#qemu ? ABORTED : this.#fault(F_ADDR_SIZE, false, CLASS_IN, 0, 0);
   }
 
+  /** The STE of a stream, as a page request that nobody takes asks for it; undefined: none, or not a valid one. */
+  findStream(sid: number): Stream | undefined {
+    return this.#findStream(sid, true) === 0 ? this.stream : undefined;
+  }
+
   #begin(port: DmaPort, lo: number, hi: number, access: number): void {
     const { event } = this;
     event.clear();

@@ -1,0 +1,49 @@
+import type { Iommu, IommuKind, IommuServices } from '../../vmm/bus/iommu.ts';
+import { LIMITS } from '../spec/smmuv3/limits.ts';
+import { REGISTER_BYTES } from '../spec/smmuv3/registers.ts';
+import { resolveOptions, SMMU_DEFAULTS, type SmmuConfig, smmuSchema } from './config.ts';
+import { SmmuV3 } from './device.ts';
+import { smmuBlock, smmuState } from './state.ts';
+import { SMMU_EVENTS } from './trace.ts';
+import { smmuViews } from './views.ts';
+
+const HTTU = { none: 0, access: 1, dirty: 2 } as const;
+
+function create(options: SmmuConfig, services: IommuServices): Iommu {
+  const config = resolveOptions(options);
+  const block = smmuBlock();
+  const device = new SmmuV3({
+    config,
+    services,
+    block,
+    stateDef: smmuState(config, block),
+    trace: services.tracer.bind(SMMU_EVENTS),
+  });
+  services.clock.handle(services.id, (event) => device.clockEvent(event));
+  return {
+    device,
+    translator: device,
+    mmio: [{ name: services.id, base: config.base, size: REGISTER_BYTES, handler: device }],
+    firmware: {
+      table: 'IORT',
+      base: config.base,
+      haw: config.oas,
+      coherent: true,
+      httu: HTTU[config.httu],
+      ats: config.ats,
+    },
+    views: smmuViews(device),
+    explain: (port, lo, hi, access) => device.explain(port, lo, hi, access),
+  };
+}
+
+/** Arm SMMUv3 with both stages, at QEMU's place on virt. */
+export const SMMUV3: IommuKind<SmmuConfig> = {
+  name: 'smmuv3',
+  summary: 'Arm SMMUv3: stage 1, stage 2 and both, substreams, stalls, ATS and page requests',
+  machines: ['virt'],
+  defaults: SMMU_DEFAULTS,
+  schema: smmuSchema,
+  limits: LIMITS,
+  create,
+};
