@@ -55,6 +55,9 @@ export class DsaRig {
   readonly rig = new PciRig(this.iommu);
   readonly plugged;
   readonly dsa: Dsa;
+  /** Where the registers and the portals are that the methods speak to. */
+  registers = BAR0;
+  portals = BAR2;
 
   constructor(config: Partial<DsaConfig> = {}) {
     this.plugged = this.rig.plug(DSA, { device: 2, config });
@@ -70,11 +73,11 @@ export class DsaRig {
   }
 
   read(offset: number): number {
-    return this.rig.mmio.read(BAR0 + offset, 4);
+    return this.rig.mmio.read(this.registers + offset, 4);
   }
 
   write(offset: number, value: number): void {
-    this.rig.mmio.write(BAR0 + offset, 4, value >>> 0, 0);
+    this.rig.mmio.write(this.registers + offset, 4, value >>> 0, 0);
   }
 
   /** Runs a command; returns CMDSTS. */
@@ -126,12 +129,12 @@ export class DsaRig {
 
   /** By MOVDIR64B to the unlimited portal of a dedicated queue. */
   submit(parts: Parts, wq = 0): number {
-    return this.rig.mmio.line(BAR2 + wq * 0x4000, this.words(parts), false);
+    return this.rig.mmio.line(this.portals + wq * 0x4000, this.words(parts), false);
   }
 
   /** By ENQCMD to a portal of a shared queue: 0 taken, 1 retry, 2 refused. */
   enqueue(parts: Parts, { wq = 0, limited = false } = {}): number {
-    const portal = BAR2 + wq * 0x4000 + (limited ? 0x1000 : 0);
+    const portal = this.portals + wq * 0x4000 + (limited ? 0x1000 : 0);
     return this.rig.mmio.line(portal, this.words(parts), true);
   }
 

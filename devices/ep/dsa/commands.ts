@@ -81,6 +81,8 @@ export class Commands {
     }
     if (!drains(command)) {
       this.#end(value, 0, this.#execute(command, operand));
+      // An abort leaves engines free for what waits in other queues.
+      this.#t.executor.pump();
       return;
     }
     this.#stopAccepting(command, operand);

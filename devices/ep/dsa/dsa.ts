@@ -12,7 +12,7 @@ import { AtsAgent, atsState } from '../../pci/ats-agent.ts';
 import { Commands } from './commands.ts';
 import { D_FLAGS } from './descriptor.ts';
 import { ENGINE_STATE_WORDS } from './engine.ts';
-import { ANSWERED, Executor, type ExecutorWiring, engineOf } from './executor.ts';
+import { ANSWERED, CREDIT, Executor, type ExecutorWiring, engineOf } from './executor.ts';
 import { SLOT_STATE_WORDS, type Submitter, WorkQueues } from './queues.ts';
 import {
   DISABLED,
@@ -58,14 +58,19 @@ export class Dsa extends Device<DsaState, ExecutorWiring, DsaParts> implements M
 
   constructor(w: ExecutorWiring) {
     super(w);
-    w.clock.handle(w.id, (ev) =>
-      ev === ANSWERED ? this.c.executor.retry() : this.c.executor.due(engineOf(ev)),
-    );
+    w.clock.handle(w.id, (ev) => this.#due(ev));
     this.dropCache();
   }
 
   override stateDef(): StateDef<DsaState> {
     return STATE;
+  }
+
+  #due(ev: string): void {
+    const { executor } = this.c;
+    if (ev === ANSWERED) executor.retry();
+    else if (ev === CREDIT) executor.creditDue();
+    else executor.due(engineOf(ev));
   }
 
   protected override buildCache(): DsaParts {
@@ -94,6 +99,7 @@ export class Dsa extends Device<DsaState, ExecutorWiring, DsaParts> implements M
   override reset(kind: ResetKind): void {
     this.c.executor.abort(-1, -1);
     this.w.clock.cancel(this.w.id, ANSWERED);
+    this.w.clock.cancel(this.w.id, CREDIT);
     this.#resetRegisters(RESET_TYPE[kind]);
     const { s } = this;
     s.engines.fill(0);

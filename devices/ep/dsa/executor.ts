@@ -87,6 +87,10 @@ export interface ExecutorState {
 
 /** Clock event: engines whose page requests were answered go on. */
 export const ANSWERED = 'answered';
+/** Clock event: engines that wait for room for a page request look again. */
+export const CREDIT = 'credit';
+/** Until then. Others hold what room there is: functions that share it (VFs). Whatever this one holds comes back by an answer. */
+const CREDIT_NS = 100_000;
 
 /** Clock event: the descriptor of an engine is due. */
 function eventOf(engine: number): string {
@@ -95,6 +99,11 @@ function eventOf(engine: number): string {
 
 export function engineOf(event: string): number {
   return Number(event.slice('engine'.length));
+}
+
+/** Whose page request it is: an engine, and which submission it works on. */
+function ownerOf(engine: number, seq: number): number {
+  return (Math.imul(seq, ENGINES) + engine) >>> 0;
 }
 
 /** From a page response to the next try. */
@@ -213,18 +222,35 @@ export class Executor {
    * the command that the answer came with, and a little later: a page that is answered for and still missing would be asked for
    * without end at one moment otherwise.
    */
-  answered(engine: number, code: number): void {
+  answered(owner: number, code: number): void {
     const e = this.#s.engines;
+    const engine = owner % ENGINES;
     const at = engineAt(engine);
-    if (e[at + E_GROUP] !== 0) {
+    // What asked may have been aborted: the answer is nothing to the descriptor that the engine has now.
+    if (e[at + E_GROUP] !== 0 && ownerOf(engine, e[at + E_SEQ]!) === owner) {
       e[at + E_GROUP] = RETRYING;
       e[at + E_ANSWER] = code + 1;
     }
-    // There is room for another page request.
-    for (let i = 0; i < ENGINES; i++)
-      if (e[engineAt(i) + E_GROUP] === WAITS_FOR_CREDIT) e[engineAt(i) + E_GROUP] = RETRYING;
+    this.#roomForRequests();
     this.#w.clock.cancel(this.#w.id, ANSWERED);
     this.#w.clock.after(RETRY_NS, this.#w.id, ANSWERED);
+  }
+
+  #roomForRequests(): void {
+    const e = this.#s.engines;
+    for (let i = 0; i < ENGINES; i++)
+      if (e[engineAt(i) + E_GROUP] === WAITS_FOR_CREDIT) e[engineAt(i) + E_GROUP] = RETRYING;
+  }
+
+  #lookAgain(): void {
+    this.#w.clock.cancel(this.#w.id, CREDIT);
+    this.#w.clock.after(CREDIT_NS, this.#w.id, CREDIT);
+  }
+
+  /** The virtual clock has come to CREDIT. */
+  creditDue(): void {
+    this.#roomForRequests();
+    this.retry();
   }
 
   /** The virtual clock has come to what was answered. */
@@ -402,10 +428,12 @@ export class Executor {
     const phase = e[at + E_PHASE]!;
     e[at + E_GROUP] = REQUESTING;
     const privileged = e[at + E_PRIVILEGED] === 1;
-    const group = this.#agent.requestPage(pasid, privileged, t.stopLo, t.stopHi, access, true, engine);
+    const owner = ownerOf(engine, e[at + E_SEQ]!);
+    const group = this.#agent.requestPage(pasid, privileged, t.stopLo, t.stopHi, access, true, owner);
     // An answer that came before requestPage returned has been noted; an abort has cleared everything.
     if (e[at + E_PHASE] !== phase || e[at + E_GROUP] !== REQUESTING) return true;
     e[at + E_GROUP] = group >= 0 ? group + 1 : group === PRG_NO_CREDIT ? WAITS_FOR_CREDIT : 0;
+    if (group === PRG_NO_CREDIT && this.#agent.outstanding === 0) this.#lookAgain();
     return group !== PRG_NONE;
   }
 

@@ -1,6 +1,18 @@
-import { atsCapability, pasidCapability, priCapability } from '../../pci/extended-capabilities.ts';
+import {
+  atsCapability,
+  pasidCapability,
+  priCapability,
+  vfAtsCapability,
+} from '../../pci/extended-capabilities.ts';
 import { PciFunction } from '../../pci/function.ts';
-import type { PciDeviceKind } from '../../pci/kind.ts';
+import type {
+  BarSpec,
+  ExtendedCapabilitySpec,
+  PciDevice,
+  PciDeviceKind,
+  PciServices,
+} from '../../pci/kind.ts';
+import { sriovCapability } from '../../pci/sriov.ts';
 import { functionViews } from '../../pci/views.ts';
 import { Dsa } from './dsa.ts';
 import { DSA_EVENTS } from './events.ts';
@@ -16,9 +28,71 @@ export interface DsaConfig {
   readonly 'page-requests': number;
   /** Virtual time a descriptor takes, in ns; 0: it is done within the write that submits it. */
   readonly delay_ns: number;
+  /** Virtual functions. */
+  readonly vfs: number;
 }
 
-const DEFAULTS: DsaConfig = { 'pasid-bits': 20, ats: true, pri: true, 'page-requests': 32, delay_ns: 0 };
+const DEVICE_ID = 0x0b25;
+const DEFAULTS: DsaConfig = {
+  'pasid-bits': 20,
+  ats: true,
+  pri: true,
+  'page-requests': 32,
+  delay_ns: 0,
+  vfs: 0,
+};
+
+const BARS: readonly BarSpec[] = [
+  { index: 0, kind: 'memory64', prefetchable: true, size: BAR0_BYTES },
+  { index: 2, kind: 'memory64', prefetchable: true, size: BAR2_BYTES },
+];
+const ATS = { queueDepth: 32, globalInvalidate: true };
+
+function physicalCapabilities(config: DsaConfig): ExtendedCapabilitySpec[] {
+  const { ats, pri, vfs, 'pasid-bits': width } = config;
+  return [
+    pasidCapability({ width, execute: false, privileged: true }),
+    ...(ats ? [atsCapability(ATS)] : []),
+    ...(ats && pri ? [priCapability(config['page-requests'])] : []),
+    ...(vfs > 0 ? [sriovCapability({ vfs, device: DEVICE_ID, bars: BARS })] : []),
+  ];
+}
+
+/** PASID and page requests are the physical function's. */
+function virtualCapabilities(config: DsaConfig): ExtendedCapabilitySpec[] {
+  return config.ats ? [vfAtsCapability(ATS)] : [];
+}
+
+/** A physical function, or a virtual one of `physical`: an accelerator of its own. */
+function createFunction(
+  config: DsaConfig,
+  services: PciServices,
+  physical: PciFunction | undefined,
+): PciDevice {
+  const { id, dma, clock, tracer } = services;
+  const fn = new PciFunction(services, {
+    vendor: 0x8086,
+    device: DEVICE_ID,
+    subsystemVendor: 0x8086,
+    subsystem: 0,
+    classCode: 0x088000,
+    revision: 0,
+    bars: BARS,
+    capabilities: [
+      { id: 'pcie', type: 'rc-endpoint', flr: true },
+      { id: 'msix', vectors: VECTORS, bar: 0, tableOffset: MSIX_TABLE, pbaOffset: MSIX_PBA },
+    ],
+    extended: physical === undefined ? physicalCapabilities(config) : virtualCapabilities(config),
+    ...(physical === undefined ? {} : { virtualOf: physical }),
+  });
+  const device = new Dsa({ id, fn, dma, clock, delay: config.delay_ns, trace: tracer.bind(DSA_EVENTS) });
+  fn.connect({
+    bars: { 0: device, 2: new Portals(device) },
+    reset: (kind) => device.reset(kind),
+    ...(config.ats ? { ats: () => device.agent } : {}),
+  });
+  return { device, fn, views: [...device.views(), ...functionViews(fn)] };
+}
 
 export const DSA: PciDeviceKind<DsaConfig> = {
   name: 'dsa',
@@ -45,36 +119,13 @@ export const DSA: PciDeviceKind<DsaConfig> = {
         .max(1_000_000_000)
         .default(0)
         .describe('virtual time a descriptor takes, in ns; 0: done within the write that submits it'),
+      vfs: z.number().int().min(0).max(7).default(0).describe('virtual functions (SR-IOV)'),
     }),
   create(config, services) {
-    const { id, dma, clock, tracer } = services;
-    const fn = new PciFunction(services, {
-      vendor: 0x8086,
-      device: 0x0b25,
-      subsystemVendor: 0x8086,
-      subsystem: 0,
-      classCode: 0x088000,
-      revision: 0,
-      bars: [
-        { index: 0, kind: 'memory64', prefetchable: true, size: BAR0_BYTES },
-        { index: 2, kind: 'memory64', prefetchable: true, size: BAR2_BYTES },
-      ],
-      capabilities: [
-        { id: 'pcie', type: 'rc-endpoint', flr: true },
-        { id: 'msix', vectors: VECTORS, bar: 0, tableOffset: MSIX_TABLE, pbaOffset: MSIX_PBA },
-      ],
-      extended: [
-        pasidCapability({ width: config['pasid-bits'], execute: false, privileged: true }),
-        ...(config.ats ? [atsCapability({ queueDepth: 32, globalInvalidate: true })] : []),
-        ...(config.ats && config.pri ? [priCapability(config['page-requests'])] : []),
-      ],
-    });
-    const device = new Dsa({ id, fn, dma, clock, delay: config.delay_ns, trace: tracer.bind(DSA_EVENTS) });
-    fn.connect({
-      bars: { 0: device, 2: new Portals(device) },
-      reset: (kind) => device.reset(kind),
-      ats: () => device.agent,
-    });
-    return { device, fn, views: [...device.views(), ...functionViews(fn)] };
+    const physical = createFunction(config, services, undefined);
+    const virtual = Array.from({ length: config.vfs }, (_, i) =>
+      createFunction(config, services.virtual(i + 1), physical.fn),
+    );
+    return { ...physical, virtual };
   },
 };

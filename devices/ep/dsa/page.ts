@@ -29,6 +29,10 @@ copies, fills, compares and sums memory of whoever asks, by virtual addresses. I
 groups share ${ENGINES} engines, each of which does one descriptor or batch at a time. C guests include \`<tsvmm/dsa.h>\` for registers and
 \`<tsvmm/dsa_desc.h>\` for descriptors; \`<tsvmm/dsa_driver.h>\` is a driver, and \`<dsa.h>\` what user programs use.
 
+With \`vfs=N\` it has SR-IOV with up to 7 virtual functions (Intel's has none): each is an accelerator with queues, engines, ATC and ATS Enable
+of its own; PASID and page requests, with their enables and their allocation, are the physical function's. Software sizes, places
+and enables them by the SR-IOV capability.
+
 ## Submitting
 
 Portals are in BAR 2, queue n at n * ${hex(PORTAL_BYTES)}: the unlimited portal at +0, the limited one at +${hex(PORTAL_LIMITED)}. A dedicated queue takes 64-byte posted
@@ -39,7 +43,8 @@ used up. What does not suit a queue's mode or state is refused (deferrable: to b
 A descriptor is done within the write that submits it unless \`delay_ns\` says otherwise. A page that is not there ends it with status 03 and
 the bytes completed, or with Block On Fault (of queue and descriptor) becomes a page request; the engine goes on when the
 response is there, on the virtual clock right after the IOMMU's command. An overlapping move that has to go from the end says so by
-result 1.
+result 1. An abort command ends descriptors without a record; the answer to a page request of one of them is counted, and means
+nothing to what the engine does next.
 
 ## Operations
 

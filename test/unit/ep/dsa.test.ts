@@ -506,6 +506,33 @@ describe('a page that is not there', () => {
     expect(rig.record().status).toBe(0);
   });
 
+  test('of an aborted descriptor: its answer means nothing to the one that the engine does next', () => {
+    const rig = withHole(true);
+    rig.submit({ ...MOVE, flags: BLOCK });
+    rig.command(9, 1);
+    rig.submit({ ...MOVE, flags: BLOCK });
+
+    rig.respond(0, 1);
+    expect([rig.record().status, rig.pageRequests.length]).toEqual([0, 2]);
+    rig.map(0x5000);
+    rig.respond(1);
+
+    expect(rig.record()).toMatchObject({ status: 1, bytes: 0x400 });
+  });
+
+  test('on every engine: descriptors of another queue go on when those are aborted', () => {
+    const rig = new DsaRig();
+    for (const page of [0x1000, 0x2000, 0x4000, 0x8000]) rig.map(page);
+    rig.start({ blockOnFault: true }, {});
+    for (let i = 0; i < 4; i++) rig.submit({ ...MOVE, flags: BLOCK });
+    rig.submit({ op: NOOP, cr: CR + 0x40 }, 1);
+    expect(rig.record(CR + 0x40).status).toBe(0);
+
+    rig.command(9, 1);
+
+    expect(rig.record(CR + 0x40).status).toBe(1);
+  });
+
   test('survives a snapshot: the engine goes on in the loaded device', () => {
     const rig = withHole(true);
     rig.submit({ ...MOVE, flags: BLOCK });
