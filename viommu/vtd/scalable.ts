@@ -283,6 +283,7 @@ export class ScalableTranslation {
     const shift = (mode & SS_ACCESSED_DIRTY) !== 0 ? UPPER_CLASS : 0;
     const need = this.#secondNeed(port, access, mode);
     const answer = this.#fromRow(port, lo, hi, tag, need, shift, access, live, false);
+    if (answer === 0) this.#result.granted = this.#executable(this.#result.granted, mode);
     if (answer !== ASK_TABLES) return answer;
     const walker = this.#second;
     this.#record.walked = true;

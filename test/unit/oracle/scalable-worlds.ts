@@ -34,6 +34,8 @@ interface Tables {
   readonly type: number;
   /** Nested: where the first stage's tables, known by guest-physical address, really lie. */
   readonly host: Map<bigint, bigint>;
+  /** Pages mapped so far. */
+  readonly mapped: bigint[];
 }
 
 const FIRST = 1;
@@ -150,7 +152,7 @@ export class ScalableTables {
     const entry = inPool + BigInt(slot & 63) * 64n;
     if (this.#entries.has(entry)) return;
     const tables = this.#pasidEntry(entry);
-    for (let n = 1 + this.#rng.below(3); n > 0; n--)
+    for (let n = 1 + this.#rng.below(4); n > 0; n--)
       this.#targets.push({ sid, pasid, iova: this.#map(tables) });
   }
 
@@ -183,11 +185,13 @@ export class ScalableTables {
       secondLevels: aw + 2,
       type,
       host,
+      mapped: [],
     };
     const firstTop = type === NESTED ? this.#guestPage(tables) : this.#page();
     let q2 = firstTop | (BigInt(fspm) << 2n);
     // SRE, ERE, WPE, NXE, SMEP, EAFE.
-    q2 |= flag(31, 2) | (flag(30, 2) << 1n) | (flag(34, 4) << 7n);
+    const executes = this.#has(30) && !this.#chance(4) ? 1n : 0n;
+    q2 |= flag(31, 2) | (executes << 1n) | (flag(34, 4) << 7n);
     q2 |= BigInt(rng.below(2) << 4) | BigInt(this.#pick([0, 1, 1, 1]) << 5) | BigInt(rng.below(2) << 6);
     if (this.#spoilt()) q0 = this.#spoil(q0, [0, 2, 3, 4, 6, 7, 8, 10, 11, 50]);
     if (this.#spoilt()) q1 ^= 1n << BigInt(this.#pick([16, 20, 22, 25, 26, 30, 32, 63]));
@@ -227,6 +231,10 @@ export class ScalableTables {
     let iova = random64(this.#rng) & ((1n << this.#pick([24n, 32n, width])) - 1n) & ~0xfffn;
     // The upper canonical half.
     if (this.#chance(4)) iova = BigInt.asUintN(64, ~iova) & ~0xfffn;
+    // Often a neighbour, whose last table is in the paging-structure caches by then.
+    if (tables.mapped.length > 0 && !this.#chance(3))
+      iova = this.#pick(tables.mapped) ^ (BigInt(this.#rng.below(8)) << 12n);
+    tables.mapped.push(iova);
     const sizes = 1 | (bit(this.#unit.cap, 56) ? 2 : 0);
     const last = this.#leafLevel(sizes, levels);
     let table = tables.firstTop;
@@ -304,7 +312,7 @@ export class ScalableTables {
     if (this.#chance(3)) value |= leaf ? 0x460n : 0x420n;
     if (this.#chance(6)) value |= 1n << BigInt(this.#pick([3, 4, 8, 9, 10, 11, 52, 60, 62]));
     if (this.#chance(leaf ? 4 : 16)) value &= ~this.#pick([2n, 2n, 4n]);
-    if (this.#chance(leaf ? 5 : 20)) value |= 1n << 63n;
+    if (this.#chance(leaf ? 5 : 10)) value |= 1n << 63n;
     if (!this.#spoilt()) return value;
     return rng.below(6) === 0
       ? target | 0x67n
@@ -338,7 +346,7 @@ export function scalableRequest(rng: Rng, unit: Unit, world: ScalableWorld): Req
   const pasid = target.pasid === undefined || chance(40) ? pasidless(rng, unit) : target.pasid;
   const withPasid = pasid !== undefined;
   const privileged = withPasid && bit(unit.ecap, 31) && chance(4);
-  const execute = withPasid && bit(unit.ecap, 30) && chance(6) && (access === 'read' || access === 'atomic');
+  const execute = withPasid && bit(unit.ecap, 30) && chance(3) && (access === 'read' || access === 'atomic');
   return {
     sid: chance(50) ? rng.below(0x10000) : target.sid,
     at,

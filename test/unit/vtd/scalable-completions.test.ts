@@ -4,6 +4,7 @@ import {
   AT_TRANSLATION,
   DMA_OK,
   DMA_UR,
+  EXEC,
   GRANTED_PRIVILEGED,
   READ,
   WRITE,
@@ -49,6 +50,17 @@ describe('translation completions', () => {
       return port.outAccess;
     });
     expect(granted).toEqual([READ | GRANTED_PRIVILEGED, READ | GRANTED_PRIVILEGED]);
+  });
+
+  test('without SSEE what may be read may be executed, on a miss and on a hit', () => {
+    const { m } = rig(SECOND, 0, 0xb003);
+    const port = m.pasidPort(DEV, 5);
+    port.at = AT_TRANSLATION;
+    const granted = [1, 2].map(() => {
+      port.translate(0x5000, 0, READ | EXEC);
+      return port.outAccess;
+    });
+    expect(granted).toEqual([READ | EXEC, READ | EXEC]);
   });
 
   test('a nested page is not global, on a miss and on a hit of what a write of the device has cached', () => {
