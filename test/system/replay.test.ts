@@ -213,12 +213,17 @@ describe('a run that was recorded', () => {
 
     const again = tsvmm(['replay', 'qtest.record', '--trace', '*', '--trace-file', 'qtest-again.txt']);
     const stop = tsvmm(['replay', 'qtest.record', '--until', 'vtd_reg_write']);
+    const shown = tsvmm(['replay', 'qtest.record', '--report', 'qtest.json', '--quiet']);
 
     expect(again.status).toBe(0);
     expect(again.stderr).toBe(
       'tsvmm: stopped qtest.record: at the end of the record, 8 commands; 1.00 ms of virtual time, 0 instructions\n',
     );
     expect(same('qtest.txt', 'qtest-again.txt')).toBe(true);
+    expect([shown.status, JSON.parse(readFileSync(join(dir, 'qtest.json'), 'utf8'))]).toMatchObject([
+      0,
+      { machine: { machine: 'q35' }, verdict: { verdict: 'stopped' } },
+    ]);
     expect(readFileSync(join(dir, 'qtest.txt'), 'utf8')).toContain('vtd_reg_write');
     expect(stop.status).toBe(0);
     expect(stop.stderr).toMatch(/^stopped after 0 vtd_reg_write offset=0x18/);
@@ -558,6 +563,18 @@ describe('a record that cannot be replayed', () => {
     expect(why('.')).toEqual([2, `tsvmm: .: is no file; ${give}\n`]);
     expect(why('/dev/zero')).toEqual([2, `tsvmm: /dev/zero: is no file; ${give}\n`]);
     expect(why('no.record')).toEqual([2, `tsvmm: no.record: there is no such file; ${give}\n`]);
+  });
+
+  test('a replay leaves the report that the run itself would have left', () => {
+    tsvmm(['run', '--example', 'stale-iotlb', '--record', 'rep.record', '--report', 'run.json', '--quiet']);
+
+    const ran = tsvmm(['replay', 'rep.record', '--report', 'again.json', '--quiet']);
+
+    const [was, is] = ['run.json', 'again.json'].map(
+      (name) => JSON.parse(readFileSync(join(dir, name), 'utf8')) as Record<string, unknown>,
+    );
+    expect(ran.stderr).toBe('');
+    expect(is).toEqual(was);
   });
 
   test('one that was interrupted is replayed as far as it goes, and says so', async () => {

@@ -108,6 +108,8 @@ export interface ReplayRequest {
   /** Stop at the `count`-th event that matches. */
   readonly until?: { readonly glob: string; readonly count: number };
   readonly trace?: TraceRequest;
+  /** Keep what a report shows. */
+  readonly report?: ReportRequest;
   readonly observer: RunObserver;
   readonly monitor?: MonitorAttachment;
   /** Told what is to be known before the run begins. */
@@ -119,6 +121,8 @@ export interface RecordGlance {
   /** Name of the guest; of the record if there is none. */
   readonly guest: string;
   readonly seed: number | null;
+  /** The machine as --config reads it; null for machine none. */
+  readonly machine: unknown;
 }
 
 export interface RunOutcome {

@@ -17,6 +17,8 @@ import type { SaveAt } from '../machine/snapshot-run.ts';
 import { hiddenLayout } from '../mem/layout.ts';
 import type { Recorded } from '../replay/read-record.ts';
 import type { RunRecord } from '../replay/record-run.ts';
+import type { Again, RunRecorder } from '../report/collect.ts';
+import type { RunInside } from '../report/data.ts';
 import { globToRegExp, type Tracer } from '../trace/tracer.ts';
 import { openCache } from '../vcpu/cache/disk-cache.ts';
 import type {
@@ -110,8 +112,7 @@ async function runForReport(
   const inside = await recorder.inside(again);
   return {
     ...outcomeOf(result, {}),
-    inside,
-    requesters: inside.requesters,
+    ...reportedBy(inside),
     record: recorded(request, guest, options, result, record),
   };
 }
@@ -175,6 +176,7 @@ async function recordGlance(file: string): Promise<RecordGlance> {
   return {
     guest: header.guest?.args[0] ?? basename(file),
     seed: typeof seed === 'number' ? seed : null,
+    machine: header.machine,
   };
 }
 
@@ -186,40 +188,60 @@ async function replay(request: ReplayRequest): Promise<RunOutcome> {
   if (caution !== undefined) request.caution(caution);
   const config = configOf(recorded, request.registry, await loadZod());
   const { guest } = recorded.header;
-  if (guest === null || config === null) return replayClients(request, recorded, config);
+  const shown = await replayShown(request);
+  if (guest === null || config === null) return replayClients(request, recorded, config, shown);
   const { replayGuest } = await import('../replay/replay-guest.ts');
   const { observer, registry } = request;
   const seen: Seen = {};
+  let again: Omit<Again, 'instructions'> | undefined;
   const result = await replayGuest(recorded, guest, config, registry, openCache(), {
-    ...replayOptions(request, seen),
+    ...replayOptions(request, seen, shown),
     stdout: (bytes) => observer.console(bytes),
     stderr: (bytes) => observer.console(bytes),
     onStage: (stage) => observer.stage(stage),
     held: request.monitor?.held ?? false,
+    wholeRuns: shown !== undefined,
+    onGuest(module, options, alone) {
+      if (alone) again = { config, registry, guest: module, options };
+    },
   });
-  const outcome = { ...outcomeOf(result, seen), record: async () => request.file };
-  const { stoppedAfter } = result;
+  const { instructions, stoppedAfter } = result;
+  const inside = await shown?.inside(again === undefined ? undefined : { ...again, instructions });
+  const outcome = { ...outcomeOf(result, seen), ...reportedBy(inside), record: async () => request.file };
   return stoppedAfter === undefined ? outcome : { ...outcome, reason: `after ${stoppedAfter}` };
+}
+
+/** Collects what a report of the replay shows. */
+async function replayShown({ report }: ReplayRequest): Promise<RunRecorder | undefined> {
+  if (report === undefined) return undefined;
+  const { RunRecorder } = await import('../report/collect.ts');
+  return new RunRecorder(report.globs);
+}
+
+function reportedBy(inside: RunInside | undefined) {
+  return inside === undefined ? {} : { inside, requesters: inside.requesters };
 }
 
 async function replayClients(
   request: ReplayRequest,
   recorded: Recorded,
   config: MachineConfig | null,
+  shown: RunRecorder | undefined,
 ): Promise<RunOutcome> {
   const { replayQtest } = await import('../replay/replay-qtest.ts');
-  const result = replayQtest(recorded, config, request.registry, replayOptions(request, {}));
-  const { commands, virtualNs, stoppedAfter, report } = result;
-  const common = { end: 'stopped', virtualNs, instructions: 0, faults: [] } as const;
+  const result = replayQtest(recorded, config, request.registry, replayOptions(request, {}, shown));
+  const { commands, virtualNs, faults, stoppedAfter, report } = result;
+  const common = { end: 'stopped', virtualNs, instructions: 0, faults } as const;
   const where = stoppedAfter === undefined ? 'at the end of the record' : `after ${stoppedAfter}`;
   return {
     ...common,
     reason: `${where}, ${commands} commands`,
     ...(report === undefined ? {} : { report }),
+    ...reportedBy(await shown?.inside(undefined)),
   };
 }
 
-function replayOptions({ monitor, trace, until }: ReplayRequest, seen: Seen) {
+function replayOptions({ monitor, trace, until }: ReplayRequest, seen: Seen, shown: RunRecorder | undefined) {
   const silent = { endpoints: [], out: () => {}, print: () => {}, listening: () => {} };
   return {
     ...(monitor ?? silent),
@@ -230,6 +252,7 @@ function replayOptions({ monitor, trace, until }: ReplayRequest, seen: Seen) {
         select(machine.tracer, trace);
       }
       if (until !== undefined) known(machine.tracer, until.glob, '--until');
+      shown?.attach(machine);
     },
     ...(until === undefined ? {} : { until }),
   };

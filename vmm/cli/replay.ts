@@ -5,7 +5,7 @@ import { parseUntil } from '../replay/replay-guest.ts';
 import type { Invocation } from './command.ts';
 import type { Context } from './context.ts';
 import { loadPlugins } from './plugins.ts';
-import { monitorOf, supervise } from './run.ts';
+import { monitorOf, reportOf, supervise } from './run.ts';
 import type { REPLAY_OPTIONS } from './table.ts';
 
 export async function replay(
@@ -19,9 +19,11 @@ export async function replay(
   if (options.hold && until !== undefined) throw twoPlaces();
   const backend = await context.backend();
   const glance = await backend.recordGlance(file);
+  if (options.report !== undefined && glance.machine === null) throw nothingToShow(file);
+  const report = reportOf(options.report, glance.machine);
   const registry = backend.registry();
   await loadPlugins(options.plugin, registry, host.cwd);
-  return supervise(context, { ...glance, options }, (observer, _limits, trace) =>
+  return supervise(context, { ...glance, options, ...report }, (observer, _limits, trace) =>
     backend.replay({
       file,
       registry,
@@ -31,8 +33,18 @@ export async function replay(
       ...(until === undefined ? {} : { until }),
       ...(trace === undefined ? {} : { trace }),
       ...(monitor === undefined ? {} : { monitor }),
+      ...(report === undefined ? {} : { report: { globs: options.trace } }),
     }),
   );
+}
+
+function nothingToShow(file: string): TsvmmError {
+  return new TsvmmError({
+    code: 'no-machine',
+    object: '--report',
+    why: `${file} is of machine none, which has nothing to show`,
+    mend: 'leave it out',
+  });
 }
 
 function twoPlaces(): TsvmmError {

@@ -78,7 +78,7 @@ export async function run(
   const guest = guestFile(options, file, invocation.rest);
   const report = reportOf(
     reportFile ?? (options as Partial<OptionsOf<typeof REPORT_OPTIONS>>).report,
-    config,
+    configToJson(config),
   );
   const watched = { guest: basename(file), seed: config.seed, options, ...report };
   const save = saveOf(options as SaveOptions);
@@ -211,15 +211,18 @@ export function saveOf({ out, at, point, force }: SaveOptions): SaveRequest | un
   throw new TsvmmError({ code: 'bad-value', object: '--at', why: 'counts from 1', mend: 'write --at 1' });
 }
 
-/** Where the report of a run goes. The file is looked at before the run, not only after it. */
-function reportOf(file: string | undefined, config: MachineConfig): Pick<Watched, 'deliver'> | undefined {
+/**
+ * Where the report of a run goes. The file is looked at before the run, not only after it.
+ * @param machine as --config reads it
+ */
+export function reportOf(file: string | undefined, machine: unknown): Pick<Watched, 'deliver'> | undefined {
   if (file === undefined) return undefined;
   checkWritable(file);
   return {
     async deliver(verdict, { inside }) {
       if (inside === undefined) return;
       const { writeReport } = await import('./report.ts');
-      writeReport(file, verdict, configToJson(config), inside);
+      writeReport(file, verdict, machine, inside);
     },
   };
 }

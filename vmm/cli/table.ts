@@ -188,6 +188,7 @@ export const REPLAY_OPTIONS = options({
   trace: RUN_OPTIONS.trace,
   'trace-file': RUN_OPTIONS['trace-file'],
   'trace-format': RUN_OPTIONS['trace-format'],
+  ...REPORT_OPTIONS,
   plugin: {
     ...MACHINE_OPTIONS.plugin,
     doc: 'The plugins of the record: it names them, and does not bring them',
@@ -209,6 +210,7 @@ export const REPLAY = {
   examples: [
     'tsvmm replay driver.record --until vtd_dmar_fault',
     "tsvmm replay driver.record --until 'vtd_dmar_fault#2' --monitor stdio",
+    'tsvmm replay driver.record --report report.html',
   ],
 } as const satisfies CommandDecl;
 

@@ -3,7 +3,7 @@
 import { crc32 } from 'node:zlib';
 import { EXIT, TsvmmError } from '../core/errors.ts';
 import type { MachineConfig } from '../machine/config.ts';
-import type { GuestStage } from '../machine/guest-module.ts';
+import type { GuestModule, GuestStage } from '../machine/guest-module.ts';
 import type { Registry } from '../machine/registry.ts';
 import { type RunGuestOptions, runGuest } from '../machine/run-guest.ts';
 import type { AskedAt } from '../monitor/history.ts';
@@ -38,6 +38,10 @@ export interface ReplayGuestOptions
   readonly prepare: NonNullable<RunGuestOptions['prepare']>;
   readonly onStage: (stage: GuestStage) => void;
   readonly until?: Until;
+  /** A report is made of one run, from its start. */
+  readonly wholeRuns?: boolean;
+  /** Told what is run. @param alone nothing is asked of it from outside: to run it again gives the same */
+  readonly onGuest?: (guest: GuestModule, options: RunGuestOptions, alone: boolean) => void;
 }
 
 /** @throws TsvmmError, also when the run was not the one that was recorded */
@@ -61,6 +65,7 @@ export async function replayGuest(
   const runOptions: RunGuestOptions = { ...given, ...sinks };
   options.onStage('loading');
   const alone = asked.length === 0 && until === undefined && endpoints.length === 0;
+  options.onGuest?.(module, runOptions, alone);
   const result = alone
     ? await runGuest(config, registry, module, runOptions)
     : await runMonitored(config, registry, module, runOptions, {

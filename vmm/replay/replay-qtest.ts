@@ -1,6 +1,7 @@
 /** A recorded session of qtest and QMP clients once more: the same commands on the same machine. */
 
 import { crc32 } from 'node:zlib';
+import type { ExplainedFault } from '../bus/iommu.ts';
 import { EXIT, TsvmmError } from '../core/errors.ts';
 import type { MachineConfig } from '../machine/config.ts';
 import { Machine } from '../machine/machine.ts';
@@ -34,6 +35,7 @@ export interface QtestResult {
   /** Commands that were carried out. */
   readonly commands: number;
   readonly virtualNs: number;
+  readonly faults: readonly ExplainedFault[];
   /** The event it stopped after. */
   readonly stoppedAfter?: string;
   /** The machine where it stopped, when nobody is there to ask. */
@@ -65,7 +67,7 @@ function replayWithout(recorded: Recorded): QtestResult {
     if ('qtest' in command) output = withReply(output, protocol.reply(command.qtest));
   }
   checkReplies(recorded, output, target.now);
-  return { commands: recorded.commands.length, virtualNs: target.now };
+  return { commands: recorded.commands.length, virtualNs: target.now, faults: [] };
 }
 
 /** Events that commands cause: which, and how many of them so far. */
@@ -144,12 +146,14 @@ class QtestReplay implements RunControl {
     else if (!this.#forward(until.glob, until.count)) throw neverThere(until);
     const commands = this.#done;
     const { now: virtualNs } = this.#machine.clock;
+    const { faults } = this.#machine;
     const stoppedAfter = this.#stoppedAfter;
     this.#hold();
-    const where = stoppedAfter === undefined ? {} : { stoppedAfter };
-    if (this.#server !== undefined || stoppedAfter === undefined) return { commands, virtualNs, ...where };
+    const result = { commands, virtualNs, faults };
+    if (stoppedAfter === undefined) return result;
+    if (this.#server !== undefined) return { ...result, stoppedAfter };
     const report = machineGlance(this.#machine, `stopped after ${stoppedAfter}`, [], 0);
-    return { commands, virtualNs, ...where, report };
+    return { ...result, stoppedAfter, report };
   }
 
   /** People look at the machine where the replay has come to. */

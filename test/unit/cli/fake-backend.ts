@@ -68,7 +68,7 @@ function fakeBackend(fake: FakeRun, requests: RunRequest[]): Backend {
     run: play,
     save: (request) => play(request),
     resume: async () => ({ end: 'exited', exitStatus: 0, virtualNs: 0, instructions: 0, faults: [] }),
-    recordGlance: async () => ({ guest: 'a.wasm', seed: 1 }),
+    recordGlance: async () => ({ guest: 'a.wasm', seed: 1, machine: {} }),
     replay: async () => ({ end: 'exited', exitStatus: 0, virtualNs: 0, instructions: 0, faults: [] }),
     inspect: async (dir) => ({
       open: true,
