@@ -12,7 +12,8 @@ const CAPACITY = 1 << 14;
  */
 const FREE_STACKS = 4096;
 const INSTRUCTIONS_PER_STACK = 2000;
-const FRAMES_KEPT = 24;
+/** Of the guest's frames, the innermost ones: a run that is repeated has more of ours above them than the first one. */
+const FRAMES_KEPT = 48;
 const PAGE_BASE = ~0xfff;
 /** Stacks whose words are kept. */
 const MOST_TEXTS = 1024;
