@@ -11,9 +11,10 @@ import type { VmsaWalker } from '../walk/vmsa.ts';
 import { FROM_CACHE, NOT_READ, type ReadEntry } from './access-record.ts';
 import { TLB_SHIFTS } from './caches.ts';
 import { RECORDED, type Recording } from './events.ts';
+import { ABORTED } from './procedure.ts';
 import { PRIVILEGED, stage1In, stage2In } from './row-flags.ts';
 import type { SmmuState } from './state.ts';
-import { ABORTED, type SmmuTranslation } from './translation.ts';
+import type { SmmuTranslation } from './translation.ts';
 
 /** Steps of the translation that was done last, from what it kept of it. */
 export function translationSteps(t: SmmuTranslation, s: SmmuState, provenance: Provenance): WalkStep[] {

@@ -1,0 +1,640 @@
+import {
+  AT_TRANSLATED,
+  AT_TRANSLATION,
+  AT_UNTRANSLATED,
+  type DmaPort,
+  EXEC,
+  NO_PASID,
+  READ,
+  WRITE,
+} from '../../vmm/bus/dma.ts';
+import { CLASS_CD, CLASS_IN, CLASS_TT } from '../spec/smmuv3/events.ts';
+import {
+  C_BAD_CD,
+  C_BAD_STE,
+  C_BAD_SUBSTREAMID,
+  EVENT_BY_CODE,
+  F_ACCESS,
+  F_ADDR_SIZE,
+  F_BAD_ATS_TREQ,
+  F_CD_FETCH,
+  F_PERMISSION,
+  F_STE_FETCH,
+  F_STREAM_DISABLED,
+  F_TRANSL_FORBIDDEN,
+  F_TRANSLATION,
+  F_WALK_EABT,
+} from '../spec/smmuv3/faults.ts';
+import { CR0ACK, CR2, GBPA } from '../spec/smmuv3/registers.ts';
+import { CONFIG_BYPASS } from '../spec/smmuv3/structures.ts';
+import { CONFIG_ENTRY_AT, CONFIG_STATUS_AT } from '../walk/config-cache.ts';
+import type { WalkMemory } from '../walk/memory.ts';
+import {
+  isBeyond,
+  VMSA_ACCESS_FLAG,
+  VMSA_ADDRESS_SIZE,
+  VMSA_EXTERNAL_ABORT,
+  VMSA_OK,
+  VMSA_PERMISSION,
+  VMSA_TABLE,
+  type VmsaTables,
+  VmsaWalker,
+} from '../walk/vmsa.ts';
+import { AccessRecord, FROM_CACHE, type ReadEntry } from './access-record.ts';
+import { canonical, GLOBAL, type SmmuCaches, TLB_SHIFTS } from './caches.ts';
+import { Context, decodeCd, isLegalCd } from './context-descriptor.ts';
+import { EventRecord } from './events.ts';
+import { EVERYTHING, PRIVILEGED, rowFlags, stage1In, stage2In, usableIn } from './row-flags.ts';
+import type { SmmuState } from './state.ts';
+import {
+  alignedLo,
+  decodeSte,
+  EATS_OFF,
+  EATS_SPLIT,
+  isLegalSte,
+  Stream,
+  type StreamControls,
+  StreamTable,
+} from './stream-table.ts';
+import { type UnitFeatures, unitFeatures } from './unit.ts';
+import type { SmmuWiring } from './wiring.ts';
+
+/** Outcome of the procedure besides 0 and event numbers: terminated with an abort, and nothing is recorded. */
+export const ABORTED = 0x100;
+
+const SMMUEN = 1;
+const ATSCHK = 1 << 4;
+const E2H = 1;
+const GBPA_ABORT = 1 << 20;
+const CR0_WORD = CR0ACK.offset / 4;
+const CR2_WORD = CR2.offset / 4;
+const GBPA_WORD = GBPA.offset / 4;
+
+/** STE.S1DSS. */
+const BYPASS_STAGE1 = 1;
+const USE_CD_0 = 2;
+/** PRIVCFG, INSTCFG. */
+export const OVERRIDE_OFF = 2;
+export const OVERRIDE_ON = 3;
+/** Substream of a transaction that does without a CD. */
+export const NO_CD = -1;
+const CD_BYTES = 64;
+
+/** TLB size codes by log2 of the page. */
+const SIZE_OF_SHIFT: readonly number[] = (() => {
+  const codes: number[] = new Array(48).fill(-1);
+  TLB_SHIFTS.forEach((shift, code) => {
+    codes[shift] = code;
+  });
+  return codes;
+})();
+
+/** The translation procedure (SMMUv3: Translation procedure), from the stream table to the output address. */
+export class TranslationProcedure {
+  readonly record = new AccessRecord();
+  readonly event = new EventRecord();
+  readonly first: VmsaWalker;
+  readonly second: VmsaWalker;
+  readonly features: UnitFeatures;
+  readonly table: StreamTable;
+  /** The structures of the transaction: the procedure's own, or those a requester was resolved to. */
+  stream: Stream;
+  context: Context;
+  /** Result: address, log2 of the page, and what a translation request is granted. */
+  outLo = 0;
+  outHi = 0;
+  shift = 12;
+  granted = 0;
+  protected readonly ownStream = new Stream();
+  protected readonly ownContext = new Context();
+  protected readonly caches: SmmuCaches;
+  protected readonly regs: Uint32Array;
+  protected readonly rows: Uint32Array;
+  protected readonly caching: boolean;
+  protected readonly qemu: boolean;
+  /** Bits of the upper half beyond the output address size; the input of stage 2 is as wide. */
+  protected readonly beyond: number;
+  /** The stage 1 of the transaction is in `context`, and not bypassed. */
+  protected stage1 = false;
+  readonly #w: SmmuWiring;
+  readonly #memory: WalkMemory;
+  #privileged = false;
+  #need = 0;
+
+  constructor(s: SmmuState, w: SmmuWiring, caches: SmmuCaches, memory: WalkMemory) {
+    this.#w = w;
+    this.caches = caches;
+    this.#memory = memory;
+    this.regs = s.regs;
+    this.rows = s.tlb;
+    this.caching = w.config.cache !== 'none';
+    this.qemu = w.config.profile === 'qemu';
+    this.features = unitFeatures(w.config);
+    this.event.wholeAddress = this.qemu;
+    this.beyond = ~(2 ** (this.features.oas - 32) - 1);
+    const walks = this.caching ? caches.walks : undefined;
+    this.second = new VmsaWalker(memory, walks);
+    this.first = new VmsaWalker(memory, walks, this.second);
+    this.table = new StreamTable(s.regs, memory, this.features, this.qemu);
+    this.stream = this.ownStream;
+    this.context = this.ownContext;
+  }
+
+  /**
+   * The translation procedure, in the order of the architecture. Returns 0, an event number or ABORTED, and leaves what it read
+   * in `record` and the walkers, and the event in `event`. `live` false changes no cache and no memory: for explanations.
+   */
+  procedure(port: DmaPort, lo: number, hi: number, access: number, live: boolean): number {
+    this.record.clear();
+    this.begin(port, lo, hi, access);
+    const cr0 = this.regs[CR0_WORD]!;
+    if ((cr0 & SMMUEN) === 0) return this.#disabled(port, lo, hi, access);
+    if (port.at === AT_TRANSLATED && (cr0 & ATSCHK) === 0) return this.#passTranslated(lo, hi);
+    const code = this.#findStream(port.requester, live);
+    if (code !== 0) return this.#raise(code);
+    const { stream } = this;
+    if (stream.config === 0) return ABORTED;
+    if (port.at !== AT_UNTRANSLATED && (stream.ats === EATS_OFF || stream.config === CONFIG_BYPASS))
+      return this.#refuseAts(port, access);
+    if (port.at === AT_TRANSLATED) {
+      if (stream.ats !== EATS_SPLIT) return this.#passTranslated(lo, hi);
+      this.attributes(access);
+      this.stage1 = false;
+      return this.translateThrough(lo, hi, live);
+    }
+    this.attributes(access);
+    const substream = this.substream(port.pasid);
+    if (substream > NO_CD) {
+      const found = this.#findContext(port.requester, substream, live);
+      if (found !== 0) return found;
+      this.stage1 = true;
+    } else if (substream < NO_CD) return this.#raise(-substream);
+    else {
+      this.stage1 = false;
+      // The input of a bypassed stage is as wide as the output.
+      if ((hi & this.beyond) !== 0) return this.#beyondInput();
+      if (!stream.stage2) return this.#identity(lo, hi);
+    }
+    return port.at === AT_TRANSLATION
+      ? this.#translationRequest(lo, hi, access, live)
+      : this.translateThrough(lo, hi, live);
+  }
+
+  /** docs/deviations.md: smmu-input-size. */
+  #beyondInput(): number {
+    return this.qemu ? ABORTED : this.#fault(F_ADDR_SIZE, false, CLASS_IN, 0, 0);
+  }
+
+  /** The STE of a stream, as a page request that nobody takes asks for it; undefined: none, or not a valid one. */
+  findStream(sid: number): Stream | undefined {
+    return this.#findStream(sid, true) === 0 ? this.stream : undefined;
+  }
+
+  protected begin(port: DmaPort, lo: number, hi: number, access: number): void {
+    const { event } = this;
+    event.clear();
+    event.sid = port.requester;
+    event.ssid = port.pasid;
+    event.inputLo = lo >>> 0;
+    event.inputHi = hi >>> 0;
+    event.read = (access & WRITE) === 0;
+    event.privileged = port.privileged;
+    event.instruction = (access & EXEC) !== 0;
+    event.requested = access;
+    this.#privileged = port.privileged;
+  }
+
+  /** SMMUv3: SMMUEN = 0. */
+  #disabled(port: DmaPort, lo: number, hi: number, access: number): number {
+    if (port.at !== AT_UNTRANSLATED) return this.#refuseAts(port, access);
+    if ((this.regs[GBPA_WORD]! & GBPA_ABORT) !== 0 || (hi & this.beyond) !== 0) return ABORTED;
+    return this.#identity(lo, hi);
+  }
+
+  #refuseAts(port: DmaPort, _access: number): number {
+    return this.#raise(port.at === AT_TRANSLATION ? F_BAD_ATS_TREQ : F_TRANSL_FORBIDDEN);
+  }
+
+  #passTranslated(lo: number, hi: number): number {
+    return (hi & this.beyond) !== 0 ? ABORTED : this.#identity(lo, hi);
+  }
+
+  #identity(lo: number, hi: number): number {
+    this.outLo = lo;
+    this.outHi = hi;
+    this.shift = 12;
+    this.granted = READ | WRITE;
+    return 0;
+  }
+
+  #raise(code: number): number {
+    const { event } = this;
+    event.type = code;
+    if (code === F_STE_FETCH) {
+      event.addressLo = this.table.fetchLo;
+      event.addressHi = this.table.fetchHi;
+    }
+    return code;
+  }
+
+  /** PRIVCFG and INSTCFG; a write is never of an instruction. */
+  protected attributes(access: number): void {
+    const { stream, event } = this;
+    if (stream.privilege >= OVERRIDE_OFF) this.#privileged = stream.privilege === OVERRIDE_ON;
+    let instruction = (access & EXEC) !== 0;
+    if (stream.instruction >= OVERRIDE_OFF) instruction = stream.instruction === OVERRIDE_ON;
+    if ((access & WRITE) !== 0) instruction = false;
+    event.privileged = this.#privileged;
+    event.instruction = instruction;
+    this.#need = instruction ? EXEC : access & (READ | WRITE) || READ;
+  }
+
+  protected get controls(): StreamControls {
+    return {
+      checksTranslated: (this.regs[CR0_WORD]! & ATSCHK) !== 0,
+      e2h: (this.regs[CR2_WORD]! & E2H) !== 0,
+    };
+  }
+
+  /** Finds the STE, in the cache or in memory, and decodes it. */
+  #findStream(sid: number, live: boolean): number {
+    const { record } = this;
+    const controls = this.controls;
+    const cached = this.caching ? this.caches.findSte(sid) : -1;
+    if (cached >= 0) {
+      const { rows } = this.caches.stes;
+      fromCache(record.ste, rows, cached);
+      const status = rows[cached + CONFIG_STATUS_AT]!;
+      if (status === 0) decodeSte(rows, cached + CONFIG_ENTRY_AT, this.features, controls, this.stream);
+      return status;
+    }
+    const fetched = this.table.fetch(sid, record.l1std, record.ste);
+    if (fetched !== 0) return fetched;
+    const { words } = record.ste;
+    const status = isLegalSte(words, 0, this.features, controls) ? 0 : C_BAD_STE;
+    if (live && this.caching && (status === 0 || !this.qemu)) this.caches.insertSte(sid, words, status);
+    if (live && this.#w.trace.smmuv3_find_ste.on)
+      this.#w.trace.smmuv3_find_ste.emit(sid, record.ste.lo, record.ste.hi);
+    if (status === 0) decodeSte(words, 0, this.features, controls, this.stream);
+    return status;
+  }
+
+  /** The CD that counts; NO_CD where stage 1 is off or bypassed; minus an event number. */
+  protected substream(ssid: number): number {
+    const { stream } = this;
+    if (!stream.stage1) return ssid === NO_PASID ? NO_CD : -C_BAD_SUBSTREAMID;
+    if (ssid !== NO_PASID) {
+      if (stream.cdMax === 0 || ssid >= 2 ** stream.cdMax) return -C_BAD_SUBSTREAMID;
+      return ssid === 0 && stream.withoutSubstream === USE_CD_0 ? -F_STREAM_DISABLED : ssid;
+    }
+    if (stream.cdMax === 0 || stream.withoutSubstream === USE_CD_0) return 0;
+    return stream.withoutSubstream === BYPASS_STAGE1 ? NO_CD : -F_STREAM_DISABLED;
+  }
+
+  #findContext(sid: number, substream: number, live: boolean): number {
+    const { record, stream } = this;
+    const { cds } = this.caches;
+    const cached = this.caching ? cds.find(sid, substream) : -1;
+    if (cached >= 0) {
+      fromCache(record.cd, cds.rows, cached);
+      const status = cds.rows[cached + CONFIG_STATUS_AT]!;
+      if (status === 0) decodeCd(cds.rows, cached + CONFIG_ENTRY_AT, this.features, stream, this.context);
+      return status === 0 ? 0 : this.#raise(status);
+    }
+    const fetched = this.#fetchContext(substream, live);
+    if (fetched !== 0) return fetched;
+    const { words } = record.cd;
+    const status = isLegalCd(words, 0, this.features, stream) ? 0 : C_BAD_CD;
+    if (live && this.caching && (status === 0 || !this.qemu)) cds.insert(sid, substream, words, status);
+    if (live && this.#w.trace.smmuv3_get_cd.on)
+      this.#w.trace.smmuv3_get_cd.emit(sid, substream, record.cd.lo, record.cd.hi);
+    if (status !== 0) return this.#raise(status);
+    decodeCd(words, 0, this.features, stream, this.context);
+    return 0;
+  }
+
+  /** Reads the CD of a substream, through stage 2 where there is one (SMMUv3: Context descriptor table). */
+  #fetchContext(substream: number, live: boolean): number {
+    const { stream, record } = this;
+    const two = stream.cdMax > 0 && (stream.format === 1 || stream.format === 2);
+    if (!two) {
+      const bits = stream.cdMax + 6;
+      const lo = alignedLo(stream.contextLo, bits) + substream * CD_BYTES;
+      return this.#readStructure(lo, stream.contextHi, record.cd, CD_BYTES, live);
+    }
+    const leafBits = stream.format === 1 ? 6 : 10;
+    const bits = Math.max(6, stream.cdMax - leafBits + 3);
+    const at = alignedLo(stream.contextLo, bits) + ((substream >>> leafBits) << 3);
+    const fetched = this.#readStructure(at, stream.contextHi, record.l1cd, 8, live);
+    if (fetched !== 0) return fetched;
+    const [low, high] = [record.l1cd.words[0]!, record.l1cd.words[1]! & 0xffffff];
+    if ((low & 1) === 0 || (high & this.beyond) !== 0) return this.#raise(C_BAD_SUBSTREAMID);
+    const index = substream & ((1 << leafBits) - 1);
+    return this.#readStructure(
+      alignedLo(low, leafBits + 6) + index * CD_BYTES,
+      high,
+      record.cd,
+      CD_BYTES,
+      live,
+    );
+  }
+
+  #readStructure(lo: number, hi: number, entry: ReadEntry, bytes: number, live: boolean): number {
+    const { stream, second } = this;
+    let atLo = lo;
+    let atHi = hi;
+    if (stream.stage2) {
+      second.intent = READ;
+      second.fills = live;
+      this.record.walked2 = true;
+      let outcome = second.walk(stream.tables, lo | 0, hi | 0, READ, true, this.vmidTag(live), undefined, 0);
+      if (outcome === VMSA_OK && stream.tables.noDeviceTables && second.device) outcome = VMSA_PERMISSION;
+      if (outcome !== VMSA_OK) return this.#stage2Fault(outcome, CLASS_CD, lo, hi);
+      if (live) second.commit();
+      atLo = second.outLo;
+      atHi = second.outHi;
+    }
+    const at = this.#memory.locate(atLo, atHi, bytes);
+    entry.at(atLo, atHi);
+    if (at < 0) {
+      entry.source = 0;
+      this.event.addressLo = atLo >>> 0;
+      this.event.addressHi = atHi >>> 0;
+      return this.#raise(F_CD_FETCH);
+    }
+    for (let i = 0; i < bytes >>> 2; i++) entry.words[i] = this.#memory.u32[(at >>> 2) + i]!;
+    return 0;
+  }
+
+  /** Stages 1 and 2 of an untranslated transaction, and stage 2 of a translated one in split-stage ATS. */
+  protected translateThrough(lo: number, hi: number, live: boolean): number {
+    const { stream, context } = this;
+    const privileged = this.#privileged;
+    const stage1 = this.stage1;
+    if (stage1) {
+      const disabled = this.#checkInput(lo, hi);
+      if (disabled !== 0) return disabled;
+    }
+    const key = stage1 ? canonical(hi | 0) : hi | 0;
+    const tag = this.tag(live);
+    if (tag !== 0) {
+      const hit = this.#fromTlb(lo | 0, key, tag, privileged, lo, hi);
+      if (hit >= 0) return hit;
+    }
+    let user1 = EVERYTHING;
+    let privileged1 = EVERYTHING;
+    let dirty = true;
+    let shift = 63;
+    let inLo = lo | 0;
+    let inHi = hi | 0;
+    let global = false;
+    if (stage1) {
+      const failed = this.#walk1(lo, hi, this.#need, this.#need, live);
+      if (failed !== 0) return failed;
+      const { first } = this;
+      const off = (context.unprivilegedOff >>> this.#half(hi)) & 1;
+      user1 = off === 0 ? first.user : 0;
+      privileged1 = first.supervisor;
+      ({ dirty, shift, global } = first);
+      inLo = first.outLo;
+      inHi = first.outHi;
+    }
+    let user2 = EVERYTHING;
+    let privileged2 = EVERYTHING;
+    if (stream.stage2) {
+      const failed = this.#walk2(inLo, inHi, this.#need, this.#need, live);
+      if (failed !== 0) return failed;
+      const { second } = this;
+      user2 = second.user;
+      privileged2 = second.supervisor;
+      dirty &&= second.dirty;
+      shift = Math.min(shift, second.shift);
+      inLo = second.outLo;
+      inHi = second.outHi;
+    }
+    if (live && stage1) this.first.commit();
+    if (live && stream.stage2) this.second.commit();
+    this.outLo = inLo;
+    this.outHi = inHi;
+    this.shift = shift;
+    if (live && tag !== 0) {
+      const flags = rowFlags(user1, privileged1, user2, privileged2, dirty);
+      this.insert(lo | 0, key, global ? this.#globalTag() : tag, flags, stream.vmid);
+      this.#traceTranslation(flags);
+    }
+    return 0;
+  }
+
+  #traceTranslation(flags: number): void {
+    const event = this.#w.trace.smmuv3_translate_success;
+    if (!event.on) return;
+    const { sid, ssid, inputLo, inputHi } = this.event;
+    const shift = this.#privileged ? PRIVILEGED : 0;
+    event.emit(sid, ssid, inputLo, inputHi, this.outLo, this.outHi, usableIn(flags, shift));
+  }
+
+  /**
+   * What the TLB says of the address: 0 or an event number, or -1: it does not say. An entry of both stages does not know the
+   * intermediate address that a refusal by stage 2 has to tell; the tables do.
+   */
+  #fromTlb(lo: number, key: number, tag: number, privileged: boolean, inLo: number, inHi: number): number {
+    const { stream, context } = this;
+    const { tlb } = this.caches;
+    let r = tlb.lookup(lo, key, tag);
+    if (r < 0 && this.stage1 && !stream.single) {
+      const global = this.caches.peekContext(stream.regime, GLOBAL + context.aset);
+      if (global !== 0) r = tlb.lookup(lo, key, global);
+    }
+    if (r < 0) return -1;
+    const rows = this.rows;
+    const flags = rows[r + 5]!;
+    const shift = privileged ? PRIVILEGED : 0;
+    if ((this.#need & ~usableIn(flags, shift)) === 0) {
+      const inside = rows[r + 6]! | 0;
+      this.record.row = r;
+      this.outLo = rows[r + 3]! | (lo & inside);
+      this.outHi = rows[r + 4]! | 0;
+      this.shift = TLB_SHIFTS[rows[r]! & 7]!;
+      return 0;
+    }
+    if ((this.#need & ~stage1In(flags, shift)) !== 0) {
+      this.record.row = r;
+      return this.#fault(F_PERMISSION, false, CLASS_IN, 0, 0);
+    }
+    if (!this.stage1 && (this.#need & ~stage2In(flags, shift)) !== 0) {
+      this.record.row = r;
+      return this.#fault(F_PERMISSION, true, CLASS_IN, inLo, inHi);
+    }
+    rows[r + 2] = 0;
+    return -1;
+  }
+
+  /** An ATS translation request: what the tables grant, without the TLB. */
+  #translationRequest(lo: number, hi: number, access: number, live: boolean): number {
+    const { stream } = this;
+    const intent = access & WRITE;
+    let granted = EVERYTHING;
+    let shift = 63;
+    let outLo = lo | 0;
+    let outHi = hi | 0;
+    if (this.stage1) {
+      const disabled = this.#checkInput(lo, hi) || this.#walk1(lo, hi, 0, intent, live);
+      if (disabled !== 0) return disabled;
+      granted = this.#privileged ? this.first.supervisor : this.first.user;
+      ({ shift, outLo, outHi } = this.first);
+    }
+    if (stream.stage2 && stream.ats !== EATS_SPLIT) {
+      const failed = this.#walk2(outLo, outHi, 0, intent & granted, live);
+      if (failed !== 0) return failed;
+      granted &= this.#privileged ? this.second.supervisor : this.second.user;
+      shift = Math.min(shift, this.second.shift);
+      ({ outLo, outHi } = this.second);
+    }
+    const marks = live && (granted & access) !== 0;
+    if (marks && this.stage1) this.first.commit();
+    if (marks && stream.stage2 && stream.ats !== EATS_SPLIT) this.second.commit();
+    this.outLo = outLo;
+    this.outHi = outHi;
+    this.shift = shift;
+    this.granted = granted;
+    return 0;
+  }
+
+  #half(hi: number): number {
+    return this.stream.single ? 0 : (hi >>> 23) & 1;
+  }
+
+  /** Which tables count for the address, if any. */
+  #checkInput(lo: number, hi: number): number {
+    const { context, stream } = this;
+    const off = (context.unprivilegedOff >>> this.#half(hi)) & 1;
+    if (inRange(context, stream.single, lo, hi) && (off === 0 || this.#privileged)) return 0;
+    return this.#fault(F_TRANSLATION, false, CLASS_IN, 0, 0);
+  }
+
+  #walk1(lo: number, hi: number, need: number, intent: number, live: boolean): number {
+    const { first, stream, context } = this;
+    const t = this.#half(hi) === 0 ? context.low : context.high;
+    first.intent = intent;
+    first.fills = live;
+    this.record.walked1 = true;
+    this.record.walked2 ||= stream.stage2;
+    const under: VmsaTables | undefined = stream.stage2 ? stream.tables : undefined;
+    const outcome = first.walk(
+      t,
+      lo | 0,
+      canonical(hi | 0),
+      need,
+      this.#privileged,
+      this.tag(live),
+      under,
+      this.vmidTag(live),
+    );
+    if (outcome === VMSA_OK) return 0;
+    if (outcome >= VMSA_TABLE) {
+      this.event.tableRead = !first.updating;
+      return this.#stage2Fault(outcome - VMSA_TABLE, CLASS_TT, first.descriptorLo, first.descriptorHi);
+    }
+    if (outcome === VMSA_EXTERNAL_ABORT)
+      return this.#fault(
+        F_WALK_EABT,
+        false,
+        CLASS_TT,
+        first.address[first.level]!,
+        first.addressHi[first.level]!,
+      );
+    return this.#fault(eventOf(outcome), false, CLASS_IN, 0, 0);
+  }
+
+  #walk2(lo: number, hi: number, need: number, intent: number, live: boolean): number {
+    const { second, stream } = this;
+    second.intent = intent;
+    second.fills = live;
+    this.record.walked2 = true;
+    const tag = this.vmidTag(live);
+    const outcome = second.walk(stream.tables, lo, hi, need, this.#privileged, tag, undefined, 0);
+    return outcome === VMSA_OK ? 0 : this.#stage2Fault(outcome, CLASS_IN, lo, hi);
+  }
+
+  #stage2Fault(outcome: number, reason: number, ipaLo: number, ipaHi: number): number {
+    const { second } = this;
+    if (outcome === VMSA_EXTERNAL_ABORT)
+      return this.#fault(
+        F_WALK_EABT,
+        true,
+        reason,
+        second.address[second.level]!,
+        second.addressHi[second.level]!,
+      );
+    return this.#fault(eventOf(outcome), true, reason, ipaLo, ipaHi);
+  }
+
+  /** A fault of one of the stages, with what the CD or the STE makes of it. */
+  #fault(code: number, stage2: boolean, reason: number, lo: number, hi: number): number {
+    const { event, stream, context } = this;
+    event.type = code;
+    event.stage2 = stage2;
+    event.class = reason;
+    event.addressLo = lo >>> 0;
+    event.addressHi = hi >>> 0;
+    if (!EVENT_BY_CODE[code]!.stallable) return code;
+    if (stage2) {
+      event.stalls = stream.stage2Stalls;
+      event.recorded = stream.stage2Stalls || stream.stage2Records;
+    } else if (this.stage1) {
+      event.stalls = context.stalls;
+      event.recorded = context.stalls || context.records;
+    }
+    return code;
+  }
+
+  /** Tag of TLB entries of the transaction; 0: none are used. */
+  protected tag(live: boolean): number {
+    if (!this.caching) return 0;
+    const { stream } = this;
+    if (!this.stage1) return this.vmidTag(live);
+    const asid = stream.single ? GLOBAL : this.context.asid;
+    return live ? this.caches.contextTag(stream.regime, asid) : this.caches.peekContext(stream.regime, asid);
+  }
+
+  protected vmidTag(live: boolean): number {
+    if (!this.caching || !this.stream.stage2) return 0;
+    const { vmids } = this.caches;
+    return live ? vmids.tagOf(this.stream.vmid) : vmids.peek(this.stream.vmid);
+  }
+
+  #globalTag(): number {
+    const { stream, context } = this;
+    if (stream.single) return this.caches.contextTag(stream.regime, GLOBAL);
+    const key = GLOBAL + context.aset;
+    if (this.caches.peekContext(stream.regime, key) === 0) this.caches.forget();
+    return this.caches.contextTag(stream.regime, key);
+  }
+
+  protected insert(lo: number, key: number, tag: number, flags: number, owner: number): void {
+    const size = SIZE_OF_SHIFT[this.shift]!;
+    const inside = 2 ** this.shift - 1;
+    this.caches.tlb.insert(lo, key, tag, size, this.outLo & ~inside, this.outHi, flags, owner);
+  }
+}
+/** The address belongs to one of the halves of the address space, and that has tables. */
+export function inRange(context: Context, single: boolean, lo: number, hi: number): boolean {
+  const half = single ? 0 : (hi >>> 23) & 1;
+  if (!(half === 0 ? context.lowOn : context.highOn)) return false;
+  const { bits } = half === 0 ? context.low : context.high;
+  const ignored = ((context.ignoresTop >>> half) & 1) !== 0;
+  const upper = (ignored ? canonical(hi) : hi) ^ -half;
+  return !isBeyond(lo ^ -half, upper, bits);
+}
+
+function fromCache(entry: ReadEntry, rows: Uint32Array, r: number): void {
+  entry.source = FROM_CACHE;
+  entry.words.fill(0);
+  for (let i = 0; i < 8; i++) entry.words[i] = rows[r + CONFIG_ENTRY_AT + i]!;
+}
+
+function eventOf(outcome: number): number {
+  if (outcome === VMSA_ADDRESS_SIZE) return F_ADDR_SIZE;
+  if (outcome === VMSA_ACCESS_FLAG) return F_ACCESS;
+  return outcome === VMSA_PERMISSION ? F_PERMISSION : F_TRANSLATION;
+}
