@@ -111,6 +111,11 @@ export const ABI_IMPORTS = {
     result: u64Result,
     doc: 'Bytes of RAM; RAM starts at the base of the machine (0 on q35).',
   },
+  ram_base: {
+    params: [],
+    result: { type: 'i32', c: 'uint32_t' },
+    doc: 'Address of the first byte of RAM: 0 on q35, 0x40000000 on virt.',
+  },
   heap_start: {
     params: [],
     result: { type: 'i32', c: 'uint32_t' },

@@ -1,3 +1,4 @@
+import * as gic from '../../devices/chipset/gic-registers.ts';
 import * as dsaDescriptors from '../../devices/ep/dsa/descriptor.ts';
 import * as dsa from '../../devices/ep/dsa/registers.ts';
 import * as edu from '../../devices/ep/edu-registers.ts';
@@ -8,6 +9,11 @@ import * as extended from '../../devices/pci/extended-capabilities.ts';
 import { BAR0, HEADER_BRIDGE, SUBSYSTEM } from '../../devices/pci/header.ts';
 import * as sriov from '../../devices/pci/sriov-registers.ts';
 import { SS_ENTRY } from '../../viommu/spec/paging/second-stage.ts';
+import { S1_LEAF, S1_TABLE, S2_LEAF } from '../../viommu/spec/paging/vmsa.ts';
+import * as smmuCommands from '../../viommu/spec/smmuv3/commands.ts';
+import * as smmuEvents from '../../viommu/spec/smmuv3/events.ts';
+import * as smmuRegisters from '../../viommu/spec/smmuv3/registers.ts';
+import * as smmuStructures from '../../viommu/spec/smmuv3/structures.ts';
 import { CAP, ECAP } from '../../viommu/spec/vtd/capabilities.ts';
 import * as descriptors from '../../viommu/spec/vtd/descriptors.ts';
 import * as faults from '../../viommu/spec/vtd/faults.ts';
@@ -30,8 +36,10 @@ export function generatedHeaders(): readonly GeneratedHeader[] {
     { path: 'tsvmm/abi.h', text: abiHeader() },
     { path: 'tsvmm/dsa.h', text: dsaHeader() },
     { path: 'tsvmm/edu.h', text: eduHeader() },
+    { path: 'tsvmm/gic.h', text: gicHeader() },
     { path: 'tsvmm/iommu_testdev.h', text: testdevHeader() },
     { path: 'tsvmm/pci.h', text: pciHeader() },
+    { path: 'tsvmm/smmuv3.h', text: smmuHeader() },
     { path: 'tsvmm/svm_engine.h', text: svmEngineHeader() },
     { path: 'tsvmm/vtd.h', text: vtdHeader() },
     { path: '../user/include/tsvmm_user.h', text: userAbiHeader() },
@@ -86,6 +94,80 @@ function vtdHeader(): string {
       ],
       ['Invalidation queue errors: IQERCD.IQEI', constants('VTD', numbersOf(descriptors, 'IQEI_'))],
       ['Fault reasons', constants('VTD_FAULT', numbersOf(faults, '')) + faultList()],
+    ],
+  });
+}
+
+function smmuHeader(): string {
+  const block = layoutsOf(smmuRegisters).filter((l) => l instanceof Register);
+  block.sort((a, b) => a.offset - b.offset);
+  return header({
+    guard: 'TSVMM_SMMUV3_H',
+    about: 'Arm SMMUv3: registers, structures in memory, commands, event and PRI queue records.',
+    from: 'viommu/spec/smmuv3',
+    sections: [
+      ['Registers', macros('SMMU', block)],
+      [
+        'Structures',
+        constants('SMMU', numbersOf(smmuStructures, 'CONFIG_')) +
+          macros('SMMU', layoutsOf(smmuStructures).map(cNamed)),
+      ],
+      [
+        'Commands',
+        constants('SMMU', numbersOf(smmuCommands, 'CMD_')) +
+          constants('SMMU', numbersOf(smmuCommands, 'CS_')) +
+          macros('SMMU', layoutsOf(smmuCommands).map(cNamed)),
+      ],
+      ['CMDQ_CONS.ERR', constants('SMMU', numbersOf(smmuCommands, 'CERROR_'))],
+      ['Records', macros('SMMU', layoutsOf(smmuEvents).map(cNamed))],
+      [
+        'VMSAv8-64 descriptors',
+        macros('VMSA', [
+          new Layout('S1_TABLE', S1_TABLE.cite, 8, S1_TABLE.fields),
+          new Layout('S1', S1_LEAF.cite, 8, S1_LEAF.fields),
+          new Layout('S2', S2_LEAF.cite, 8, S2_LEAF.fields),
+        ]),
+      ],
+    ],
+  });
+}
+
+/** Structures that the tables name in words, under the names of the architecture. */
+const SMMU_NAMES: Readonly<Record<string, string>> = {
+  'stream table entry': 'STE',
+  'context descriptor': 'CD',
+  'L1 stream table descriptor': 'L1STD',
+  'L1 context descriptor': 'L1CD',
+  'event record': 'EVENT',
+  'PRI queue entry': 'PRI',
+};
+
+function cNamed(layout: Layout): Layout {
+  const name = SMMU_NAMES[layout.name] ?? layout.name;
+  return new Layout(name, layout.cite, layout.bytes, layout.fields);
+}
+
+function gicHeader(): string {
+  const numbered = new Set(['GICC_APR0', 'GICD_PIDR2']);
+  const block = (prefix: string, registers: readonly Register[]) =>
+    macros(
+      prefix,
+      registers
+        .filter((r) => !/\d$/.test(r.name) || numbered.has(r.name))
+        .map((r) => new Register(r.offset, r.name.replace(`${prefix}_`, ''), r.cite, 4, r.fields)),
+    );
+  const arrays = numbersOf(gic, 'GICD_').map(
+    ([name, offset]) => [name.replace('GICD_', ''), offset] as const,
+  );
+  return header({
+    guard: 'TSVMM_GIC_H',
+    about: 'Arm GICv2: registers of distributor and CPU interface, and of the GICv2m MSI frame.',
+    from: 'devices/chipset',
+    sections: [
+      ['Distributor', block('GICD', gic.GICD_REGISTERS)],
+      ['Distributor: arrays of registers', constants('GICD', arrays)],
+      ['CPU interface', block('GICC', gic.GICC_REGISTERS)],
+      ['MSI frame', block('V2M', gic.V2M_REGISTERS)],
     ],
   });
 }

@@ -4,7 +4,7 @@ import { builtinRegistry } from '../../vmm/machine/builtin.ts';
 import { defaultConfig, type MachineConfig } from '../../vmm/machine/config.ts';
 import { prepareGuest } from '../../vmm/machine/guest-module.ts';
 import type { Machine } from '../../vmm/machine/machine.ts';
-import { Q35 } from '../../vmm/machine/platforms/q35-map.ts';
+import { addressMapOf } from '../../vmm/machine/platforms/platforms.ts';
 import { growLimitOf } from '../../vmm/machine/ram-plan.ts';
 import type { Plugin } from '../../vmm/machine/registry.ts';
 import { type RunResult, runGuest } from '../../vmm/machine/run-guest.ts';
@@ -39,14 +39,14 @@ export interface RanC extends RunResult {
 export async function runC(file: string, options: RunC = {}): Promise<RanC> {
   const registry = builtinRegistry();
   if (options.plugin !== undefined) registry.add(options.plugin);
-  const base = defaultConfig(registry);
+  const base = defaultConfig(registry, options.config?.machine);
   const config: MachineConfig = {
     ...base,
     memory: 64 << 20,
-    viommu: {
-      kind: 'intel',
-      options: { ...(registry.iommu('intel').defaults as object), ...options.viommu },
-    },
+    viommu:
+      base.viommu === null
+        ? null
+        : { kind: base.viommu.kind, options: { ...base.viommu.options, ...options.viommu } },
     ...(options.devices === undefined
       ? {}
       : {
@@ -58,6 +58,7 @@ export async function runC(file: string, options: RunC = {}): Promise<RanC> {
         }),
     ...options.config,
   };
+  const map = addressMapOf(config.machine);
   let diagnostics = '';
   const guest = await prepareGuest(
     {
@@ -67,8 +68,8 @@ export async function runC(file: string, options: RunC = {}): Promise<RanC> {
         diagnostics += text;
       },
     },
-    hiddenLayout(Q35.ramBase, config.memory),
-    growLimitOf(Q35, config.memory),
+    hiddenLayout(map.ramBase, config.memory),
+    growLimitOf(map, config.memory),
     openCache(),
   );
   if (diagnostics !== '') throw new Error(diagnostics);

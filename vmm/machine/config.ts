@@ -57,6 +57,8 @@ export function defaultIommu(registry: Registry, machine: MachineConfig['machine
 
 /** What `tsvmm run GUEST` boots without further options. */
 export function defaultConfig(registry: Registry, machine: MachineConfig['machine'] = 'q35'): MachineConfig {
+  const defaults = registry.pci('edu').defaults as Record<string, unknown>;
+  // edu reaches 28 address bits unless told otherwise, and RAM of virt begins above them.
   return {
     machine,
     highmem: true,
@@ -64,7 +66,13 @@ export function defaultConfig(registry: Registry, machine: MachineConfig['machin
     seed: 1,
     firmware: 'enumerated',
     viommu: defaultIommu(registry, machine),
-    devices: [{ kind: 'edu', id: 'edu0', options: registry.pci('edu').defaults as Record<string, unknown> }],
+    devices: [
+      {
+        kind: 'edu',
+        id: 'edu0',
+        options: { ...defaults, ...(machine === 'virt' ? { dma_mask: '0xffffffff' } : {}) },
+      },
+    ],
     reserved: [],
   };
 }

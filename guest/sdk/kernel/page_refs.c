@@ -2,13 +2,13 @@
 // How many page tables (and pins) a page of user memory has.
 #include "internal.h"
 
-static u16 *counts; // by page number
+static u16 *counts; // by page number, from the first page of RAM
 
 static u16 *count_of(phys_addr_t page)
 {
 	if (!counts)
 		counts = alloc_pages((size_t)(tsvmm_ram_size() / PAGE_SIZE * sizeof(u16) / PAGE_SIZE + 1));
-	return counts ? &counts[page >> PAGE_SHIFT] : NULL;
+	return counts ? &counts[(page - tsvmm_ram_base()) >> PAGE_SHIFT] : NULL;
 }
 
 void *user_page_alloc(void)

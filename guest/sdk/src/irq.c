@@ -33,6 +33,7 @@ int request_irq(u32 vector, irq_handler_t handler, void *context)
 		return -E_BUSY;
 	actions[vector] = (struct irq_action){ .handler = handler, .context = context };
 	tsvmm_irq_handler(vector, irq_entry);
+	irq_enable_line(vector);
 	if (!enabled) {
 		enabled = true;
 		local_irq_enable();
@@ -50,10 +51,12 @@ void free_irq(u32 vector)
 
 int irq_alloc_vector(void)
 {
-	// 0x30 up: 0x20 to 0x2f are where firmware and old habits put the ISA interrupts.
-	for (int vector = 0x30; vector <= IRQ_VECTOR_LAST; vector++)
-		if (!actions[vector].handler)
-			return vector;
+	u32 first, last;
+
+	irq_message_range(&first, &last);
+	for (u32 vector = first; vector <= last; vector++)
+		if (!actions[vector].handler && !irq_is_wired(vector))
+			return (int)vector;
 	return -E_BUSY;
 }
 

@@ -297,7 +297,7 @@ int msi_enable_message(const struct pci_dev *dev, u64 address, u16 data)
 
 int msi_enable(const struct pci_dev *dev, u32 vector)
 {
-	return msi_enable_message(dev, MSI_ADDRESS, (u16)vector);
+	return msi_enable_message(dev, msi_address(), (u16)vector);
 }
 
 void msi_disable(const struct pci_dev *dev)

@@ -110,8 +110,8 @@ int msix_enable(const struct pci_dev *dev, u32 index, u32 vector)
 	if (!entry)
 		return -E_NODEV;
 	entry += index * 4;
-	writel(MSI_ADDRESS, entry);
-	writel(0, entry + 1);
+	writel(lower_32_bits(msi_address()), entry);
+	writel(upper_32_bits(msi_address()), entry + 1);
 	writel(vector, entry + 2);
 	writel(0, entry + 3); // not masked
 	pci_write32(dev->bdf, cap, control | PCI_MSIX_ENABLE);

@@ -129,6 +129,7 @@ export function abiHost(
     delay_ns: (lo = 0, hi = 0) => void cpu.delay(numberOf(lo, hi)),
     acpi_rsdp: () => platform.rsdp,
     ram_size: () => result64(loOf(ram.size), hiOf(ram.size)),
+    ram_base: () => ram.base,
     heap_start: () => platform.heapStart,
     heap_end: () => platform.heapEnd,
     console_write(text = 0, length = 0) {

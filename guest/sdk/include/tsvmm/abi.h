@@ -131,6 +131,10 @@ uint32_t tsvmm_acpi_rsdp(void);
 TSVMM_IMPORT(ram_size)
 uint64_t tsvmm_ram_size(void);
 
+/** Address of the first byte of RAM: 0 on q35, 0x40000000 on virt. */
+TSVMM_IMPORT(ram_base)
+uint32_t tsvmm_ram_base(void);
+
 /** First page-aligned address above the guest image that is free for the guest to use. */
 TSVMM_IMPORT(heap_start)
 uint32_t tsvmm_heap_start(void);

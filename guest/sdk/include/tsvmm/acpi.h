@@ -47,6 +47,100 @@ struct acpi_dmar {
 #define ACPI_DMAR_INTR_REMAP BIT(0)
 #define ACPI_DMAR_X2APIC_OPT_OUT BIT(1)
 
+struct acpi_madt {
+	struct acpi_header header;
+	u32 local_apic;
+	u32 flags;
+} __packed;
+
+/** Start of every interrupt controller structure in the MADT. */
+struct acpi_madt_structure {
+	u8 type;
+	u8 length;
+} __packed;
+
+#define ACPI_MADT_GICC 0x0b
+#define ACPI_MADT_GICD 0x0c
+#define ACPI_MADT_GIC_MSI_FRAME 0x0d
+
+struct acpi_madt_gicc {
+	struct acpi_madt_structure header;
+	u16 reserved;
+	u32 number;
+	u32 uid;
+	u32 flags;
+	u32 parking_version;
+	u32 performance_gsi;
+	u64 parked_address;
+	u64 base;
+} __packed;
+
+struct acpi_madt_gicd {
+	struct acpi_madt_structure header;
+	u16 reserved;
+	u32 id;
+	u64 base;
+	u32 vector_base;
+	u8 version;
+} __packed;
+
+struct acpi_madt_gic_msi_frame {
+	struct acpi_madt_structure header;
+	u16 reserved;
+	u32 id;
+	u64 base;
+	u32 flags;
+	u16 spi_count;
+	u16 spi_base;
+} __packed;
+
+/** The first structure of a type, or NULL. */
+const void *madt_find(u8 type);
+
+struct acpi_iort {
+	struct acpi_header header;
+	u32 nodes;
+	u32 first;
+	u32 reserved;
+} __packed;
+
+struct acpi_iort_node {
+	u8 type;
+	u16 length;
+	u8 revision;
+	u32 identifier;
+	u32 mappings;
+	u32 mapping_offset;
+} __packed;
+
+#define ACPI_IORT_ROOT_COMPLEX 2
+#define ACPI_IORT_SMMUV3 4
+#define ACPI_IORT_RMR 6
+
+struct acpi_iort_mapping {
+	u32 input;
+	u32 count; /* less one */
+	u32 output;
+	u32 node;
+	u32 flags;
+} __packed;
+
+struct acpi_iort_smmuv3 {
+	struct acpi_iort_node header;
+	u64 base;
+	u32 flags;
+	u32 reserved;
+	u64 vatos;
+	u32 model;
+	u32 event_gsi;
+	u32 pri_gsi;
+	u32 gerror_gsi;
+	u32 sync_gsi;
+} __packed;
+
+/** The SMMUv3 that a function's requests go through, and its StreamID there. NULL: none. */
+const struct acpi_iort_smmuv3 *iort_find_smmu(u16 bdf, u32 *stream);
+
 /** Start of every remapping structure in the DMAR. */
 struct acpi_dmar_structure {
 	u16 type;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Interrupts: vectors 32 to 255 of the one local APIC. */
+/* Interrupts: vectors 32 to 255 of the one local APIC, or the GIC's interrupts of these numbers. */
 #ifndef TSVMM_IRQ_H
 #define TSVMM_IRQ_H
 
@@ -22,6 +22,16 @@ void free_irq(u32 vector);
 
 /** A vector nobody has requested yet, lowest priority first, or -E_BUSY. */
 int irq_alloc_vector(void);
+
+/* For drivers of what is wired to the interrupt controller; a local APIC has no such wires, and needs none of these. */
+/** The interrupt is an edge: what messages raise is that already. Before request_irq(). */
+void irq_set_edge(u32 vector);
+/** Lets the controller pass the interrupt on; request_irq() does it. */
+void irq_enable_line(u32 vector);
+/** Whether the machine has the interrupt on a wire of its own, so that no message may raise it. */
+bool irq_is_wired(u32 vector);
+/** First and last vector that a message can raise. */
+void irq_message_range(u32 *first, u32 *last);
 
 /** How often the vector has been delivered since it was requested. */
 u32 irq_count(u32 vector);

@@ -64,6 +64,8 @@ u16 pci_find_ext_capability(const struct pci_dev *dev, u16 id);
 
 /** Address and data of an MSI to the one CPU in compatibility format. */
 #define MSI_ADDRESS 0xfee00000u
+/** Where a message with the number of a vector as its data raises that vector, whatever the machine. */
+u64 msi_address(void);
 
 /** Sends the device's MSI to `vector`. Returns 0 or -E_NODEV without the capability. */
 int msi_enable(const struct pci_dev *dev, u32 vector);

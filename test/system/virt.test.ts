@@ -1,0 +1,21 @@
+import { describe, expect, test } from 'vitest';
+import { runC } from '../kit/run-c.ts';
+
+describe('one source on both machines', () => {
+  test.each([
+    ['q35', 7],
+    ['virt', 11],
+  ] as const)('interrupts of edu on %s without IOMMU', async (machine, points) => {
+    const ran = await runC('test/guests/interrupts.c', { config: { machine, viommu: null } });
+
+    expect(ran.failed, ran.console).toEqual([]);
+    expect(ran.points, ran.console).toHaveLength(points);
+  });
+});
+
+test('recursion on virt ends at the end of the stack, not in the statics', async () => {
+  const ran = await runC('test/guests/deep-stack.c', { config: { machine: 'virt', viommu: null } });
+
+  expect(ran.end).toMatchObject({ kind: 'crash' });
+  expect(JSON.stringify(ran.end)).toContain('stack overflow: the C stack is used up');
+});
