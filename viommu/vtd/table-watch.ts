@@ -203,9 +203,13 @@ export class TableWatch implements ReadSink, PageWatcher, Announcements {
       this.#pasids.detachChildren(table);
       return;
     }
+    // Nothing but leaves.
+    if (level === 1) return;
     const words = entryBytes(kind) / 4;
     const { u32 } = this.#w.services.memory.ram;
     for (let at = page * 1024; at < (page + 1) * 1024; at += words) {
+      // Most entries are empty, and a view takes longer than all else.
+      if ((u32[at]! | u32[at + 1]!) === 0) continue;
       const child = childOf(kind, level, u32.subarray(at, at + words));
       if (child !== undefined) this.#pages.detach(child.page);
     }

@@ -122,9 +122,9 @@ export class WatchedPages {
   #copyOf(page: number, kind: number): Uint32Array | undefined {
     const { u32 } = this.#ram;
     const first = page * 1024;
-    let any = 0;
-    for (let i = first; i < first + 1024; i++) any |= u32[i]!;
-    if (any === 0) return undefined;
+    let i = first;
+    while (i < first + 1024 && u32[i] === 0) i++;
+    if (i === first + 1024) return undefined;
     const words = entryBytes(kind) / 4;
     const kept = keptWords(kind);
     if (kept === words) return u32.slice(first, first + 1024);
