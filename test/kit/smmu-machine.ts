@@ -151,8 +151,8 @@ export class SmmuMachine {
   }
 
   /** Queues of 2^log2 entries each, with every interrupt on; then CR0. */
-  start(enables = CMDQEN | EVENTQEN, log2 = 4): void {
-    this.write64(REG.cmdqBase, COMMANDS | log2);
+  start(enables = CMDQEN | EVENTQEN, log2 = 4, commandLog2 = log2): void {
+    this.write64(REG.cmdqBase, COMMANDS | commandLog2);
     this.write64(REG.eventqBase, EVENTS | log2);
     this.write64(REG.priqBase, REQUESTS | log2);
     this.write64(STRTAB_BASE.offset, STREAMS);
