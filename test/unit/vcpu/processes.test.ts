@@ -208,6 +208,17 @@ describe('a process that runs', () => {
     expect(g.device.log).toEqual(['line@64 12345 abc true']);
   });
 
+  test('is killed by ENQCMD of a command that names a PASID itself', () => {
+    const g = run(
+      kernel(EXIT_WITH_ARGUMENT, REFUSE, '(call $pasid (local.get $pid) (i32.const 0x80012345))'),
+      `(i32.store (i32.const ${DATA}) (i32.const 6))
+       (call $exit (call $enqcmd (i32.const ${REGISTERS + 64}) (i32.const ${DATA})))`,
+    );
+
+    expect(g.start()).toEqual({ kind: 'exit', status: KILLED + 128 + 11 });
+    expect(g.device.log).toEqual([]);
+  });
+
   test('stores 64 bytes at once by MOVDIR64B', () => {
     const g = run(
       kernel(EXIT_WITH_ARGUMENT, REFUSE),

@@ -493,8 +493,8 @@ export class Processes implements UserHost {
     // A fault of the target may have run other processes, whose commands went through the same buffer.
     this.#path.readBytes(from, this.#lineBytes);
     if (deferrable) {
-      if ((this.#line[0]! & ~PASID_MASK) !== 0 && (this.#line[0]! & 0xfff00000) !== 0)
-        this.kill(SIGSEGV, 'ENQCMD of a command with bits 31:20 set', from);
+      // Intel SDM: ENQCMD: the PASID is the processor's to fill in; ENQCMDS alone takes one from memory.
+      if (this.#line[0] !== 0) this.kill(SIGSEGV, 'ENQCMD of a command whose bits 31:0 are not 0', from);
       this.#line[0] = process.pasid & PASID_MASK;
     }
     if (at >= 0) {
