@@ -63,7 +63,8 @@ export function decodeCd(w: Uint32Array, at: number, u: UnitFeatures, stream: St
   out.aset = get.ASET(w, at);
   out.lowOn = stream.single || get.EPD0(w, at) === 0;
   out.highOn = !stream.single && get.EPD1(w, at) === 0;
-  out.ignoresTop = get.TBI0(w, at) | (get.TBI1(w, at) << 1);
+  // docs/deviations.md: smmu-tbi1.
+  out.ignoresTop = get.TBI0(w, at) | ((u.qemu ? get.TBI0(w, at) : get.TBI1(w, at)) << 1);
   out.unprivilegedOff = u.e0pd && !stream.single ? get.E0PD0(w, at) | (get.E0PD1(w, at) << 1) : 0;
   out.stalls = get.S(w, at) === 1;
   out.records = get.R(w, at) === 1;

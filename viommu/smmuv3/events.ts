@@ -1,8 +1,9 @@
 import { type DmaPort, EXEC, READ, WRITE } from '../../vmm/bus/dma.ts';
-import { ADDRESS_WORD, CLASS_TT, EVENT_BYTES, INPUT_WORD } from '../spec/smmuv3/events.ts';
+import { ADDRESS_WORD, CLASS_CD, CLASS_TT, EVENT_BYTES, INPUT_WORD } from '../spec/smmuv3/events.ts';
 import {
   EVENT_BY_CODE,
   F_BAD_ATS_TREQ,
+  F_CD_FETCH,
   HAS_FETCH,
   HAS_INPUT,
   HAS_IPA,
@@ -44,8 +45,8 @@ export class EventRecord {
   /** IPA where stage2, or FetchAddr of a fetch that was aborted; halves unsigned. */
   addressLo = 0;
   addressHi = 0;
-  /** docs/deviations.md: smmu-event-ipa. Set once for all. */
-  wholeAddress = false;
+  /** docs/deviations.md: smmu-event-address. Set once for all. */
+  qemu = false;
   /** F_BAD_ATS_TREQ: what was asked for, READ, WRITE, EXEC. */
   requested = 0;
   /** The translation makes it recordable: CD.R, STE.S2R, CR2 and the like allow it. */
@@ -104,10 +105,11 @@ export function encodeEvent(event: EventRecord, stag: number, words: Uint32Array
     words[at + INPUT_WORD + 1] = event.inputHi;
   }
   if ((kind.fields & HAS_FETCH) !== 0) {
-    words[at + ADDRESS_WORD] = event.addressLo & -8;
-    words[at + ADDRESS_WORD + 1] = event.addressHi;
-  } else if ((kind.fields & HAS_IPA) !== 0 && event.stage2) {
-    words[at + ADDRESS_WORD] = event.wholeAddress ? event.addressLo : event.addressLo & -4096;
+    const word = event.qemu && event.type === F_CD_FETCH ? INPUT_WORD : ADDRESS_WORD;
+    words[at + word] = event.addressLo & -8;
+    words[at + word + 1] = event.addressHi;
+  } else if ((kind.fields & HAS_IPA) !== 0 && (event.stage2 || event.qemu)) {
+    words[at + ADDRESS_WORD] = event.qemu ? event.addressLo : event.addressLo & -4096;
     words[at + ADDRESS_WORD + 1] = event.addressHi;
   }
 }
@@ -117,7 +119,7 @@ function syndrome(event: EventRecord, fields: number): number {
   return (
     (event.privileged ? PNU : 0) |
     (event.instruction && event.read ? IND : 0) |
-    (event.read ? RNW : 0) |
+    (event.read || (event.qemu && event.class === CLASS_CD) ? RNW : 0) |
     (event.stage2 ? S2 : 0) |
     (event.class << CLASS_SHIFT) |
     (tableRead ? TTRNW : 0)

@@ -79,6 +79,8 @@ export const OVERRIDE_ON = 3;
 /** Substream of a transaction that does without a CD. */
 export const NO_CD = -1;
 const CD_BYTES = 64;
+/** QEMU's virt has flash memory up to here; it reads as zero. */
+const FLASH_END = 0x08000000;
 
 /** TLB size codes by log2 of the page. */
 const SIZE_OF_SHIFT: readonly number[] = (() => {
@@ -130,7 +132,7 @@ export class TranslationProcedure {
     this.caching = w.config.cache !== 'none';
     this.qemu = w.config.profile === 'qemu';
     this.features = unitFeatures(w.config);
-    this.event.wholeAddress = this.qemu;
+    this.event.qemu = this.qemu;
     this.beyond = ~(2 ** (this.features.oas - 32) - 1);
     const walks = this.caching ? caches.walks : undefined;
     this.second = new VmsaWalker(memory, walks);
@@ -305,6 +307,11 @@ export class TranslationProcedure {
     if (fetched !== 0) return fetched;
     const { words } = record.cd;
     const status = isLegalCd(words, 0, this.features, stream) ? 0 : C_BAD_CD;
+    if (status === 0 && this.qemu) {
+      decodeCd(words, 0, this.features, stream, this.context);
+      const refused = this.#qemuTablePointers(live);
+      if (refused !== 0) return refused;
+    }
     if (live && this.caching && (status === 0 || !this.qemu)) cds.insert(sid, substream, words, status);
     if (live && this.#w.trace.smmuv3_get_cd.on)
       this.#w.trace.smmuv3_get_cd.emit(sid, substream, record.cd.lo, record.cd.hi);
@@ -358,6 +365,8 @@ export class TranslationProcedure {
     entry.at(atLo, atHi);
     if (at < 0) {
       entry.source = 0;
+      if (this.#inFlash(atLo, atHi))
+        return this.#raise(entry === this.record.cd ? C_BAD_CD : C_BAD_SUBSTREAMID);
       this.event.addressLo = atLo >>> 0;
       this.event.addressHi = atHi >>> 0;
       return this.#raise(F_CD_FETCH);
@@ -461,8 +470,12 @@ export class TranslationProcedure {
       this.record.row = r;
       return this.#fault(F_PERMISSION, false, CLASS_IN, 0, 0);
     }
+    if (this.stage1 && this.qemu && (this.#need & ~stage2In(flags, shift)) !== 0)
+      return this.#fault(F_PERMISSION, true, CLASS_IN, 0, 0);
     if (!this.stage1 && (this.#need & ~stage2In(flags, shift)) !== 0) {
       this.record.row = r;
+      // docs/deviations.md: smmu-silent-denial.
+      if (this.qemu) return ABORTED;
       return this.#fault(F_PERMISSION, true, CLASS_IN, inLo, inHi);
     }
     rows[r + 2] = 0;
@@ -500,6 +513,11 @@ export class TranslationProcedure {
     return 0;
   }
 
+  /** docs/deviations.md: smmu-flash. */
+  #inFlash(lo: number, hi: number): boolean {
+    return this.qemu && hi === 0 && lo >>> 0 < FLASH_END;
+  }
+
   #half(hi: number): number {
     return this.stream.single ? 0 : (hi >>> 23) & 1;
   }
@@ -533,8 +551,14 @@ export class TranslationProcedure {
     if (outcome === VMSA_OK) return 0;
     if (outcome >= VMSA_TABLE) {
       this.event.tableRead = !first.updating;
+      if (this.qemu) return this.#qemuTableFault(outcome - VMSA_TABLE);
       return this.#stage2Fault(outcome - VMSA_TABLE, CLASS_TT, first.descriptorLo, first.descriptorHi);
     }
+    if (
+      outcome === VMSA_EXTERNAL_ABORT &&
+      this.#inFlash(first.address[first.level]!, first.addressHi[first.level]!)
+    )
+      return this.#fault(F_TRANSLATION, false, CLASS_IN, 0, 0);
     if (outcome === VMSA_EXTERNAL_ABORT)
       return this.#fault(
         F_WALK_EABT,
@@ -544,6 +568,36 @@ export class TranslationProcedure {
         first.addressHi[first.level]!,
       );
     return this.#fault(eventOf(outcome), false, CLASS_IN, 0, 0);
+  }
+
+  /** docs/deviations.md: smmu-table-fault. */
+  #qemuTableFault(outcome: number): number {
+    const { first, second } = this;
+    if (outcome === VMSA_EXTERNAL_ABORT)
+      return this.#fault(
+        F_WALK_EABT,
+        true,
+        CLASS_TT,
+        second.address[second.level]!,
+        second.addressHi[second.level]!,
+      );
+    return this.#fault(eventOf(outcome), false, CLASS_TT, first.tableLo, first.tableHi);
+  }
+
+  /** docs/deviations.md: smmu-table-pointers. Both are looked up when the CD is fetched. */
+  #qemuTablePointers(live: boolean): number {
+    const { stream, context, second } = this;
+    for (const t of [context.lowOn ? context.low : undefined, context.highOn ? context.high : undefined]) {
+      if (t === undefined || !stream.stage2) continue;
+      second.intent = READ;
+      second.fills = live;
+      const tag = this.vmidTag(live);
+      const outcome = second.walk(stream.tables, t.tableLo, t.tableHi, READ, true, tag, undefined, 0);
+      if (outcome === VMSA_OK) continue;
+      this.event.read = true;
+      return this.#stage2Fault(outcome, CLASS_TT, t.tableLo, t.tableHi);
+    }
+    return 0;
   }
 
   #walk2(lo: number, hi: number, need: number, intent: number, live: boolean): number {

@@ -98,6 +98,9 @@ export class VmsaWalker {
   /** Stage 1 under stage 2: address of the descriptor before the second stage. */
   descriptorLo = 0;
   descriptorHi = 0;
+  /** Likewise of its table. */
+  tableLo = 0;
+  tableHi = 0;
   /** VMSA_TABLE: the access to the table was a write, to update it. */
   updating = false;
   /** False: the walk changes neither the walk cache nor memory. */
@@ -174,10 +177,13 @@ export class VmsaWalker {
       this.level = level;
       this.opened = false;
       const shift = (3 - level) * stride + granule;
-      const width = level === t.start && !(t.firstTableOnly && t.bits - shift > stride) ? t.bits - shift : stride;
+      const width =
+        level === t.start && !(t.firstTableOnly && t.bits - shift > stride) ? t.bits - shift : stride;
       const offset = indexAt(lo, hi, shift, width) << 3;
       this.descriptorLo = (givenLo + offset) | 0;
       this.descriptorHi = givenHi;
+      this.tableLo = givenLo;
+      this.tableHi = givenHi;
       let atLo = (tableLo + offset) | 0;
       let atHi = tableHi;
       if (!translated) {
