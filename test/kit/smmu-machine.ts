@@ -51,6 +51,8 @@ export interface SmmuMachineOptions {
   readonly config?: Partial<SmmuConfig>;
   /** Codes that functions answer ATC invalidations with, one after the other; then DEVICE_TLB_DONE. */
   readonly answers?: readonly number[];
+  /** Instead of `answers`. */
+  readonly invalidated?: () => number;
   readonly resumed?: (requester: number, tag: number, retry: boolean) => void;
   readonly responded?: (requester: number, pasid: number, group: number, code: number) => void;
 }
@@ -92,7 +94,7 @@ export class SmmuMachine {
         endpoints: {
           invalidate: (...call) => {
             this.invalidations.push(call);
-            return answers[this.invalidations.length - 1] ?? DEVICE_TLB_DONE;
+            return options.invalidated?.() ?? answers[this.invalidations.length - 1] ?? DEVICE_TLB_DONE;
           },
           pageResponse: (...call) => {
             this.responses.push(call);
