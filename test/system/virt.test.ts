@@ -13,6 +13,13 @@ describe('one source on both machines', () => {
   });
 });
 
+test('DMA through the SMMU by the SDK driver', async () => {
+  const ran = await runC('test/guests/smmu-dma.c', { config: { machine: 'virt' } });
+
+  expect(ran.failed, ran.console).toEqual([]);
+  expect(ran.points, ran.console).toHaveLength(18);
+});
+
 test('recursion on virt ends at the end of the stack, not in the statics', async () => {
   const ran = await runC('test/guests/deep-stack.c', { config: { machine: 'virt', viommu: null } });
 

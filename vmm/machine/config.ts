@@ -70,7 +70,7 @@ export function defaultConfig(registry: Registry, machine: MachineConfig['machin
       {
         kind: 'edu',
         id: 'edu0',
-        options: { ...defaults, ...(machine === 'virt' ? { dma_mask: '0xffffffff' } : {}) },
+        options: { ...defaults, ...(machine === 'virt' ? { dma_mask: '0xffffffffffffffff' } : {}) },
       },
     ],
     reserved: [],

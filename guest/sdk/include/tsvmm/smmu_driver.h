@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A small driver library for the Arm SMMUv3: what a kernel's driver does, in pieces one can call alone.
+ *
+ *	struct smmu_unit unit;
+ *	struct smmu_domain domain;
+ *	u32 stream;
+ *
+ *	smmu_init(&unit, iort_find_smmu(dev.bdf, &stream));
+ *	smmu_domain_init(&domain, &unit, 1);
+ *	smmu_attach(&domain, stream);
+ *	smmu_map(&domain, iova, virt_to_phys(buffer), PAGE_SIZE, SMMU_READ | SMMU_WRITE);
+ *	smmu_enable(&unit);
+ *
+ * Functions return 0 or a negative error (see types.h) unless they say otherwise. Register names: <tsvmm/smmuv3.h>.
+ */
+#ifndef TSVMM_SMMU_DRIVER_H
+#define TSVMM_SMMU_DRIVER_H
+
+#include <tsvmm/acpi.h>
+#include <tsvmm/smmuv3.h>
+#include <tsvmm/types.h>
+
+struct smmu_command {
+	u64 lo;
+	u64 hi;
+};
+
+/** A stream table entry or a context descriptor. */
+struct smmu_entry {
+	u64 word[8];
+};
+
+struct smmu_event {
+	u8 type; /* such as 0x10, F_TRANSLATION */
+	u32 stream;
+	bool has_substream;
+	u32 substream;
+	bool stall;
+	u16 tag; /* of a stalled transaction: for smmu_resume() */
+	bool read, execute, privileged, stage2;
+	u8 class; /* 0 CD, 1 table, 2 input address */
+	u64 address;
+	u64 ipa; /* or the address of what could not be fetched */
+};
+
+typedef void (*smmu_event_handler_t)(const struct smmu_event *event, void *context);
+
+struct smmu_unit {
+	volatile u8 *regs;
+	u32 idr0, idr1, idr3, idr5;
+	u32 event_vector, gerror_vector;
+	u64 *streams; /* first level of the stream table */
+	struct smmu_command *commands;
+	u32 command_prod; /* index and wrap bit */
+	u64 (*events)[4];
+	u32 event_cons;
+	smmu_event_handler_t on_event;
+	void *event_context;
+};
+
+#define SMMU_READ BIT(0)
+#define SMMU_WRITE BIT(1)
+
+/** An address space of devices: one tree of stage 1 tables (4 KiB granule, 48 bits) under one ASID. */
+struct smmu_domain {
+	struct smmu_unit *unit;
+	u16 asid;
+	u64 *table;
+	struct smmu_entry *cds; /* of SubstreamID 0 */
+};
+
+/* The unit. */
+
+/** Takes the unit over: everything off, then command and event queue on; streams are refused until they have an entry. */
+int smmu_init(struct smmu_unit *unit, const struct acpi_iort_smmuv3 *iort);
+/** Off: streams bypass, or are refused, as GBPA says. Domains have been destroyed before. */
+void smmu_destroy(struct smmu_unit *unit);
+/** Sets or clears bits of CR0, and waits for CR0ACK to agree. */
+int smmu_control(struct smmu_unit *unit, u32 bits, bool on);
+int smmu_enable(struct smmu_unit *unit);
+int smmu_disable(struct smmu_unit *unit);
+
+/* Commands. */
+
+/** Puts a command into the queue without waiting for it. */
+int smmu_submit(struct smmu_unit *unit, u64 lo, u64 hi);
+/**
+ * Waits until everything submitted is done. -E_IO when the unit refused a command (CMDQ_CONS.ERR); the queue then goes on after
+ * it.
+ */
+int smmu_sync(struct smmu_unit *unit);
+
+/* Invalidations: submitted and waited for. */
+
+int smmu_flush_config(struct smmu_unit *unit, u32 stream);
+int smmu_flush_config_all(struct smmu_unit *unit);
+int smmu_flush_cd(struct smmu_unit *unit, u32 stream, u32 substream);
+int smmu_flush_tlb_all(struct smmu_unit *unit);
+int smmu_flush_tlb_asid(struct smmu_unit *unit, u16 asid);
+/** The pages of [iova, iova + size); by ranges where the unit has them. */
+int smmu_flush_tlb_pages(struct smmu_unit *unit, u16 asid, u64 iova, u64 size);
+/** Translations that a device keeps. */
+int smmu_flush_atc(struct smmu_unit *unit, u32 stream, u64 iova, u64 size);
+/** Lets a stalled transaction go on, or ends it. */
+int smmu_resume(struct smmu_unit *unit, u32 stream, u16 tag, bool retry);
+
+/* Streams. */
+
+/** The entry of a StreamID, with its part of the table made if it is not there. NULL: no memory, or no such stream. */
+struct smmu_entry *smmu_stream(struct smmu_unit *unit, u32 stream);
+/** Replaces an entry in an order in which no half of it is ever used. */
+int smmu_set_stream(struct smmu_unit *unit, u32 stream, const struct smmu_entry *entry);
+int smmu_bypass(struct smmu_unit *unit, u32 stream);
+/** Its transactions are refused, with an event. */
+int smmu_block(struct smmu_unit *unit, u32 stream);
+
+/* Events. */
+
+/** The next record, given back. False: there is none. */
+bool smmu_read_event(struct smmu_unit *unit, struct smmu_event *event);
+/** Has `handler` called for each event, from the interrupt the unit has on a wire. */
+int smmu_enable_events(struct smmu_unit *unit, smmu_event_handler_t handler, void *context);
+void smmu_disable_events(struct smmu_unit *unit);
+/** As the architecture calls it: `F_TRANSLATION`. */
+const char *smmu_event_name(u8 type);
+
+/* Domains. */
+
+int smmu_domain_init(struct smmu_domain *domain, struct smmu_unit *unit, u16 asid);
+/** Frees its tables. Its streams have been detached. */
+void smmu_domain_destroy(struct smmu_domain *domain);
+int smmu_attach(struct smmu_domain *domain, u32 stream);
+int smmu_detach(struct smmu_domain *domain, u32 stream);
+/** Maps pages that are not mapped. Nothing has to be invalidated: absence is not cached. -E_EXIST when one is. */
+int smmu_map(struct smmu_domain *domain, u64 iova, phys_addr_t physical, u64 size, u32 access);
+/** Unmaps pages and drops what the unit has cached of them. */
+int smmu_unmap(struct smmu_domain *domain, u64 iova, u64 size);
+/** The same without the invalidation: what a driver with a bug does. */
+void smmu_unmap_only(struct smmu_domain *domain, u64 iova, u64 size);
+
+#endif
