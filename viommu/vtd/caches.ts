@@ -186,11 +186,14 @@ export class RemappingCaches {
     if (tag !== 0) this.#dropPages(lo, hi, tag, order, leafOnly);
   }
 
-  /** What a page request drops by itself: its page of (did, pasid), so that the answer is seen. */
+  /**
+   * What a page request drops by itself: its page of (did, pasid), and the upper entries that lead to it, so that the answer
+   * is seen at whatever level it was given (VT-d: Implicit Invalidation on Page Requests).
+   */
   implicitPage(did: number, pasid: number, lo: number, hi: number): void {
-    this.pasidIotlbPages(did, pasid, lo, hi, 0, true);
+    this.pasidIotlbPages(did, pasid, lo, hi, 0, false);
     const tag = this.domains.peek(did);
-    if (tag !== 0) this.#dropPages(lo, hi, tag, 0, true);
+    if (tag !== 0) this.#dropPages(lo, hi, tag, 0, false);
   }
 
   interruptGlobal(): void {

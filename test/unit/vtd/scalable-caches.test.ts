@@ -304,6 +304,20 @@ describe('device-TLBs', () => {
 
     expect(where(port)).toBe(0xb000);
   });
+
+  test('a page request drops the upper entries that lead to its page', () => {
+    const { m, first, port } = world();
+    const table = (at: number) => Number(m.load(at) & 0xffff_f000n);
+    const directoryEntry = table(table(first));
+    m.store(directoryEntry, m.load(directoryEntry) & ~2n);
+    where(port, PAGE + 4096);
+    expect(port.translate(PAGE, 0, WRITE)).toBe(DMA_UR);
+
+    m.store(directoryEntry, m.load(directoryEntry) | 2n);
+    port.pageRequest(PAGE, 0, WRITE, 1, true);
+
+    expect(port.translate(PAGE, 0, WRITE)).toBe(DMA_OK);
+  });
 });
 
 test('requests without PASID use RID_PASID and RID_PRIV', () => {
