@@ -567,6 +567,11 @@ export class TranslationProcedure {
         first.address[first.level]!,
         first.addressHi[first.level]!,
       );
+    const pointer = outcome === VMSA_ADDRESS_SIZE && (first.rawLo[first.level]! & 3) === 3 && first.level < 3;
+    if (this.qemu && pointer && stream.stage2) {
+      const lo = first.rawLo[first.level]! & -(1 << t.granule);
+      return this.#fault(F_ADDR_SIZE, false, CLASS_TT, lo, first.rawHi[first.level]! & 0xffff);
+    }
     return this.#fault(eventOf(outcome), false, CLASS_IN, 0, 0);
   }
 

@@ -64,6 +64,8 @@ export function isLegalSte(w: Uint32Array, at: number, u: UnitFeatures, c: Strea
   const s1 = (config & 1) !== 0;
   const s2 = (config & 2) !== 0;
   if ((s1 && !u.s1) || (s2 && !u.s2)) return false;
+  // docs/deviations.md: smmu-stall-disable.
+  if (u.qemu && (s1 || s2) && get.S1STALLD(w, at) === 1) return false;
   if (s1 && !isLegalStage1(w, at, u, s2)) return false;
   if (u.ats && (s1 || s2) && !isLegalAts(w, at, u, c, config)) return false;
   return !s2 || isLegalStage2(w, at, u);
