@@ -131,7 +131,11 @@ describe('command lines that are refused', () => {
       ['-M', 'q35', '-qtst', 'unix:x'],
       "tsvmm: -qtst: is no option of this front end; did you mean '-qtest'?",
     ],
-    [ARM, ['-machine', 'virt', '-qtest', 'unix:x'], 'tsvmm: -machine virt: does not exist yet'],
+    [
+      ARM,
+      ['-machine', 'q35', '-qtest', 'unix:x'],
+      "tsvmm: -machine: there is no machine 'q35'; use one of: virt",
+    ],
     [
       X86,
       ['-M', 'q35', '-device', 'nvme', '-qtest', 'unix:x'],
