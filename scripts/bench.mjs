@@ -23,12 +23,20 @@ const BENCHES = [
   'copy',
   'invalidation',
   'ats',
+  'pasid',
+  'pasid-fan-out',
+  'pasid-live',
+  'dsa',
+  'svm-guest',
   'machine',
   'startup',
   'qtest',
 ];
 /** A young generation that 10^6 boxed numbers do not fill: no collection may hide what is allocated. */
-const FLAGS = { allocation: ['--expose-gc', '--min-semi-space-size=128', '--max-semi-space-size=128'] };
+const FLAGS = {
+  allocation: ['--expose-gc', '--min-semi-space-size=128', '--max-semi-space-size=128'],
+  'pasid-live': ['--expose-gc'],
+};
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,

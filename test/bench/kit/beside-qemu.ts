@@ -1,5 +1,5 @@
-import { qemuVersion, VtdCost } from '../qemu/vtd-cost.ts';
-import { type Contender, rounds, type Times } from './rounds.ts';
+import { qemuVersion, VtdCost, type VtdMode } from '../qemu/vtd-cost.ts';
+import { type Contender, type Probe, rounds, type Times } from './rounds.ts';
 import { figure, skip } from './row.ts';
 
 /**
@@ -8,20 +8,21 @@ import { figure, skip } from './row.ts';
 export async function besideQemu(
   ours: readonly Contender[],
   pages: readonly number[],
+  mode: VtdMode = 'VT-d',
+  more: (qemu: VtdCost) => readonly Probe[] = () => [],
 ): Promise<Times | undefined> {
   const binary = process.env['BENCH_VS'];
   const version = binary === undefined ? undefined : qemuVersion(binary);
   if (binary === undefined || version === undefined) {
     const why = binary === undefined ? 'not asked for (--vs qemu-system-x86_64)' : `${binary} is not here`;
-    for (const [name, values] of Object.entries(await rounds(ours)))
-      figure(`DMA page, ${name}`, 'ns', values);
-    skip("DMA page against QEMU's VT-d", why);
+    for (const [name, values] of Object.entries(await rounds(ours))) figure(`DMA, ${name}`, 'ns', values);
+    skip(`DMA against QEMU's ${mode}`, why);
     return undefined;
   }
   console.error(`against ${version}`);
-  const qemu = await VtdCost.start(binary);
+  const qemu = await VtdCost.start(binary, mode);
   try {
-    return await rounds([...ours, ...pages.flatMap((n) => qemu.probes(n))]);
+    return await rounds([...ours, ...pages.flatMap((n) => qemu.probes(n)), ...more(qemu)]);
   } finally {
     await qemu.stop();
   }

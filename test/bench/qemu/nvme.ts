@@ -75,7 +75,7 @@ export class Nvme {
   }
 
   /** Fills the ring with writes that go through `pages` pages from `iova` in order, again and again. */
-  async fill(iova: number, pages: number): Promise<void> {
+  async fill(iova: number, pages: number, sectors = SECTORS): Promise<void> {
     const lists = listsFor(pages);
     const step = pages / lists;
     for (let i = 0; i < lists; i++) {
@@ -93,13 +93,13 @@ export class Nvme {
       command[1] = 1;
       command[6] = iova + ((list * step) % pages) * PAGE;
       command[8] = LISTS + list * PAGE;
-      command[12] = SECTORS - 1;
+      command[12] = sectors - 1;
     }
     await this.#qtest.write(IO_SQ, new Uint8Array(ring.buffer));
   }
 
-  /** COMMANDS commands; main-thread time per page in ns. */
-  async run(): Promise<number> {
+  /** COMMANDS commands of so many pages; main-thread time per page in ns. */
+  async run(pages = PRPS): Promise<number> {
     const qtest = this.#qtest;
     const before = qtest.cpuNs();
     this.#issued += COMMANDS;
@@ -108,7 +108,7 @@ export class Nvme {
     const spent = qtest.cpuNs() - before;
     await this.#check(this.#issued - 1);
     await qtest.write32(BAR + DOORBELLS + 12, this.#issued % ENTRIES);
-    return spent / (COMMANDS * PRPS);
+    return spent / (COMMANDS * pages);
   }
 
   /** The n-th completion is there (the phase tag inverts with each pass over the queue) and is a success. */
@@ -131,7 +131,7 @@ async function settled(qtest: Qtest): Promise<void> {
   for (let quiet = 0; quiet < 4; ) {
     await new Promise((done) => setTimeout(done, 5));
     const now = qtest.cpuNs();
-    quiet = now === last ? quiet + 1 : 0;
+    quiet = now === last && qtest.asleep() ? quiet + 1 : 0;
     last = now;
   }
 }

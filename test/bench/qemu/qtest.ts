@@ -72,6 +72,13 @@ export class Qtest {
     return Number(readFileSync(`/proc/${pid}/task/${pid}/schedstat`, 'utf8').split(' ')[0]);
   }
 
+  /** The main thread has nothing to do: it is not waiting for a CPU either. */
+  asleep(): boolean {
+    const { pid } = this.#child;
+    const stat = readFileSync(`/proc/${pid}/task/${pid}/stat`, 'utf8');
+    return stat.slice(stat.lastIndexOf(')') + 2).startsWith('S');
+  }
+
   async write32(address: number, value: number): Promise<void> {
     await this.ask(`writel 0x${address.toString(16)} 0x${(value >>> 0).toString(16)}`);
   }

@@ -15,19 +15,30 @@ const CONTEXTS = ROOT + PAGE;
 const TOP = ROOT + 2 * PAGE;
 const LEVEL3 = ROOT + 3 * PAGE;
 const LEVEL2 = ROOT + 4 * PAGE;
-const LEVEL1 = ROOT + 5 * PAGE;
+/** Scalable mode: PASID directory and table. */
+const DIRECTORY = ROOT + 5 * PAGE;
+const PASIDS = ROOT + 6 * PAGE;
+const LEVEL1 = ROOT + 7 * PAGE;
+const SCALABLE = 0x400;
 
 /**
  * Maps `pages` pages from `iova` (below 1 GiB, aligned to 2 MiB) to `target` for one function of bus 0 and switches
- * translation on: legacy mode, 4 levels, domain 5 (VT-d: Legacy Mode Address Translation).
+ * translation on: legacy mode, or scalable mode with second-stage tables for PASID 0, 4 levels, domain 5 (VT-d: Legacy
+ * Mode Address Translation, Scalable Mode Address Translation).
  */
 export async function translate(
   qtest: Qtest,
   devfn: number,
   ranges: readonly { iova: number; target: number; pages: number }[],
+  scalable = false,
 ): Promise<void> {
   await qtest.write(ROOT, quad(CONTEXTS | 1));
-  await qtest.write(CONTEXTS + devfn * 16, entry(TOP | 1, (5 << 8) | 2));
+  if (scalable) {
+    await qtest.write(CONTEXTS + devfn * 32, entry(DIRECTORY | 1, 0));
+    await qtest.write(DIRECTORY, quad(PASIDS | 1));
+    // Second stage, 4 levels.
+    await qtest.write(PASIDS, entry(TOP | (2 << 6) | (2 << 2) | 1, 5));
+  } else await qtest.write(CONTEXTS + devfn * 16, entry(TOP | 1, (5 << 8) | 2));
   await qtest.write(TOP, quad(LEVEL3 | READ_WRITE));
   await qtest.write(LEVEL3, quad(LEVEL2 | READ_WRITE));
   for (const { iova, target, pages } of ranges) {
@@ -41,7 +52,7 @@ export async function translate(
     );
     await qtest.write(LEVEL2 + first * 8, quads(tables));
   }
-  await qtest.write32(VTD + RTADDR, ROOT);
+  await qtest.write32(VTD + RTADDR, ROOT | (scalable ? SCALABLE : 0));
   await qtest.write32(VTD + RTADDR + 4, 0);
   await qtest.write32(VTD + GCMD, SRTP);
   await qtest.write32(VTD + GCMD, TE);
