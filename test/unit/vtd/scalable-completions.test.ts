@@ -9,7 +9,7 @@ import {
   READ,
   WRITE,
 } from '../../../vmm/bus/dma.ts';
-import { ScalableMachine } from '../../kit/vtd-scalable.ts';
+import { PASIDS, ScalableMachine } from '../../kit/vtd-scalable.ts';
 
 // VT-d: Translation Request and Completion; each was found by test/oracle.
 
@@ -19,23 +19,26 @@ const NESTED = 3;
 const PASS = 4;
 
 /** PASID 5: page 5000h is mapped by the leaves given; nested, tables lie where the second stage says: at themselves. */
-function rig(PGTT: number, firstLeaf: number, secondLeaf: number, config = {}) {
+function rig(PGTT: number, firstLeaf: number, secondLeaf: number, config = {}, fields = {}) {
   const m = new ScalableMachine({ config });
   const first = m.page();
   const second = m.page();
   m.scalableContext(DEV);
-  m.pasid(5, { PGTT, DID: 9, AW: 2, SSADE: 1, FSPTPTR: first, SSPTPTR: second, SRE: 1, WPE: 1 });
+  m.pasid(5, { PGTT, DID: 9, AW: 2, SSADE: 1, FSPTPTR: first, SSPTPTR: second, SRE: 1, WPE: 1, ...fields });
   if (PGTT === NESTED) {
     m.mapFirst(first, 4, 0x5000, firstLeaf);
-    for (let page = first; page < first + 0x8000; page += 4096) m.map(second, 4, page, page | 0x303);
-    const leaf = m.map(second, 4, 0x9000, secondLeaf);
+    for (let page = first; page < first + 0x8000; page += 4096) m.mapWith(7n, second, 4, page, page | 0x303);
+    const leaf = m.mapWith(7n, second, 4, 0x9000, secondLeaf);
     m.startScalable();
     return { m, leaf };
   }
-  const leaf = m.map(second, 4, 0x5000, secondLeaf);
+  const leaf = m.mapWith(7n, second, 4, 0x5000, secondLeaf);
   m.startScalable();
   return { m, leaf };
 }
+
+/** rig() asks for the top of the second stage after that of the first. */
+const secondTop = (m: ScalableMachine): number => Number(m.load(PASIDS + 5 * 64) & 0xffff_f000n);
 
 describe('translation completions', () => {
   test.each([
@@ -61,6 +64,19 @@ describe('translation completions', () => {
       return port.outAccess;
     });
     expect(granted).toEqual([READ | EXEC, READ | EXEC]);
+  });
+
+  test('nested, with SSEE, only what both stages let be executed may be', () => {
+    const granted = [0xb003, 0xb007].map((secondLeaf) => {
+      const { m } = rig(NESTED, 0x9025, secondLeaf, {}, { SSEE: 1, ERE: 1 });
+      for (let page = 0x100000; page < 0x110000; page += 4096)
+        m.mapWith(7n, secondTop(m), 4, page, page | 0x307);
+      const port = m.pasidPort(DEV, 5);
+      port.at = AT_TRANSLATION;
+      port.translate(0x5000, 0, READ | EXEC);
+      return port.outAccess;
+    });
+    expect(granted).toEqual([READ, READ | EXEC]);
   });
 
   test('a nested page is not global, on a miss and on a hit of what a write of the device has cached', () => {
@@ -96,4 +112,28 @@ test('a RID_PASID beyond the directory refuses translated requests, whatever cam
   const port = m.pasidPort(DEV);
   port.at = AT_TRANSLATED;
   expect([1, 2].map(() => port.translate(0x5000, 0, READ))).toEqual([DMA_UR, DMA_UR]);
+});
+
+test('with SSEE and ZLR a zero-length read of a page with X alone is allowed', () => {
+  const { m } = rig(SECOND, 0, 0xb004, { zlr: true }, { SSEE: 1 });
+  const port = m.pasidPort(DEV, 5);
+  expect(port.translate(0x5000, 0, 0)).toBe(DMA_OK);
+});
+
+test('functions that share a place in the PASID-cache have each their own entry', () => {
+  const m = new ScalableMachine({ config: { svm: false, 'scalable-mode': true } });
+  const entryOf = (requester: number, at: number) => {
+    const [contexts, directory, pasids, top] = [m.page(), m.page(), m.page(), m.page()] as const;
+    m.store(0x1000 + (requester >>> 8) * 16, contexts | 1);
+    m.store(contexts + (requester & 0x7f) * 32, directory | 1);
+    m.store(directory, pasids | 1);
+    m.store(pasids, top | (2 << 6) | (2 << 2) | 1);
+    m.store(pasids + 8, requester);
+    m.map(top, 4, at, 0x9003);
+  };
+  entryOf(0x18, 0x5000);
+  entryOf(0x118, 0x6000);
+  m.startScalable();
+  const seen = [0x18, 0x118].map((requester) => m.port(requester).translate(0x5000, 0, READ));
+  expect(seen).toEqual([DMA_OK, DMA_UR]);
 });
