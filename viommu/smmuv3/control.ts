@@ -53,8 +53,15 @@ export function smmuControl(
     pages,
     stalls,
     sink: {
-      record: (event) => events.record(event),
-      stall: (port, event) => stalls.stall(port, event),
+      record(event) {
+        interrupts.hold();
+        return events.record(event);
+      },
+      stall(port, event) {
+        interrupts.hold();
+        return stalls.stall(port, event);
+      },
+      settle: () => interrupts.settle(),
     },
   };
 }

@@ -113,7 +113,7 @@ export class SmmuV3 extends Device<SmmuState, SmmuWiring, SmmuParts> implements 
   }
 
   #report(port: DmaPort, code: number, lo: number, hi: number, access: number, recording: Recording): void {
-    const { translation } = this.c;
+    const { control, translation } = this.c;
     const { services, trace } = this.w;
     const steps: readonly WalkStep[] = translationSteps(translation, this.s, services.provenance);
     const event = trace.smmuv3_record_event;
@@ -123,6 +123,7 @@ export class SmmuV3 extends Device<SmmuState, SmmuWiring, SmmuParts> implements 
     }
     const address = hex(u64(lo, hi));
     services.onFault(explainedEvent(services.id, port, code, address, access, steps, recording, translation));
+    control.sink.settle();
   }
 }
 

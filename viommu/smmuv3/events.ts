@@ -88,6 +88,8 @@ export interface EventSink {
    * as if stalling had not been asked for.
    */
   stall(port: DmaPort, event: EventRecord, access: number): number;
+  /** The transaction is done with: interrupts of what it recorded go out. */
+  settle(): void;
 }
 
 /** The 32 bytes of an event, into words[at...]; `stag` of a stalled transaction, or -1 (SMMUv3: Event records). */

@@ -61,6 +61,8 @@ const ERRORS: Source = {
   aborted: MSI_GERROR_ABT_ERR,
 };
 
+const SOURCES = [EVENTQ, PRIQ, ERRORS] as const;
+
 /**
  * Interrupts (SMMUv3: Interrupts and notifications): edges, as a message where one is configured, else on a wire. Nothing
  * is pending: what happens while a source is disabled raises no interrupt later.
@@ -70,11 +72,29 @@ export class Interrupts {
   readonly #w: SmmuWiring;
   readonly #messages: boolean;
   readonly #bytes = new Uint8Array(4);
+  /** Enables of the sources that are held back, while `#holding`. */
+  #held = 0;
+  #holding = false;
 
   constructor(regs: Uint32Array, w: SmmuWiring) {
     this.#regs = regs;
     this.#w = w;
     this.#messages = w.config.msi;
+  }
+
+  /**
+   * From here to `settle` nothing is sent: a message may go to any register, and what that does may come back to a unit that
+   * is in the middle of a translation.
+   */
+  hold(): void {
+    this.#holding = true;
+  }
+
+  settle(): void {
+    const held = this.#held;
+    this.#holding = false;
+    this.#held = 0;
+    for (const source of SOURCES) if ((held & source.enable) !== 0) this.#raise(source);
   }
 
   /** The event queue is not empty any more. */
@@ -106,6 +126,10 @@ export class Interrupts {
   #raise(source: Source): void {
     const regs = this.#regs;
     if ((regs[IRQ_WORD]! & source.enable) === 0) return;
+    if (this.#holding) {
+      this.#held |= source.enable;
+      return;
+    }
     this.#tell(source.name);
     const lo = regs[source.address]!;
     const hi = regs[source.address + 1]!;

@@ -76,8 +76,6 @@ export class Stalls {
       this.#append(tag);
       this.#tell(tag, 'stalled');
       this.flush();
-      // A message that feeds the command queue may have ended it already.
-      if (rows[row + FLAGS] === 0) return -1;
     } else this.#tell(tag, 'stalled without a record of its own');
     return tag;
   }
