@@ -177,7 +177,7 @@ describe('a run with monitors at sockets', () => {
       { event: 'X_TSVMM_STOPPED', data: { reason: 'stop' } },
       { return: {} },
     ]);
-    expect(await text.until(/\(tsvmm\) $/)).toBe('\rstopped\n(tsvmm) ');
+    expect(await text.until(/\(tsvmm\) $/)).toBe('\rstopped in function 0\n(tsvmm) ');
     text.send('info status\n');
     expect(await text.until(/\(tsvmm\) $/)).toBe('VM status: paused\n(tsvmm) ');
 
