@@ -82,16 +82,22 @@ describe('the smaller guests of shared virtual memory', () => {
   });
 });
 
-test('virtual functions have requester ids of their own, and PASID and page requests of the physical function', () => {
-  const { status, stdout } = tsvmm(
-    'run',
-    'test/guests/svm-vf.c',
-    ...['--viommu', 'intel,svm=on', '--device', 'svm-engine,vfs=2', '-q'],
-  );
+test.each([
+  ['svm-vf', 'svm-engine,vfs=2', 12],
+  ['dsa-vf', 'dsa,vfs=2', 11],
+])(
+  '%s: virtual functions have requester ids of their own, and PASID and page requests of the physical function',
+  (name, device, points) => {
+    const { status, stdout } = tsvmm(
+      'run',
+      `test/guests/${name}.c`,
+      ...['--viommu', 'intel,svm=on', '--device', device, '-q'],
+    );
 
-  expect({ status, failed: stdout.match(/^not ok.*/gm) }).toEqual({ status: 0, failed: null });
-  expect(stdout).toContain('1..12');
-});
+    expect({ status, failed: stdout.match(/^not ok.*/gm) }).toEqual({ status: 0, failed: null });
+    expect(stdout).toContain(`1..${points}`);
+  },
+);
 
 describe('machines saved with page requests in the queue and devices that wait for answers', () => {
   const GUEST = 'test/system/guests/svm-snapshot.c';
