@@ -3,6 +3,7 @@ import {
   CERROR_ABT,
   CERROR_ATC_INV_SYNC,
   CERROR_ILL,
+  CMD_ATC_INV,
   CMD_SYNC,
   CS_IRQ,
   CS_SEV,
@@ -19,6 +20,8 @@ const CMDQEN = 8;
 const CR0_WORD = CR0ACK.offset / 4;
 const CONS_WORD = CMDQ_CONS.offset / 4;
 const COMMAND_BYTES = 16;
+/** CMD_SYNC.CS. */
+const CS_BITS = 0x3000;
 const ERR_SHIFT = 24;
 const ERR_MASK = 0x7f << ERR_SHIFT;
 
@@ -79,7 +82,7 @@ export class CommandQueue {
     this.#s.queueDue = false;
     if (this.#running) return;
     if (this.#immediate) this.#run();
-    else if (this.#step()) this.#schedule();
+    else if (this.#work(1) !== 0) this.#schedule();
   }
 
   /** A completion of an ATC invalidation came. */
@@ -103,8 +106,11 @@ export class CommandQueue {
 
   #run(): void {
     let left = MOST_AT_ONCE;
-    while (this.#step()) {
-      if (--left > 0) continue;
+    for (;;) {
+      const done = this.#work(left);
+      if (done === 0) return;
+      left -= done;
+      if (left > 0) continue;
       this.#schedule();
       return;
     }
@@ -116,44 +122,58 @@ export class CommandQueue {
     this.#w.services.clock.after(COMMAND_NS, this.#w.services.id, COMMAND_EVENT);
   }
 
-  /** Does the command at CONS; false when the queue is empty, stopped, or waits. */
-  #step(): boolean {
-    if (!this.#isReady()) return false;
-    const ring = this.#ring;
-    const place = ring.place(ring.cons);
-    if (place < 0) return this.#stop(CERROR_ABT);
-    const i = place >>> 2;
-    const u32 = this.#w.services.memory.ram.u32;
-    const w0 = u32[i]! | 0;
-    const w1 = u32[i + 1]! | 0;
-    const w2 = u32[i + 2]! | 0;
-    const w3 = u32[i + 3]! | 0;
+  /** Does `most` commands, or fewer; 0 when the queue is empty, stopped, or waits. */
+  #work(most: number): number {
+    if (!this.#isReady()) return 0;
     this.#running = true;
-    const outcome = this.#p.commands.execute(w0, w1, w2, w3);
+    const done = this.#consume(most);
     this.#running = false;
-    if (outcome === HELD) return false;
-    if (outcome !== 0) return this.#stop(outcome);
-    // What it did may have ended all this, with a CONS of its own.
-    if ((this.#s.regs[CR0_WORD]! & CMDQEN) === 0) return false;
-    ring.consume();
-    if ((w0 & 0xff) === CMD_SYNC) this.#signal((w0 >>> 12) & 3, w1, w2, w3);
-    return true;
+    return done;
+  }
+
+  #consume(most: number): number {
+    const { commands } = this.#p;
+    const { regs } = this.#s;
+    const ring = this.#ring;
+    const { size, used } = ring;
+    const count = used < most ? used : most;
+    const whole = ring.whole();
+    const u32 = this.#w.services.memory.ram.u32;
+    for (let done = 0; done < count; done++) {
+      const cons = regs[CONS_WORD]!;
+      const place = whole < 0 ? ring.place(cons) : whole + (cons & (size - 1)) * COMMAND_BYTES;
+      if (place < 0) return this.#stop(CERROR_ABT, done);
+      const i = place >>> 2;
+      const w0 = u32[i]! | 0;
+      const outcome = commands.execute(w0, u32[i + 1]! | 0, u32[i + 2]! | 0, u32[i + 3]! | 0);
+      if (outcome === HELD) return done;
+      if (outcome !== 0) return this.#stop(outcome, done);
+      if ((w0 & 0xff) < CMD_ATC_INV || (w0 & (0xff | CS_BITS)) === CMD_SYNC) {
+        regs[CONS_WORD] = (cons & -0x100000) | ((cons + 1) & (2 * size - 1));
+        continue;
+      }
+      // Others lead out of the unit, and maybe back to its registers.
+      if ((regs[CR0_WORD]! & CMDQEN) === 0) return 0;
+      ring.consume();
+      if ((w0 & 0xff) === CMD_SYNC)
+        this.#signal((w0 >>> 12) & 3, u32[i + 1]! | 0, u32[i + 2]! | 0, u32[i + 3]! | 0);
+      return done + 1;
+    }
+    return count;
   }
 
   /** Completion of a CMD_SYNC: nobody sees it before CONS. */
   #signal(how: number, data: number, lo: number, hi: number): void {
-    this.#running = true;
     if (how === CS_IRQ) this.#p.interrupts.sync(lo & -4, hi & 0xffffff, data);
     else if (how === CS_SEV && this.#sev) this.#p.interrupts.event();
-    this.#running = false;
   }
 
-  #stop(error: number): false {
+  #stop(error: number, done: number): number {
     const regs = this.#s.regs;
     regs[CONS_WORD] = (regs[CONS_WORD]! & ~ERR_MASK) | (error << ERR_SHIFT);
     const { smmuv3_cmdq_error } = this.#w.trace;
     if (smmuv3_cmdq_error.on) smmuv3_cmdq_error.emit(regs[CONS_WORD]!, error, WHY[error]!);
     this.#p.errors.raise(CMDQ_ERR);
-    return false;
+    return done;
   }
 }

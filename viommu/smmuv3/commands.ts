@@ -7,6 +7,7 @@ import {
   PAGE_RESPONSE_SUCCESS,
 } from '../../vmm/bus/dma.ts';
 import type { Layout } from '../../vmm/regs/layout.ts';
+import type { Emitter } from '../../vmm/trace/event.ts';
 import * as C from '../spec/smmuv3/commands.ts';
 import { CR0ACK } from '../spec/smmuv3/registers.ts';
 import type { SmmuCaches } from './caches.ts';
@@ -91,7 +92,7 @@ export interface CommandParts {
 /** What the commands do. Bits that a command has no field for are ILLEGAL. */
 export class Commands {
   readonly #s: SmmuState;
-  readonly #w: SmmuWiring;
+  readonly #told: Emitter;
   readonly #p: CommandParts;
   readonly #u: UnitFeatures;
   readonly #qemu: boolean;
@@ -103,7 +104,7 @@ export class Commands {
 
   constructor(s: SmmuState, w: SmmuWiring, parts: CommandParts) {
     this.#s = s;
-    this.#w = w;
+    this.#told = w.trace.smmuv3_cmdq;
     this.#p = parts;
     this.#u = parts.features;
     this.#qemu = w.config.profile === 'qemu';
@@ -137,8 +138,7 @@ export class Commands {
     const outcome =
       op < C.CMD_ATC_INV ? this.#invalidate(op, w0, w1, w2, w3) : this.#other(op, w0, w1, w2, w3);
     if (outcome !== 0) return outcome;
-    const event = this.#w.trace.smmuv3_cmdq;
-    if (event.on) event.emit(this.#names[op]!, w0, w1, w2, w3);
+    if (this.#told.on) this.#told.emit(this.#names[op]!, w0, w1, w2, w3);
     return 0;
   }
 

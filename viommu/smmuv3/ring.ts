@@ -46,12 +46,19 @@ export class Ring {
 
   /** Where the entry at PROD or CONS lies in RAM, or -1. */
   place(index: number): number {
-    const { size } = this;
-    const bytes = size * this.#bytes;
+    return this.#locate((index & (this.size - 1)) * this.#bytes, this.#bytes);
+  }
+
+  /** Where the queue begins, if all of it is RAM; else -1. */
+  whole(): number {
+    return this.#locate(0, this.size * this.#bytes);
+  }
+
+  #locate(offset: number, length: number): number {
+    const bytes = this.size * this.#bytes;
     // Aligned to the larger of the queue and 32 bytes; so it does not reach across a multiple of 4 GiB.
     const lo = this.regs[this.#base]! & (bytes < 32 ? -32 : -bytes);
-    const address = lo + (index & (size - 1)) * this.#bytes;
-    return this.#memory.ram.locate(address, this.regs[this.#base + 1]! & 0xffffff, this.#bytes);
+    return this.#memory.ram.locate(lo + offset, this.regs[this.#base + 1]! & 0xffffff, length);
   }
 
   get prod(): number {
