@@ -20,6 +20,13 @@ test('DMA through the SMMU by the SDK driver', async () => {
   expect(ran.points, ran.console).toHaveLength(18);
 });
 
+test('processes have heaps, forks and faults with VMSAv8-64 tables', async () => {
+  const ran = await runC('guest/examples/processes/processes.c', { config: { machine: 'virt', viommu: null } });
+
+  expect(ran.end, ran.console).toMatchObject({ kind: 'exit', status: 0 });
+  expect(ran.failed, ran.console).toEqual([]);
+});
+
 test('recursion on virt ends at the end of the stack, not in the statics', async () => {
   const ran = await runC('test/guests/deep-stack.c', { config: { machine: 'virt', viommu: null } });
 

@@ -117,11 +117,11 @@ async function openProcesses(machine: Machine, guest: GuestModule): Promise<Open
   const { programs } = guest;
   if (programs === undefined) return undefined;
   const { Processes } = await import('../vcpu/process/processes.ts');
-  const { X86Walker } = await import('../vcpu/process/x86-walk.ts');
+  const walker = await machine.platform.pageWalker(machine.ram);
   let processes: Processes | undefined;
   return {
     start(cpu) {
-      processes = new Processes(cpu, programs, new X86Walker(machine.ram), (image) =>
+      processes = new Processes(cpu, programs, walker, (image) =>
         compile(image.rewritten.wasm, `program ${image.name}`),
       );
       return processes.host();

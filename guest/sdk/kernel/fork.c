@@ -16,12 +16,16 @@ static int share_page(struct mm_struct *to, u64 *pte, u32 address)
 
 	if (!copy)
 		return -E_NOMEM;
-	if (!(*pte & PTE_IO)) {
-		if (*pte & PTE_W)
-			*pte = (*pte & ~PTE_W) | PTE_COW;
-		get_page(*pte & PTE_ADDRESS);
+	u64 entry = pte_get(pte);
+
+	if (!(entry & PTE_IO)) {
+		if (entry & PTE_W) {
+			entry = (entry & ~PTE_W) | PTE_COW;
+			pte_put(pte, entry);
+		}
+		get_page(entry & PTE_ADDRESS);
 	}
-	*copy = *pte & ~(PTE_A | PTE_D);
+	pte_put(copy, entry & ~(PTE_A | PTE_D));
 	return 0;
 }
 
@@ -34,7 +38,7 @@ struct mm_struct *mm_fork(struct mm_struct *from)
 		for (u32 at = area->start; !error && at < area->end; at += PAGE_SIZE) {
 			u64 *pte = pte_of(from->pgd, at, false);
 
-			if (pte && (*pte & PTE_P))
+			if (pte && (pte_get(pte) & PTE_P))
 				error = share_page(mm, pte, at);
 		}
 	// The parent's writes must fault from now on, whoever makes them.

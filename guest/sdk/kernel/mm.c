@@ -45,7 +45,7 @@ static u64 *next_pte(struct mm_struct *mm, u32 *address, u32 end)
 	while (*address < end) {
 		u64 *pte = pte_of(mm->pgd, *address, false);
 
-		if (pte && (*pte & PTE_ADDRESS))
+		if (pte && (pte_get(pte) & PTE_ADDRESS))
 			return pte;
 		if (pte)
 			*address += PAGE_SIZE;
@@ -64,8 +64,8 @@ static int map_io(struct mm_struct *mm, const struct vm_area *area)
 
 		if (!pte)
 			return -E_NOMEM;
-		*pte = (area->physical + offset) | PTE_P | PTE_U | PTE_IO | PTE_PCD |
-		       (area->prot & PROT_WRITE ? PTE_W : 0);
+		pte_put(pte, (area->physical + offset) | PTE_P | PTE_U | PTE_IO | PTE_PCD |
+				     (area->prot & PROT_WRITE ? PTE_W : 0));
 	}
 	return 0;
 }
@@ -113,11 +113,11 @@ int mm_unmap(struct mm_struct *mm, u32 address, u32 length)
 	area_remove(mm, address, end);
 	// Not present first, with the page still named: nobody may use it once the TLBs are empty, and only then is it free.
 	for (u32 at = address; (pte = next_pte(mm, &at, end)); at += PAGE_SIZE)
-		*pte &= ~PTE_P;
+		pte_put(pte, pte_get(pte) & ~PTE_P);
 	flush_tlb_range(mm, address, end);
 	for (u32 at = address; (pte = next_pte(mm, &at, end)); at += PAGE_SIZE) {
-		if (!(*pte & PTE_IO))
-			put_page(*pte & PTE_ADDRESS);
+		if (!(pte_get(pte) & PTE_IO))
+			put_page(pte_get(pte) & PTE_ADDRESS);
 		*pte = 0;
 	}
 	return 0;
@@ -141,9 +141,11 @@ int mm_protect(struct mm_struct *mm, u32 address, u32 length, u32 prot)
 	}
 	// Only taken away here: a write that is allowed from now on is given its bit by the fault handler (COW).
 	for (u32 at = address; (pte = next_pte(mm, &at, end)); at += PAGE_SIZE) {
+		u64 entry = pte_get(pte);
+
 		if (!(prot & PROT_WRITE))
-			*pte &= ~PTE_W;
-		*pte = prot ? *pte | PTE_U : *pte & ~PTE_U;
+			entry &= ~PTE_W;
+		pte_put(pte, prot ? entry | PTE_U : entry & ~PTE_U);
 	}
 	flush_tlb_range(mm, address, end);
 	return 0;

@@ -8,15 +8,15 @@ static u8 *user_byte(struct mm_struct *mm, u32 address, bool write)
 	u64 wanted = PTE_P | PTE_U | (write ? PTE_W : 0);
 	u64 *pte = pte_of(mm->pgd, address, false);
 
-	if (!pte || (*pte & wanted) != wanted) {
+	if (!pte || (pte_get(pte) & wanted) != wanted) {
 		if (handle_mm_fault(mm, address, write ? FAULT_FLAG_WRITE : 0))
 			return NULL;
 		pte = pte_of(mm->pgd, address, false);
 	}
-	if (*pte & PTE_IO)
+	if (pte_get(pte) & PTE_IO)
 		return NULL;
-	*pte |= write ? PTE_A | PTE_D : PTE_A;
-	return (u8 *)phys_to_virt(*pte & PTE_ADDRESS) + address % PAGE_SIZE;
+	pte_put(pte, pte_get(pte) | (write ? PTE_A | PTE_D : PTE_A));
+	return (u8 *)phys_to_virt(pte_get(pte) & PTE_ADDRESS) + address % PAGE_SIZE;
 }
 
 static int copy(struct mm_struct *mm, u32 user, u8 *kernel, size_t size, bool to_user)

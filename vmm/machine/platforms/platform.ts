@@ -10,7 +10,9 @@ import type { SystemMemory } from '../../bus/memory.ts';
 import type { MmioRange } from '../../bus/mmio.ts';
 import type { PortBus, PortRange } from '../../bus/ports.ts';
 import type { VirtualClock } from '../../core/clock.ts';
+import type { GuestRam } from '../../mem/ram.ts';
 import type { Tracer } from '../../trace/tracer.ts';
+import type { PageWalker } from '../../vcpu/process/page-walk.ts';
 import type { CpuInterrupts } from '../../vcpu/run/cpu-interrupts.ts';
 import type { Requester } from '../requesters.ts';
 
@@ -86,6 +88,8 @@ export interface Platform {
   readonly gsiOf: (device: number, pin: number) => number;
   /** The same as firmware leaves it in Interrupt Line registers: what a driver hands to its OS. */
   readonly interruptLine: (device: number, pin: number) => number;
+  /** How the processor walks page tables; loaded for guests with user processes only. */
+  pageWalker(ram: GuestRam): Promise<PageWalker>;
   readonly hostBridge: HostBridgeId;
   /** Called once, when the translator of bus masters is known. */
   connect(translator: DmaTranslator): void;

@@ -10,6 +10,8 @@ import type { MmioRange } from '../../bus/mmio.ts';
 import type { PortRange } from '../../bus/ports.ts';
 import { Untranslated } from '../../bus/untranslated.ts';
 import { bdfText } from '../../core/bdf.ts';
+import type { GuestRam } from '../../mem/ram.ts';
+import type { PageWalker } from '../../vcpu/process/page-walk.ts';
 import type { AcpiInput, OwnedDevice, Platform, PlatformServices } from './platform.ts';
 import { q35Tables } from './q35-acpi.ts';
 import { Q35 } from './q35-map.ts';
@@ -81,6 +83,11 @@ export class Q35Platform implements Platform {
 
   tables(input: AcpiInput, region: Parameters<Platform['tables']>[1]) {
     return q35Tables(input, region);
+  }
+
+  async pageWalker(ram: GuestRam): Promise<PageWalker> {
+    const { X86Walker } = await import('../../vcpu/process/x86-walk.ts');
+    return new X86Walker(ram);
   }
 
   get irqView() {

@@ -7,6 +7,8 @@ import type { DeviceView } from '../../bus/device.ts';
 import type { MmioHandler, MmioRange } from '../../bus/mmio.ts';
 import type { PortBus } from '../../bus/ports.ts';
 import { Untranslated } from '../../bus/untranslated.ts';
+import type { GuestRam } from '../../mem/ram.ts';
+import type { PageWalker } from '../../vcpu/process/page-walk.ts';
 import type { AcpiInput, OwnedDevice, Platform, PlatformOptions, PlatformServices } from './platform.ts';
 import { virtTables } from './virt-acpi.ts';
 import { VIRT, virtSpiOf } from './virt-map.ts';
@@ -65,6 +67,11 @@ export class VirtPlatform implements Platform {
 
   tables(input: AcpiInput, region: AcpiRegion) {
     return virtTables(input, region, this.#highmem);
+  }
+
+  async pageWalker(ram: GuestRam): Promise<PageWalker> {
+    const { VmsaWalker } = await import('../../vcpu/process/vmsa-walk.ts');
+    return new VmsaWalker(ram);
   }
 
   get irqView(): DeviceView {

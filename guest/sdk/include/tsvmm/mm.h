@@ -7,6 +7,7 @@
 #define TSVMM_MM_H
 
 #include <tsvmm/abi.h>
+#include <tsvmm/pte.h>
 #include <tsvmm/types.h>
 
 #define E_FAULT 14
@@ -37,7 +38,7 @@ struct vm_area {
 struct mmu_notifier;
 
 struct mm_struct {
-	u64 *pgd; /* root page table: x86 format, 4 levels */
+	u64 *pgd; /* root page table: 4 levels, in the format of the machine's processor */
 	u32 users;
 	u32 pid; /* whose TLB holds translations of it; 0: nobody's */
 	u32 image;
@@ -77,17 +78,7 @@ u32 mm_brk(struct mm_struct *mm, u32 end);
  */
 int handle_mm_fault(struct mm_struct *mm, u32 address, u32 flags);
 
-/* Page tables, entry by entry (page_table.c). Leaf entries as x86 has them. */
-#define PTE_P BIT_ULL(0)
-#define PTE_W BIT_ULL(1)
-#define PTE_U BIT_ULL(2)
-#define PTE_PWT BIT_ULL(3)
-#define PTE_PCD BIT_ULL(4)
-#define PTE_A BIT_ULL(5)
-#define PTE_D BIT_ULL(6)
-#define PTE_COW BIT_ULL(9) /* ignored by hardware: shared after a fork */
-#define PTE_IO BIT_ULL(10) /* ignored by hardware: not a page of RAM of ours */
-#define PTE_ADDRESS GENMASK_ULL(51, 12)
+/* Page tables, entry by entry (page_table.c); the entries are those of <tsvmm/pte.h>. */
 
 /** The leaf entry of the address, or NULL where there is no table; with `make`, tables are made. */
 u64 *pte_of(u64 *pgd, u32 address, bool make);
