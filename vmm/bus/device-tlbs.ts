@@ -6,7 +6,7 @@ import {
   type IommuServices,
 } from './iommu.ts';
 
-/** Virtual time a function has for a completion. LIMIT vtd-device-tlb-timeout, smmu-atc-timeout. */
+/** Virtual time a function has for a completion. LIMIT vtd-device-tlb-timeout. */
 export const DEVICE_TLB_NS = 10_000_000;
 export const DEVICE_TLB_EVENT = 'device-tlb';
 /** ITags of one function (PCIe: Invalidate Request Message). */
