@@ -33,4 +33,14 @@ export const DSA_LIMITS: readonly Limit[] = [
     what: 'a descriptor for a full dedicated queue is dropped with a trace event and no SWERROR',
     cite: `${DSA}: Work Queues`,
   },
+  {
+    id: 'dsa-halt',
+    what: 'it never halts: there are no hardware errors, and GENCTRL has no enable for their interrupt; nor are there user-mode interrupts (GENCFG)',
+    cite: `${DSA}: General Status Register; General Configuration Register`,
+  },
+  {
+    id: 'dsa-hints',
+    what: 'traffic classes, cache control, steering tags and strict ordering of descriptors are accepted and have no effect: every write is in memory at once',
+    cite: `${DSA}: Descriptor Flags; Group Configuration`,
+  },
 ];
