@@ -27,6 +27,17 @@ test('processes have heaps, forks and faults with VMSAv8-64 tables', async () =>
   expect(ran.failed, ran.console).toEqual([]);
 });
 
+test('processes share their memory with a device: the SVM guest of q35, with page requests', async () => {
+  const ran = await runC('guest/examples/svm/svm.c', {
+    config: { machine: 'virt' },
+    viommu: { svm: true },
+    devices: [['dsa', { delay_ns: 20000 }]],
+  });
+
+  expect(ran.failed, ran.console).toEqual([]);
+  expect(ran.end, ran.console).toMatchObject({ kind: 'exit', status: 0 });
+});
+
 test('recursion on virt ends at the end of the stack, not in the statics', async () => {
   const ran = await runC('test/guests/deep-stack.c', { config: { machine: 'virt', viommu: null } });
 

@@ -8,7 +8,9 @@
 
 struct iommu *iommu_probe(void)
 {
-	return vtd_iommu_probe();
+	struct iommu *found = vtd_iommu_probe();
+
+	return found ? found : smmu_iommu_probe();
 }
 
 int iommu_enable(struct iommu *iommu)

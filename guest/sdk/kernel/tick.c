@@ -19,6 +19,9 @@ static void tick(u32 number, void *context)
 
 int schedule_tick(u32 ns)
 {
+	// LIMIT: a machine with a GIC has no timer here.
+	if (madt_find(ACPI_MADT_GICD))
+		return ns ? -E_OPNOTSUPP : 0;
 	if (!ns) {
 		writel(LVT_MASKED, ioremap(LAPIC + LVT_TIMER));
 		return 0;

@@ -88,7 +88,7 @@ int smmu_init(struct smmu_unit *unit, const struct acpi_iort_smmuv3 *iort)
 		return -E_NODEV;
 	unit->regs = ioremap(iort->base);
 	unit->event_vector = iort->event_gsi;
-	unit->gerror_vector = iort->gerror_gsi;
+	unit->pri_vector = iort->pri_gsi;
 	unit->idr0 = readl(unit->regs + SMMU_IDR0);
 	unit->idr1 = readl(unit->regs + SMMU_IDR1);
 	unit->idr3 = readl(unit->regs + SMMU_IDR3);
@@ -117,6 +117,7 @@ void smmu_destroy(struct smmu_unit *unit)
 	if (!unit->regs)
 		return;
 	smmu_disable_events(unit);
+	smmu_disable_requests(unit);
 	writel(0, unit->regs + SMMU_CR0);
 	poll_register(unit, SMMU_CR0ACK, 0);
 	for (u32 i = 0; unit->streams && i < FIRST_LEVEL; i++)
@@ -242,14 +243,15 @@ int smmu_flush_tlb_pages(struct smmu_unit *unit, u16 asid, u64 iova, u64 size)
 	return result ? result : smmu_sync(unit);
 }
 
-int smmu_flush_atc(struct smmu_unit *unit, u32 stream, u64 iova, u64 size)
+int smmu_flush_atc(struct smmu_unit *unit, u32 stream, s32 substream, u64 iova, u64 size)
 {
+	u64 who = substream < 0 ? 0 : SMMU_CMD_ATC_INV_SSV | FIELD_PREP(SMMU_CMD_ATC_INV_SSID, substream);
 	u32 order = 0;
 
 	// The smallest aligned block that holds all of it.
 	while (order < 52 && ((iova ^ (iova + size - 1)) >> PAGE_SHIFT) >> order)
 		order++;
-	return command(unit, SMMU_CMD_ATC_INV | FIELD_PREP(SMMU_CMD_ATC_INV_SID, stream),
+	return command(unit, SMMU_CMD_ATC_INV | who | FIELD_PREP(SMMU_CMD_ATC_INV_SID, stream),
 		       (order < 52 ? iova & (PAGE_MASK << order) : 0) | FIELD_PREP(SMMU_CMD_ATC_INV_SIZE, order));
 }
 

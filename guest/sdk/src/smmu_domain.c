@@ -62,7 +62,7 @@ int smmu_attach(struct smmu_domain *domain, u32 stream)
 
 	entry.word[SMMU_STE_S1CIR_QW] |= FIELD_PREP(SMMU_STE_S1CIR, WRITE_BACK) | FIELD_PREP(SMMU_STE_S1COR, WRITE_BACK) |
 					 FIELD_PREP(SMMU_STE_S1CSH, INNER_SHAREABLE);
-	// What cannot stall must not be asked to.
+	// Nobody here lets a held transaction go on.
 	if (FIELD_GET(SMMU_IDR0_STALL_MODEL, domain->unit->idr0) == 0)
 		entry.word[SMMU_STE_S1STALLD_QW] |= SMMU_STE_S1STALLD;
 	return smmu_set_stream(domain->unit, stream, &entry);

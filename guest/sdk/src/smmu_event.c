@@ -36,6 +36,15 @@ bool smmu_read_event(struct smmu_unit *unit, struct smmu_event *event)
 	return true;
 }
 
+static int interrupts(struct smmu_unit *unit, u32 bit, bool on)
+{
+	u32 state = readl(unit->regs + SMMU_IRQ_CTRL);
+
+	state = on ? state | bit : state & ~bit;
+	writel(state, unit->regs + SMMU_IRQ_CTRL);
+	return poll_until(readl(unit->regs + SMMU_IRQ_CTRLACK) == state, NSEC_PER_MSEC);
+}
+
 static void event_interrupt(u32 vector, void *context)
 {
 	struct smmu_unit *unit = context;
@@ -55,17 +64,98 @@ int smmu_enable_events(struct smmu_unit *unit, smmu_event_handler_t handler, voi
 	result = request_irq(unit->event_vector, event_interrupt, unit);
 	if (result)
 		return result;
-	writel(SMMU_IRQ_CTRL_EVENTQ_IRQEN, unit->regs + SMMU_IRQ_CTRL);
-	return poll_until(readl(unit->regs + SMMU_IRQ_CTRLACK) & SMMU_IRQ_CTRLACK_EVENTQ_IRQEN, NSEC_PER_MSEC);
+	return interrupts(unit, SMMU_IRQ_CTRL_EVENTQ_IRQEN, true);
 }
 
 void smmu_disable_events(struct smmu_unit *unit)
 {
 	if (!unit->on_event)
 		return;
-	writel(0, unit->regs + SMMU_IRQ_CTRL);
+	interrupts(unit, SMMU_IRQ_CTRL_EVENTQ_IRQEN, false);
 	free_irq(unit->event_vector);
 	unit->on_event = NULL;
+}
+
+// --- page requests ----------------------------------------------------------------------------------------------------
+
+#define REQUESTS_LOG2 8u
+#define REQUEST_INDEX ((1u << REQUESTS_LOG2) - 1)
+#define REQUEST_WRAP ((1u << (REQUESTS_LOG2 + 1)) - 1)
+
+void smmu_poll_requests(struct smmu_unit *unit)
+{
+	u32 prod;
+
+	if (!unit->requests)
+		return;
+	while (((prod = readl(unit->regs + SMMU_PRIQ_PROD)) & REQUEST_WRAP) != unit->request_cons) {
+		const u64 *q = unit->requests[unit->request_cons & REQUEST_INDEX];
+		struct smmu_page_request request = {
+			.stream = (u32)FIELD_GET(SMMU_PRI_STREAMID, q[0]),
+			.has_substream = q[0] & SMMU_PRI_SSV,
+			.substream = (u32)FIELD_GET(SMMU_PRI_SUBSTREAMID, q[0]),
+			.read = q[0] & SMMU_PRI_R,
+			.write = q[0] & SMMU_PRI_W,
+			.execute = q[0] & SMMU_PRI_X,
+			.privileged = q[0] & SMMU_PRI_PRIV,
+			.last = q[0] & SMMU_PRI_LAST,
+			.group = (u16)FIELD_GET(SMMU_PRI_PRGINDEX, q[1]),
+			.address = q[1] & PAGE_MASK,
+		};
+
+		unit->request_cons = (unit->request_cons + 1) & REQUEST_WRAP;
+		// The place is given back before the answer: it may bring the next request.
+		writel(unit->request_cons | (prod & SMMU_PRIQ_PROD_OVFLG), unit->regs + SMMU_PRIQ_CONS);
+		unit->on_request(&request, unit->request_context);
+	}
+}
+
+static void request_interrupt(u32 vector, void *context)
+{
+	smmu_poll_requests(context);
+}
+
+int smmu_enable_requests(struct smmu_unit *unit, smmu_request_handler_t handler, void *context)
+{
+	int result;
+
+	unit->requests = alloc_page();
+	if (!unit->requests)
+		return -E_NOMEM;
+	unit->on_request = handler;
+	unit->request_context = context;
+	unit->request_cons = 0;
+	writeq(virt_to_phys(unit->requests) | REQUESTS_LOG2 | SMMU_PRIQ_BASE_WA, unit->regs + SMMU_PRIQ_BASE);
+	writel(0, unit->regs + SMMU_PRIQ_PROD);
+	writel(0, unit->regs + SMMU_PRIQ_CONS);
+	irq_set_edge(unit->pri_vector);
+	result = request_irq(unit->pri_vector, request_interrupt, unit);
+	if (!result)
+		result = smmu_control(unit, SMMU_CR0_PRIQEN, true);
+	return result ? result : interrupts(unit, SMMU_IRQ_CTRL_PRIQ_IRQEN, true);
+}
+
+void smmu_disable_requests(struct smmu_unit *unit)
+{
+	if (!unit->requests)
+		return;
+	interrupts(unit, SMMU_IRQ_CTRL_PRIQ_IRQEN, false);
+	smmu_control(unit, SMMU_CR0_PRIQEN, false);
+	free_irq(unit->pri_vector);
+	free_page(unit->requests);
+	unit->requests = NULL;
+}
+
+int smmu_page_response(struct smmu_unit *unit, const struct smmu_page_request *request, u32 code)
+{
+	u64 who = request->has_substream ? SMMU_CMD_PRI_RESP_SSV | FIELD_PREP(SMMU_CMD_PRI_RESP_SSID, request->substream) :
+					   0;
+	int result = smmu_submit(unit,
+				 SMMU_CMD_PRI_RESP | who | FIELD_PREP(SMMU_CMD_PRI_RESP_SID, request->stream),
+				 FIELD_PREP(SMMU_CMD_PRI_RESP_PRGINDEX, request->group) |
+					 FIELD_PREP(SMMU_CMD_PRI_RESP_RESP, code));
+
+	return result ? result : smmu_sync(unit);
 }
 
 const char *smmu_event_name(u8 type)

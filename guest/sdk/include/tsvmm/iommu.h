@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a device driver asks of an IOMMU, whichever it is, and what an IOMMU driver (iommu_vtd.c) does for it: shared virtual
+ * What a device driver asks of an IOMMU, whichever it is, and what an IOMMU driver (iommu_vtd.c, iommu_smmuv3.c) does for it: shared virtual
  * addressing, with the names of the kernel's iommu_sva.
  *
  *	struct iommu *iommu = iommu_probe();
@@ -126,5 +126,6 @@ void iommu_sva_unbind(struct iommu_sva *sva);
 void iommu_page_request(struct iommu *iommu, const struct iommu_page_request *request);
 void iommu_report_fault(struct iommu *iommu, const struct iommu_fault *fault);
 struct iommu *vtd_iommu_probe(void);
+struct iommu *smmu_iommu_probe(void);
 
 #endif

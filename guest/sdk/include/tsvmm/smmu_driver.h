@@ -46,10 +46,22 @@ struct smmu_event {
 
 typedef void (*smmu_event_handler_t)(const struct smmu_event *event, void *context);
 
+struct smmu_page_request {
+	u32 stream;
+	bool has_substream;
+	u32 substream;
+	bool read, write, execute, privileged;
+	bool last; /* in its group: an answer is due, but for a stop marker, which asks for nothing */
+	u16 group;
+	u64 address;
+};
+
+typedef void (*smmu_request_handler_t)(const struct smmu_page_request *request, void *context);
+
 struct smmu_unit {
 	volatile u8 *regs;
 	u32 idr0, idr1, idr3, idr5;
-	u32 event_vector, gerror_vector;
+	u32 event_vector, pri_vector;
 	u64 *streams; /* first level of the stream table */
 	struct smmu_command *commands;
 	u32 command_prod; /* index and wrap bit */
@@ -57,6 +69,10 @@ struct smmu_unit {
 	u32 event_cons;
 	smmu_event_handler_t on_event;
 	void *event_context;
+	u64 (*requests)[2]; /* the PRI queue */
+	u32 request_cons;
+	smmu_request_handler_t on_request;
+	void *request_context;
 };
 
 #define SMMU_READ BIT(0)
@@ -100,8 +116,8 @@ int smmu_flush_tlb_all(struct smmu_unit *unit);
 int smmu_flush_tlb_asid(struct smmu_unit *unit, u16 asid);
 /** The pages of [iova, iova + size); by ranges where the unit has them. */
 int smmu_flush_tlb_pages(struct smmu_unit *unit, u16 asid, u64 iova, u64 size);
-/** Translations that a device keeps. */
-int smmu_flush_atc(struct smmu_unit *unit, u32 stream, u64 iova, u64 size);
+/** Translations that a device keeps: those of a SubstreamID, or with -1 those without. */
+int smmu_flush_atc(struct smmu_unit *unit, u32 stream, s32 substream, u64 iova, u64 size);
 /** Lets a stalled transaction go on, or ends it. */
 int smmu_resume(struct smmu_unit *unit, u32 stream, u16 tag, bool retry);
 
@@ -124,6 +140,20 @@ int smmu_enable_events(struct smmu_unit *unit, smmu_event_handler_t handler, voi
 void smmu_disable_events(struct smmu_unit *unit);
 /** As the architecture calls it: `F_TRANSLATION`. */
 const char *smmu_event_name(u8 type);
+
+/* Page requests. */
+
+/** The PRI queue on, and `handler` called for each request, from the interrupt the unit has on a wire. */
+int smmu_enable_requests(struct smmu_unit *unit, smmu_request_handler_t handler, void *context);
+void smmu_disable_requests(struct smmu_unit *unit);
+/** Handles requests that have come, without an interrupt. */
+void smmu_poll_requests(struct smmu_unit *unit);
+
+#define SMMU_RESPONSE_FAILURE 0
+#define SMMU_RESPONSE_INVALID 1
+#define SMMU_RESPONSE_SUCCESS 2
+
+int smmu_page_response(struct smmu_unit *unit, const struct smmu_page_request *request, u32 code);
 
 /* Domains. */
 
