@@ -12,6 +12,7 @@ const { SCHEMA_NAMES } = await importTypeScript('vmm/cli/table.ts');
 const { monitorMarkdown } = await importTypeScript('vmm/monitor/markdown.ts');
 const { dsaPage } = await importTypeScript('devices/ep/dsa/page.ts');
 const { svmEnginePage } = await importTypeScript('devices/ep/svm-engine-page.ts');
+const { smmuPage } = await importTypeScript('viommu/smmuv3/page.ts');
 const { vtdPage } = await importTypeScript('viommu/vtd/page.ts');
 const { builtinRegistry } = await importTypeScript('vmm/machine/builtin.ts');
 const zod = await import('zod');
@@ -23,6 +24,7 @@ const files = [
   ['docs/dsa.md', dsaPage()],
   ['docs/monitor.md', monitorMarkdown()],
   ['docs/svm-engine.md', svmEnginePage()],
+  ['docs/smmuv3.md', smmuPage()],
   ['docs/vtd.md', vtdPage()],
   ['docs/tsvmm.1', manPage(version)],
   ...SCHEMA_NAMES.map((name) => [

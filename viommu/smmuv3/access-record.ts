@@ -1,3 +1,5 @@
+import { CONFIG_ENTRY_AT, CONFIG_ENTRY_WORDS } from '../walk/config-cache.ts';
+
 /** Where an entry came from. */
 export const NOT_READ = 0;
 export const FROM_CACHE = 1;
@@ -19,6 +21,13 @@ export class ReadEntry {
     this.source = FROM_MEMORY;
     this.lo = lo >>> 0;
     this.hi = hi >>> 0;
+  }
+
+  /** From a row of the configuration cache, which holds the first words. */
+  cached(rows: Uint32Array, row: number): void {
+    this.source = FROM_CACHE;
+    this.words.fill(0);
+    for (let i = 0; i < CONFIG_ENTRY_WORDS; i++) this.words[i] = rows[row + CONFIG_ENTRY_AT + i]!;
   }
 }
 

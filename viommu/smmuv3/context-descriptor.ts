@@ -1,6 +1,7 @@
 import { TG0_BITS, TG1_BITS } from '../spec/paging/vmsa.ts';
 import { CD } from '../spec/smmuv3/structures.ts';
-import { VmsaTables } from '../walk/vmsa.ts';
+import { isBeyond, VmsaTables } from '../walk/vmsa.ts';
+import { canonical } from './caches.ts';
 import { addressBeyond, descriptorBeyond, largestSize, outputBits, type Stream } from './stream-table.ts';
 import { STALLS_FORCED, STALLS_NEVER, type UnitFeatures } from './unit.ts';
 
@@ -101,4 +102,14 @@ function controls(t: VmsaTables, w: Uint32Array, at: number, u: UnitFeatures, st
   t.enhancedNever = u.epan && get.EPAN(w, at) === 1;
   // docs/deviations.md: smmu-unprivileged.
   t.single = stream.single || u.qemu;
+}
+
+/** The address belongs to one of the halves of the address space, and that has tables. */
+export function inRange(context: Context, single: boolean, lo: number, hi: number): boolean {
+  const half = single ? 0 : (hi >>> 23) & 1;
+  if (!(half === 0 ? context.lowOn : context.highOn)) return false;
+  const { bits } = half === 0 ? context.low : context.high;
+  const ignored = ((context.ignoresTop >>> half) & 1) !== 0;
+  const upper = (ignored ? canonical(hi) : hi) ^ -half;
+  return !isBeyond(lo ^ -half, upper, bits);
 }

@@ -19,6 +19,7 @@ export class EventQueue {
   readonly #ring: OutputRing;
   readonly #errors: GlobalErrors;
   readonly #interrupts: Interrupts;
+  readonly #qemu: boolean;
   readonly #words = new Uint32Array(EVENT_WORDS);
 
   constructor(regs: Uint32Array, w: SmmuWiring, errors: GlobalErrors, interrupts: Interrupts) {
@@ -27,6 +28,7 @@ export class EventQueue {
     this.#id = w.services.id;
     this.#errors = errors;
     this.#interrupts = interrupts;
+    this.#qemu = w.config.profile === 'qemu';
     this.#ring = new OutputRing(regs, this.#memory, {
       base: EVENTQ_BASE,
       prod: EVENTQ_PROD,
@@ -45,10 +47,12 @@ export class EventQueue {
   /** EventSink.record. */
   record(event: EventRecord): Recording {
     if ((this.#regs[CR0_WORD]! & EVENTQEN) === 0) return 'the event queue is disabled';
-    if (this.#errors.isActive(EVENTQ_ABT_ERR))
+    // docs/deviations.md: smmu-event-queue-full.
+    if (!this.#qemu && this.#errors.isActive(EVENTQ_ABT_ERR))
       return 'an aborted write to the event queue is not acknowledged';
     if (this.#ring.full) {
-      this.#ring.overflow();
+      if (this.#qemu) this.#errors.raise(EVENTQ_ABT_ERR);
+      else this.#ring.overflow();
       return 'the event queue is full';
     }
     encodeEvent(event, -1, this.#words, 0);

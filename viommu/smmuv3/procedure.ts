@@ -14,7 +14,6 @@ import {
   C_BAD_STE,
   C_BAD_SUBSTREAMID,
   EVENT_BY_CODE,
-  F_ACCESS,
   F_ADDR_SIZE,
   F_BAD_ATS_TREQ,
   F_CD_FETCH,
@@ -30,8 +29,6 @@ import { CONFIG_BYPASS } from '../spec/smmuv3/structures.ts';
 import { CONFIG_ENTRY_AT, CONFIG_STATUS_AT } from '../walk/config-cache.ts';
 import type { WalkMemory } from '../walk/memory.ts';
 import {
-  isBeyond,
-  VMSA_ACCESS_FLAG,
   VMSA_ADDRESS_SIZE,
   VMSA_EXTERNAL_ABORT,
   VMSA_OK,
@@ -40,10 +37,11 @@ import {
   type VmsaTables,
   VmsaWalker,
 } from '../walk/vmsa.ts';
-import { AccessRecord, FROM_CACHE, type ReadEntry } from './access-record.ts';
+import { AccessRecord, type ReadEntry } from './access-record.ts';
 import { canonical, GLOBAL, type SmmuCaches, TLB_SHIFTS } from './caches.ts';
-import { Context, decodeCd, isLegalCd } from './context-descriptor.ts';
+import { Context, decodeCd, inRange, isLegalCd } from './context-descriptor.ts';
 import { EventRecord } from './events.ts';
+import { eventOf } from './outcomes.ts';
 import { EVERYTHING, PRIVILEGED, rowFlags, stage1In, stage2In, usableIn } from './row-flags.ts';
 import type { SmmuState } from './state.ts';
 import {
@@ -265,7 +263,7 @@ export class TranslationProcedure {
     const cached = this.caching ? this.caches.findSte(sid) : -1;
     if (cached >= 0) {
       const { rows } = this.caches.stes;
-      fromCache(record.ste, rows, cached);
+      record.ste.cached(rows, cached);
       const status = rows[cached + CONFIG_STATUS_AT]!;
       if (status === 0) decodeSte(rows, cached + CONFIG_ENTRY_AT, this.features, controls, this.stream);
       return status;
@@ -273,6 +271,7 @@ export class TranslationProcedure {
     const fetched = this.table.fetch(sid, record.l1std, record.ste);
     if (fetched !== 0) return fetched;
     const { words } = record.ste;
+    // docs/deviations.md: smmu-faults-not-cached.
     const status = isLegalSte(words, 0, this.features, controls) ? 0 : C_BAD_STE;
     if (live && this.caching && (status === 0 || !this.qemu)) this.caches.insertSte(sid, words, status);
     if (live && this.#w.trace.smmuv3_find_ste.on)
@@ -298,7 +297,7 @@ export class TranslationProcedure {
     const { cds } = this.caches;
     const cached = this.caching ? cds.find(sid, substream) : -1;
     if (cached >= 0) {
-      fromCache(record.cd, cds.rows, cached);
+      record.cd.cached(cds.rows, cached);
       const status = cds.rows[cached + CONFIG_STATUS_AT]!;
       if (status === 0) decodeCd(cds.rows, cached + CONFIG_ENTRY_AT, this.features, stream, this.context);
       return status === 0 ? 0 : this.#raise(status);
@@ -675,25 +674,4 @@ export class TranslationProcedure {
     const inside = 2 ** this.shift - 1;
     this.caches.tlb.insert(lo, key, tag, size, this.outLo & ~inside, this.outHi, flags, owner);
   }
-}
-/** The address belongs to one of the halves of the address space, and that has tables. */
-export function inRange(context: Context, single: boolean, lo: number, hi: number): boolean {
-  const half = single ? 0 : (hi >>> 23) & 1;
-  if (!(half === 0 ? context.lowOn : context.highOn)) return false;
-  const { bits } = half === 0 ? context.low : context.high;
-  const ignored = ((context.ignoresTop >>> half) & 1) !== 0;
-  const upper = (ignored ? canonical(hi) : hi) ^ -half;
-  return !isBeyond(lo ^ -half, upper, bits);
-}
-
-function fromCache(entry: ReadEntry, rows: Uint32Array, r: number): void {
-  entry.source = FROM_CACHE;
-  entry.words.fill(0);
-  for (let i = 0; i < 8; i++) entry.words[i] = rows[r + CONFIG_ENTRY_AT + i]!;
-}
-
-function eventOf(outcome: number): number {
-  if (outcome === VMSA_ADDRESS_SIZE) return F_ADDR_SIZE;
-  if (outcome === VMSA_ACCESS_FLAG) return F_ACCESS;
-  return outcome === VMSA_PERMISSION ? F_PERMISSION : F_TRANSLATION;
 }
