@@ -11,10 +11,10 @@ import { Session } from '../../vmm/machine/session.ts';
 import { hiddenLayout } from '../../vmm/mem/layout.ts';
 import { openCache } from '../../vmm/vcpu/cache/disk-cache.ts';
 import { benchDir } from './kit/cc.ts';
-import { roundsWanted } from './kit/rounds.ts';
+import { median, roundsWanted } from './kit/rounds.ts';
 import { figure, finish, type Limit } from './kit/row.ts';
 
-/** Host time of a run of svm-kernel.c that does `count` times what it is named for. */
+/** CPU time of a run of svm-kernel.c that does `count` times what it is named for. */
 async function timeOf(kind: string, count: number): Promise<number> {
   const registry = builtinRegistry();
   const defaults = defaultConfig(registry);
@@ -36,20 +36,23 @@ async function timeOf(kind: string, count: number): Promise<number> {
     stderr: () => {},
     fuelLimit: Number.MAX_SAFE_INTEGER,
   });
-  const start = process.hrtime.bigint();
+  const start = process.cpuUsage();
   const end = session.run();
   if (end.kind !== 'exit' || end.status !== 0) throw new Error(`${kind}: ${JSON.stringify(end)}`);
-  return Number(process.hrtime.bigint() - start);
+  const { user, system } = process.cpuUsage(start);
+  return (user + system) * 1000;
 }
 
 /** Nanoseconds of one, without what a run costs anyway and what its first third is slower by (compilation, kept stacks). */
 async function cost(kind: string, count: number): Promise<number[]> {
-  const values: number[] = [];
+  const short: number[] = [];
+  const long: number[] = [];
   for (let round = 0; round < Math.max(5, roundsWanted()); round++) {
-    const less = await timeOf(kind, count / 3);
-    values.push(((await timeOf(kind, count)) - less) / ((count * 2) / 3));
+    short.push(await timeOf(kind, count / 3));
+    long.push(await timeOf(kind, count));
   }
-  return values;
+  const less = median(short);
+  return long.map((ns) => (ns - less) / ((count * 2) / 3));
 }
 
 async function row(what: string, kind: string, count: number, limit?: Limit): Promise<void> {
