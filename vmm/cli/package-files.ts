@@ -43,6 +43,12 @@ function exampleFile(name: string): string | undefined {
     .find((file) => existsSync(file));
 }
 
+/** The same example for a machine type: packaged modules are linked for q35, on another one their source is compiled. */
+export function exampleFor(file: string, machine: string): string {
+  const source = file.replace(/\.wasm$/, '.c');
+  return machine !== 'q35' && existsSync(source) ? source : file;
+}
+
 /** @throws TsvmmError with a suggestion */
 export function exampleGuest(name: string): string {
   const file = /^[\w-]+$/.test(name) ? exampleFile(name) : undefined;

@@ -26,7 +26,7 @@ import type { Host } from './host.ts';
 import { kindHelp } from './kind-help.ts';
 import { machineFrom } from './machine-options.ts';
 import { checkWritable, makeDirectory, type TraceFormat, traceOutput, writeWhole } from './output-file.ts';
-import { exampleGuest, exampleNames } from './package-files.ts';
+import { exampleFor, exampleGuest, exampleNames } from './package-files.ts';
 import { loadPlugins } from './plugins.ts';
 import { Reporter } from './reporter.ts';
 import type { MONITOR_OPTIONS, REPORT_OPTIONS, RUN_OPTIONS, SAVE_OPTIONS } from './table.ts';
@@ -75,7 +75,8 @@ export async function run(
       mend: 'name a .c, .wat or .wasm file, or use --example',
     });
   }
-  const guest = guestFile(options, file, invocation.rest);
+  const linked = options.example === undefined ? file : exampleFor(file, config.machine);
+  const guest = guestFile(options, linked, invocation.rest);
   const report = reportOf(
     reportFile ?? (options as Partial<OptionsOf<typeof REPORT_OPTIONS>>).report,
     configToJson(config),
