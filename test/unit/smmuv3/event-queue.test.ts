@@ -98,6 +98,17 @@ describe('overflow', () => {
     expect([m.read32(REG.eventqProd), m.faults[0]?.recorded, m.pulses]).toEqual([0, false, []]);
   });
 
+  test('with profile=qemu a full queue is EVENTQ_ABT_ERR, which stops nothing', () => {
+    const { m, bad } = started({ config: { profile: 'qemu' } }, 1);
+    for (let i = 0; i < 4; i++) bad.translate(0, 0, READ);
+    const full = [m.read32(REG.eventqProd), m.read32(REG.gerror)];
+
+    m.write32(REG.eventqCons, 1);
+    bad.translate(0, 0, READ);
+
+    expect([full, m.read32(REG.eventqProd)]).toEqual([[2, 4], 3]);
+  });
+
   test('inconsistent indices count as full', () => {
     const { m, bad } = started({}, 2);
     m.write32(REG.eventqCons, 1);
