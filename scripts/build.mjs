@@ -22,14 +22,17 @@ const RUN_NEEDS = [
   '../replay/record-run.ts',
 ].map((file) => join(CLI, file));
 
-/** Of the registry of kinds too it has a part only. */
-const PLAIN_KINDS = join(root, 'vmm/machine/plain-kinds.ts');
+/** Of the registry of kinds, and of the machine types, too it has a part only. */
+const PLAIN = [
+  [/\/machine\/builtin\.ts$/, join(root, 'vmm/machine/plain-kinds.ts')],
+  [/\/platforms\/platforms\.ts$/, join(root, 'vmm/machine/platforms/plain-platforms.ts')],
+];
 
 if (!quick) rmSync(dist, { recursive: true, force: true });
 mkdirSync(dist, { recursive: true });
 for (const name of readdirSync(dist)) if (/^code-/.test(name)) rmSync(join(dist, name));
 await bundle('tsvmm.cjs', () => true);
-await bundle('run.cjs', (from, to) => from !== CLI || RUN_NEEDS.includes(to), PLAIN_KINDS);
+await bundle('run.cjs', (from, to) => from !== CLI || RUN_NEEDS.includes(to), PLAIN);
 copyWorkers();
 if (!quick) buildLibrary();
 warmCodeCache();
@@ -42,9 +45,9 @@ warmCodeCache();
  * @param {string} name
  * @param {(from: string, to: string) => boolean} keeps whether what files in the folder `from` load by import() is in it;
  * loading what is not throws
- * @param {string} kinds the file that stands in for vmm/machine/builtin.ts
+ * @param {[RegExp, string][]} instead which files stand in for which
  */
-async function bundle(name, keeps, kinds) {
+async function bundle(name, keeps, instead = []) {
   const { outputFiles } = await build({
     entryPoints: [join(root, 'vmm/cli/main.ts')],
     bundle: true,
@@ -59,7 +62,7 @@ async function bundle(name, keeps, kinds) {
     legalComments: 'inline',
     define: { 'import.meta.url': 'launched.url' },
     logLevel: 'warning',
-    plugins: [{ name: 'left-out', setup: (build) => leaveOut(build, name, keeps, kinds) }],
+    plugins: [{ name: 'left-out', setup: (build) => leaveOut(build, name, keeps, instead) }],
   });
   // A vm.Script has no import() of its own: the launcher passes one.
   const code = outputFiles[0].text.replaceAll(/\bimport\(/g, 'importModule(');
@@ -68,8 +71,8 @@ async function bundle(name, keeps, kinds) {
   writeFileSync(join(dist, name), `// ${hash}\n${open}\n${code}\n})\n`);
 }
 
-function leaveOut(build, name, keeps, kinds) {
-  if (kinds !== undefined) build.onResolve({ filter: /\/machine\/builtin\.ts$/ }, () => ({ path: kinds }));
+function leaveOut(build, name, keeps, instead) {
+  for (const [filter, path] of instead) build.onResolve({ filter }, () => ({ path }));
   build.onResolve({ filter: /^\./ }, ({ kind, path, resolveDir }) =>
     kind === 'dynamic-import' && !keeps(resolveDir, join(resolveDir, path))
       ? { path, namespace: 'left-out' }

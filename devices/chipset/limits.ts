@@ -22,6 +22,21 @@ export const CHIPSET_LIMITS: readonly Limit[] = [
     cite: 'Intel SDM: APIC Timer',
   },
   {
+    id: 'gic-version',
+    what: 'the controller of virt is a GICv2 with a v2m frame for one processor; gic-version=3 is accepted under qtest only, where no processor runs, and changes nothing',
+    cite: 'QEMU: virt machine',
+  },
+  {
+    id: 'gic-groups',
+    what: 'all interrupts are in group 0: GICD_IGROUPR reads as zero, the registers of group 1 are absent',
+    cite: 'Arm GICv2: Interrupt grouping',
+  },
+  {
+    id: 'virt-platform-devices',
+    what: 'no UART, RTC, GPIO, fw_cfg, virtio-mmio or flash; no generic timer, so that processes of virt are not preempted',
+    cite: 'QEMU: virt machine',
+  },
+  {
     id: 'q35-legacy-devices',
     what: 'no 8259, 8254, RTC, HPET, i8042 or ISA bridge; the FADT is hardware-reduced and says so',
     cite: 'QEMU: Q35 machine',

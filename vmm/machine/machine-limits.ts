@@ -8,6 +8,11 @@ export const MACHINE_LIMITS: readonly Limit[] = [
     cite: 'QEMU: Q35 machine',
   },
   {
+    id: 'machine-virt-memory',
+    what: 'virt has at most 2 GiB of RAM, all of it below 4 GiB, and starts with ACPI tables only: no device tree',
+    cite: 'QEMU: virt machine',
+  },
+  {
     id: 'provenance-from-first-read',
     what: 'who stored an entry before the IOMMU first read its page is known after a run (by running again), not in a monitor session, after a snapshot, or beyond 500 million instructions',
     cite: 'docs/guide/tracing.md',

@@ -2,6 +2,11 @@ import type { Limit } from '../core/limit.ts';
 
 export const VCPU_LIMITS: readonly Limit[] = [
   {
+    id: 'vcpu-vmsa',
+    what: 'processes of virt walk 4 KiB granules only and ignore the contiguous hint; their faults have the codes of x86',
+    cite: 'Arm ARM: VMSAv8-64',
+  },
+  {
     id: 'guest-one-cpu',
     what: 'one CPU; memory.atomic.wait ends the guest, because nobody could wake it',
     cite: 'WebAssembly Threads: wait',
