@@ -87,4 +87,19 @@ export const LIMITS: readonly Limit[] = [
     what: 'STATUSR.DORMANT is 0, which is always allowed',
     cite: 'SMMUv3: SMMU_STATUSR',
   },
+  {
+    id: 'smmu-atc-timeout',
+    what: 'an ATC invalidation that is not completed is given up after 10 ms of virtual time, not after the minute and more of real functions; a requester that is not there does not complete any',
+    cite: 'SMMUv3: CMD_ATC_INV; PCIe: Invalidate Completion Timeout',
+  },
+  {
+    id: 'smmu-event-signal',
+    what: 'CMD_SYNC with SIG_SEV wakes nobody: processors of these machines do not wait for events',
+    cite: 'SMMUv3: CMD_SYNC',
+  },
+  {
+    id: 'smmu-stall-places',
+    what: 'a transaction that finds IDR5.STALL_MAX others held is terminated, and its event has Stall = 0',
+    cite: 'SMMUv3: Stall model',
+  },
 ];
