@@ -8,7 +8,7 @@ import type { StateDef } from '../../vmm/state/define.ts';
 import type { WalkMemory } from '../walk/memory.ts';
 import { SmmuCaches } from './caches.ts';
 import { controlEvent, resetControl, type SmmuControl, smmuControl } from './control.ts';
-import type { Recording } from './events.ts';
+import { type Recording, STALLED } from './events.ts';
 import { explainedEvent, outcomeText, translationSteps } from './explain.ts';
 import { NO_STE, WITH_PASID, WITHOUT_PASID } from './pri-queue.ts';
 import { resetIdentification, type SmmuState } from './state.ts';
@@ -115,8 +115,13 @@ export class SmmuV3 extends Device<SmmuState, SmmuWiring, SmmuParts> implements 
   #report(port: DmaPort, code: number, lo: number, hi: number, access: number, recording: Recording): void {
     const { control, translation } = this.c;
     const { services, trace } = this.w;
-    const steps: readonly WalkStep[] = translationSteps(translation, this.s, services.provenance);
     const event = trace.smmuv3_record_event;
+    if (recording === STALLED) {
+      if (event.on) event.emit(port.requester, code, lo, hi, access, recording, port.pasid, '');
+      control.sink.settle();
+      return;
+    }
+    const steps: readonly WalkStep[] = translationSteps(translation, this.s, services.provenance);
     if (event.on) {
       const entries = steps.map((step) => step.address).filter((address) => address !== undefined);
       event.emit(port.requester, code, lo, hi, access, recording, port.pasid, entries.join(' '));

@@ -77,6 +77,8 @@ export class EventRecord {
 /** Why an event was not written, as people are told; RECORDED when it was. */
 export type Recording = string;
 export const RECORDED: Recording = 'recorded';
+/** The transaction is held, and its event tells of it: what software is to mend, and no report of a fault yet. */
+export const STALLED: Recording = 'stalled';
 
 /** Where events go: the event queue, and those who hold stalled transactions. */
 export interface EventSink {

@@ -20,7 +20,7 @@ import type { WalkMemory } from '../walk/memory.ts';
 import { isBeyond } from '../walk/vmsa.ts';
 import { canonical, GLOBAL, type SmmuCaches, TLB_SHIFTS } from './caches.ts';
 import { decodeCd, inRange } from './context-descriptor.ts';
-import { type EventSink, RECORDED, type Recording } from './events.ts';
+import { type EventSink, type Recording, STALLED } from './events.ts';
 import { ABORTED, NO_CD, OVERRIDE_OFF, OVERRIDE_ON, TranslationProcedure } from './procedure.ts';
 import { HINT_MASK, IDENTITY, PAGING, PortContext, type Requester, SLOW } from './requester.ts';
 import { EVERYTHING, PRIVILEGED, rowFlags } from './row-flags.ts';
@@ -241,7 +241,7 @@ export class SmmuTranslation extends TranslationProcedure {
       const tag = this.#sink.stall(port, event, access);
       if (tag >= 0) {
         port.stallTag = tag;
-        this.#report(port, code, lo, hi, access, RECORDED);
+        this.#report(port, code, lo, hi, access, STALLED);
         return DMA_STALLED;
       }
     }

@@ -46,6 +46,14 @@ describe('a stalled transaction', () => {
     expect(m.pulses).toEqual([EVENTQ_WIRE]);
   });
 
+  test('is no fault yet, but for the trace', () => {
+    const { m, port } = started();
+
+    at(port, 5);
+
+    expect([m.faults, m.read32(REG.eventqProd)]).toEqual([[], 1]);
+  });
+
   test('is terminated where the bus master cannot wait', () => {
     const { m, port } = started();
     port.mayStall = false;
