@@ -102,6 +102,8 @@ function controls(t: VmsaTables, w: Uint32Array, at: number, u: UnitFeatures, st
   t.enhancedNever = u.epan && get.EPAN(w, at) === 1;
   // docs/deviations.md: smmu-unprivileged.
   t.single = stream.single || u.qemu;
+  // docs/deviations.md: smmu-table-size.
+  t.tablesUnchecked = u.qemu;
 }
 
 /** The address belongs to one of the halves of the address space, and that has tables. */

@@ -566,11 +566,6 @@ export class TranslationProcedure {
         first.address[first.level]!,
         first.addressHi[first.level]!,
       );
-    const pointer = outcome === VMSA_ADDRESS_SIZE && (first.rawLo[first.level]! & 3) === 3 && first.level < 3;
-    if (this.qemu && pointer && stream.stage2) {
-      const lo = first.rawLo[first.level]! & -(1 << t.granule);
-      return this.#fault(F_ADDR_SIZE, false, CLASS_TT, lo, first.rawHi[first.level]! & 0xffff);
-    }
     return this.#fault(eventOf(outcome), false, CLASS_IN, 0, 0);
   }
 
@@ -585,7 +580,8 @@ export class TranslationProcedure {
         second.address[second.level]!,
         second.addressHi[second.level]!,
       );
-    return this.#fault(eventOf(outcome), false, CLASS_TT, first.tableLo, first.tableHi);
+    const code = (first.tableHi & this.beyond) !== 0 ? F_ADDR_SIZE : eventOf(outcome);
+    return this.#fault(code, false, CLASS_TT, first.tableLo, first.tableHi);
   }
 
   /** docs/deviations.md: smmu-table-pointers. Both are looked up when the CD is fetched. */

@@ -187,6 +187,8 @@ function decodeStage2(w: Uint32Array, at: number, u: UnitFeatures, t: VmsaTables
   t.executeByLevel = u.xnx;
   // docs/deviations.md: smmu-concatenated-tables.
   t.firstTableOnly = u.qemu;
+  // docs/deviations.md: smmu-table-size.
+  t.tablesUnchecked = u.qemu;
   t.noDeviceTables = get.S2PTW(w, at) === 1;
 }
 

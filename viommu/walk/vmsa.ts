@@ -62,6 +62,8 @@ export class VmsaTables {
   privilegedNever = false;
   enhancedNever = false;
   single = false;
+  /** The address of a table may have any width. */
+  tablesUnchecked = false;
   /** Stage 2: execute permission by exception level. */
   executeByLevel = false;
   /** Stage 2: only the first of the start level's tables is used. */
@@ -208,7 +210,7 @@ export class VmsaWalker {
       this.rawHi[level] = e1;
       const isLeaf = level === 3 || (e0 & TABLE) === 0;
       if ((e0 & VALID) === 0 || (isLeaf && !mayBeLeaf(granule, level, e0))) return VMSA_TRANSLATION;
-      if ((e1 & t.beyond) !== 0) return VMSA_ADDRESS_SIZE;
+      if ((e1 & t.beyond) !== 0 && (isLeaf || !t.tablesUnchecked)) return VMSA_ADDRESS_SIZE;
       if (isLeaf) return this.#leaf(t, word, shift, bits, lo, hi, need, privileged, under, underTag);
       if (!t.flat) bits |= e1 & TABLE_BITS;
       level++;
