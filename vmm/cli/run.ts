@@ -81,7 +81,7 @@ export async function run(
     reportFile ?? (options as Partial<OptionsOf<typeof REPORT_OPTIONS>>).report,
     configToJson(config),
   );
-  const watched = { guest: basename(file), seed: config.seed, options, ...report };
+  const watched = { guest: basename(linked), seed: config.seed, options, ...report };
   const save = saveOf(options as SaveOptions);
   const monitor = monitorOf(options as MonitorOptions, options.json, host);
   return supervise(context, watched, (observer, limits, trace) => {
