@@ -10,6 +10,7 @@ import {
   DSA_CMDSTS,
   DSA_COMMAND_ERRORS,
   DSA_COMMANDS,
+  DSA_GENCAP,
   DSA_GENSTS,
   DSA_INTCAUSE,
   DSA_MSIXPERM,
@@ -190,6 +191,8 @@ export class Commands {
     if (queues.size(wq) === 0 || queues.groupOfQueue(wq) < 0) return E.queueSize;
     if (!queues.dedicated(wq) && queues.threshold(wq) > queues.size(wq)) return E.queueSize;
     if (queues.priority(wq) === 0) return E.queuePriority;
+    const blocks = DSA_GENCAP.get.BLOCK_ON_FAULT(this.#s.regs, DSA_GENCAP.offset / 4) === 1;
+    if (queues.blockOnFault(wq) && !blocks) return E.queueBlockOnFault;
     const pasid = queues.pasidEnabled(wq);
     if (pasid ? !this.#t.pasidEnabled() : !queues.dedicated(wq)) return E.queuePasid;
     if (queues.maxBatchShift(wq) > MAX_BATCH_SHIFT) return E.queueMaxBatch;

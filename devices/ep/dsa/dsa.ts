@@ -18,6 +18,7 @@ import {
   DISABLED,
   DSA_BLOCK,
   DSA_CMD,
+  DSA_GENCAP,
   DSA_GENSTS,
   DSA_GRPWQCFG,
   DSA_MSIXPERM,
@@ -59,6 +60,7 @@ export class Dsa extends Device<DsaState, ExecutorWiring, DsaParts> implements M
   constructor(w: ExecutorWiring) {
     super(w);
     w.clock.handle(w.id, (ev) => this.#due(ev));
+    this.#offerBlocking();
     this.dropCache();
   }
 
@@ -111,9 +113,15 @@ export class Dsa extends Device<DsaState, ExecutorWiring, DsaParts> implements M
     this.c.agent.reset();
   }
 
+  /** Who cannot request pages does not offer to wait for them. */
+  #offerBlocking(): void {
+    if (!this.w.pageRequests) DSA_GENCAP.set(this.s.regs, DSA_GENCAP.offset / 4, 'BLOCK_ON_FAULT', 0);
+  }
+
   #resetRegisters(type: number): void {
     const { regs } = this.s;
     regs.set(DSA_BLOCK.fresh());
+    this.#offerBlocking();
     regs[DEVICE_STATE] = type << DSA_GENSTS.fields.RESET.lo;
   }
 

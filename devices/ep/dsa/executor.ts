@@ -75,6 +75,8 @@ export interface ExecutorWiring {
   readonly clock: VirtualClock;
   /** Virtual time of a descriptor; 0: it is done inside the write that submits it. */
   readonly delay: number;
+  /** The function has page requests, or its physical function has. */
+  readonly pageRequests: boolean;
   readonly trace: Emitters<typeof DSA_EVENTS>;
 }
 

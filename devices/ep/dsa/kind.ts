@@ -85,7 +85,15 @@ function createFunction(
     extended: physical === undefined ? physicalCapabilities(config) : virtualCapabilities(config),
     ...(physical === undefined ? {} : { virtualOf: physical }),
   });
-  const device = new Dsa({ id, fn, dma, clock, delay: config.delay_ns, trace: tracer.bind(DSA_EVENTS) });
+  const device = new Dsa({
+    id,
+    fn,
+    dma,
+    clock,
+    delay: config.delay_ns,
+    pageRequests: config.ats && config.pri,
+    trace: tracer.bind(DSA_EVENTS),
+  });
   fn.connect({
     bars: { 0: device, 2: new Portals(device) },
     reset: (kind) => device.reset(kind),

@@ -89,6 +89,16 @@ describe('commands', () => {
     expect(act(rig)).toBe(error);
   });
 
+  test('without page requests nothing blocks on faults: GENCAP says so, and queues that would are refused', () => {
+    const rig = new DsaRig({ pri: false });
+    rig.configure({ blockOnFault: true });
+
+    expect(rig.read(0x10)).toBe(0x815f031e);
+    expect([rig.command(1), rig.command(6, 0)]).toEqual([0, 0x25]);
+    rig.command(5);
+    expect(rig.read(0x10)).toBe(0x815f031e);
+  });
+
   test('the configuration of an enabled queue cannot be written', () => {
     const rig = started();
 
