@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import type { SmmuConfig } from '../../../viommu/smmuv3/config.ts';
 import { Rng } from '../../../vmm/core/rng.ts';
 import type { SavedUnit } from '../../../vmm/state/define.ts';
+import { describeDeviceRules } from '../../kit/device-rules.ts';
 import { SmmuTorment } from '../../kit/smmu-torment.ts';
 
 // TSVMM_FUZZ: how many operations in all; TSVMM_SEED: where to start.
@@ -70,3 +71,14 @@ test.each(UNITS.map((options, i) => ({ name: JSON.stringify(options), options, i
   },
   3_600_000,
 );
+
+for (const options of [{}, { svm: true, invalidation: 'async' }] as const) {
+  describeDeviceRules(`smmu0 with ${JSON.stringify(options)}`, () => {
+    const torment = new SmmuTorment(options, SEED);
+    const access = () => {
+      torment.step();
+      return torment.seen();
+    };
+    return { device: torment.device, access };
+  });
+}

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { READ, WRITE } from '../../../vmm/bus/dma.ts';
 import {
+  CMDQEN,
   DATA,
   EVENTQEN,
   EVENTS,
@@ -188,6 +189,40 @@ describe('the interrupt', () => {
     bad.translate(0, 0, READ);
 
     expect([m.load(DATA), m.pulses]).toEqual([0x77n, []]);
+  });
+
+  test('is a message to a register of another device, too', () => {
+    const { m, bad } = started({ config: { msi: true } });
+    const written: number[][] = [];
+    m.bus.add({
+      name: 'doorbell',
+      base: 0x08020000,
+      size: 0x1000,
+      handler: { read: () => 0, write: (offset, size, lo) => written.push([offset, size, lo]) },
+    });
+    m.write32(IRQ_CTRL, 1);
+    m.write64(EVENTQ_IRQ_CFG0, 0x08020040);
+    m.write32(EVENTQ_IRQ_CFG0 + 8, 0x51);
+    m.write32(IRQ_CTRL, 5);
+
+    bad.translate(0, 0, READ);
+
+    expect([written, m.pulses, m.read32(REG.gerror)]).toEqual([[[0x40, 4, 0x51]], [], 0]);
+  });
+
+  test('that feeds the command queue finds the transaction done with', () => {
+    const { m, bad } = started({ config: { msi: true } });
+    m.write32(REG.cr0, SMMUEN | EVENTQEN | CMDQEN);
+    m.queue(0x1046n, BigInt(DATA));
+    m.write32(IRQ_CTRL, 1);
+    m.write64(EVENTQ_IRQ_CFG0, m.config.base + REG.cmdqProd);
+    m.write32(EVENTQ_IRQ_CFG0 + 8, 1);
+    m.write32(IRQ_CTRL, 5);
+    m.store(DATA, -1n & 0xffff_ffff_ffff_ffffn);
+
+    bad.translate(0, 0, READ);
+
+    expect([m.load(DATA), m.stopped, m.faults[0]?.recorded]).toEqual([0xffff_ffff_0000_0000n, [0, 1], true]);
   });
 
   test.each([
