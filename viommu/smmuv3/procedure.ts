@@ -29,7 +29,6 @@ import { CONFIG_BYPASS } from '../spec/smmuv3/structures.ts';
 import { CONFIG_ENTRY_AT, CONFIG_STATUS_AT } from '../walk/config-cache.ts';
 import type { WalkMemory } from '../walk/memory.ts';
 import {
-  VMSA_ADDRESS_SIZE,
   VMSA_EXTERNAL_ABORT,
   VMSA_OK,
   VMSA_PERMISSION,
@@ -667,7 +666,7 @@ export class TranslationProcedure {
 
   protected insert(lo: number, key: number, tag: number, flags: number, owner: number): void {
     const size = SIZE_OF_SHIFT[this.shift]!;
-    const inside = 2 ** this.shift - 1;
+    const inside = (1 << this.shift) - 1;
     this.caches.tlb.insert(lo, key, tag, size, this.outLo & ~inside, this.outHi, flags, owner);
   }
 }

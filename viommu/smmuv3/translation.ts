@@ -132,7 +132,7 @@ export class SmmuTranslation extends TranslationProcedure {
     if (size !== q.size) {
       q.size = size;
       q.shift = TLB_SHIFTS[size]!;
-      q.mask = -(2 ** q.shift);
+      q.mask = -1 << q.shift;
     }
     q.hints[((lo >>> q.shift) ^ q.salt) & HINT_MASK] = r;
   }
@@ -208,7 +208,7 @@ export class SmmuTranslation extends TranslationProcedure {
   }
 
   #answer(port: DmaPort, lo: number, access: number): number {
-    const inside = 2 ** this.shift - 1;
+    const inside = (1 << this.shift) - 1;
     port.outLo = this.outLo >>> 0;
     port.outHi = this.outHi >>> 0;
     port.outSpan = inside + 1 - (lo & inside);

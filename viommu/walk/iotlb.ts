@@ -176,7 +176,7 @@ export class Iotlb {
     const sizes = this.sizes[0]!;
     for (let size = 0; sizes >>> size !== 0; size++) {
       if ((sizes & (1 << size)) === 0) continue;
-      const step = 2 ** this.#shifts[size]!;
+      const step = -this.#masks[size]!;
       const first = (lo & this.#masks[size]!) >>> 0;
       const end = (lo >>> 0) + bytes;
       for (let at = first; at < end; at += step) {

@@ -196,7 +196,7 @@ export class VmsaWalker {
         tableLo = (atLo - offset) | 0;
         tableHi = atHi;
       }
-      if (level > t.start && r < 0 && tag !== 0 && tableHi === 0 && this.fills)
+      if (level > this.first && tag !== 0 && tableHi === 0 && this.fills)
         this.#keep(t, level, lo, hi, tag, tableLo, bits, givenLo, givenHi, translated);
       this.address[level] = atLo;
       this.addressHi[level] = atHi;
@@ -211,7 +211,7 @@ export class VmsaWalker {
       const isLeaf = level === 3 || (e0 & TABLE) === 0;
       if ((e0 & VALID) === 0 || (isLeaf && !mayBeLeaf(granule, level, e0))) return VMSA_TRANSLATION;
       if ((e1 & t.beyond) !== 0 && (isLeaf || !t.tablesUnchecked)) return VMSA_ADDRESS_SIZE;
-      if (isLeaf) return this.#leaf(t, word, shift, bits, lo, hi, need, privileged, under, underTag);
+      if (isLeaf) return this.#leaf(t, word, shift, bits, lo, need, privileged, under, underTag);
       if (!t.flat) bits |= e1 & TABLE_BITS;
       level++;
       tableLo = e0 & -(1 << granule);
@@ -245,7 +245,7 @@ export class VmsaWalker {
     this.#permit(t, e0, e1, cache.rows[r + 4]! | 0);
     if ((need & ~(privileged ? this.supervisor : this.user)) !== 0) return false;
     if ((this.intent & WRITE) !== 0 && !this.dirty) return false;
-    this.#locate(granule, e0, e1, lo, hi);
+    this.#locate(granule, e0, e1, lo);
     this.address[3] = at;
     this.addressHi[3] = 0;
     this.rawLo[3] = e0;
@@ -322,7 +322,6 @@ export class VmsaWalker {
     shift: number,
     bits: number,
     lo: number,
-    hi: number,
     need: number,
     privileged: boolean,
     under: VmsaTables | undefined,
@@ -335,7 +334,7 @@ export class VmsaWalker {
     if (!accessed && !t.marksAccess && !t.ignoreAccess) return VMSA_ACCESS_FLAG;
     const allowed = privileged ? this.supervisor : this.user;
     if ((need & ~allowed) !== 0) return VMSA_PERMISSION;
-    this.#locate(shift, e0, e1, lo, hi);
+    this.#locate(shift, e0, e1, lo);
     let marked = accessed || !t.marksAccess ? e0 : e0 | AF;
     if ((this.intent & allowed & WRITE) !== 0 && !this.dirty) {
       marked = this.#second === undefined ? marked | AP2 : marked & ~AP2;
@@ -357,12 +356,12 @@ export class VmsaWalker {
     return VMSA_OK;
   }
 
-  #locate(shift: number, e0: number, e1: number, lo: number, hi: number): void {
-    const inside = shift >= 32 ? -1 : 2 ** shift - 1;
+  #locate(shift: number, e0: number, e1: number, lo: number): void {
+    // Blocks are of 1 GiB at most.
+    const inside = (1 << shift) - 1;
     this.shift = shift;
     this.outLo = (e0 & ~inside) | (lo & inside);
-    const insideHi = shift <= 32 ? 0 : 2 ** (shift - 32) - 1;
-    this.outHi = (e1 & ADDRESS_HI & ~insideHi) | (hi & insideHi);
+    this.outHi = e1 & ADDRESS_HI;
   }
 
   /** What the leaf permits, with what the tables above leave of it. */
@@ -417,14 +416,14 @@ function mayBeLeaf(granule: number, level: number, e0: number): boolean {
   return level === 2 || (level === 1 && granule === 12);
 }
 
-/** `width` bits of the address from `shift` on. */
+/** `width` bits of the address from `shift` on. Shifts, because powers cost more than the rest of a walk. */
 export function indexAt(lo: number, hi: number, shift: number, width: number): number {
   const value = shift >= 32 ? hi >>> (shift - 32) : (lo >>> shift) | (shift === 0 ? 0 : hi << (32 - shift));
-  return value & (2 ** width - 1);
+  return value & ((1 << width) - 1);
 }
 
 /** The address needs more than `bits`. */
 export function isBeyond(lo: number, hi: number, bits: number): boolean {
-  if (bits >= 32) return bits < 64 && (hi & ~(2 ** (bits - 32) - 1)) !== 0;
+  if (bits >= 32) return bits < 64 && hi >>> (bits - 32) !== 0;
   return hi !== 0 || lo >>> bits !== 0;
 }
