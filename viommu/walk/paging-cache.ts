@@ -63,7 +63,8 @@ export class PagingCache {
   dropSpan(lo: number, hi: number, tag: number, bytes: number): void {
     for (let level = 1; level < this.#shifts.length; level++) {
       const end = (lo >>> 0) + bytes;
-      for (let at = (lo & this.#masks[level]!) >>> 0; at < end; at -= this.#masks[level]!)
+      const step = -this.#masks[level]!;
+      for (let at = (lo & this.#masks[level]!) >>> 0; at < end; at += step)
         this.#drop(level, at | 0, (hi + (at >= 4294967296 ? 1 : 0)) | 0, tag);
     }
   }
