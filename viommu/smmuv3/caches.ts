@@ -44,6 +44,8 @@ export class SmmuCaches {
   epoch: number;
   readonly #regs: Uint32Array;
   readonly #dropped: Emitter;
+  /** There may be contexts of global entries: else invalidation by address need not look for them. */
+  #globals: boolean;
 
   constructor(s: SmmuState, epoch: number, dropped: Emitter) {
     this.epoch = epoch;
@@ -69,6 +71,7 @@ export class SmmuCaches {
     );
     this.tlb = new Iotlb(s.tlb, s.tlbSizes, TLB_SHIFTS);
     this.walks = new PagingCache(s.walkCache, WALK_SHIFTS);
+    this.#globals = this.vmids.last !== 0;
   }
 
   /** The tag of a context, for rows that are to live as long as it does. */
@@ -76,6 +79,7 @@ export class SmmuCaches {
     let pair = this.contexts.find(regime, asid);
     if (pair < 0) {
       pair = this.contexts.take(regime, asid);
+      if (asid >= GLOBAL) this.#globals = true;
       // Another context may have lost its place: nobody may use its tag any longer, as no command would find it.
       this.forget();
     }
@@ -287,6 +291,7 @@ export class SmmuCaches {
   #dropAddress(regime: number, asid: number, lo: number, hi: number, bytes: number, leaf: boolean): void {
     const key = canonical(hi);
     if (asid !== GLOBAL) this.#dropIn(regime, asid, lo | 0, key, bytes, leaf);
+    if (!this.#globals) return;
     this.#dropIn(regime, GLOBAL, lo | 0, key, bytes, leaf);
     this.#dropIn(regime, GLOBAL + 1, lo | 0, key, bytes, leaf);
   }
@@ -328,10 +333,12 @@ export class SmmuCaches {
 }
 
 const NO_FLOORS = new Uint32Array(1);
+/** A look is cheaper than a power. */
+const POWERS = Float64Array.from({ length: 48 }, (_, i) => 2 ** i);
 
 /** Bytes that a command reaches: one page of the smallest size, so that entries of any size that hold it go, or a range. */
 function spanOf(tg: number, num: number, scale: number): number {
-  return tg === 0 ? 1 : (num + 1) * 2 ** (scale + GRANULE_OF_TG[tg]!);
+  return tg === 0 ? 1 : (num + 1) * POWERS[scale + GRANULE_OF_TG[tg]!]!;
 }
 
 /** Addresses are kept with their top byte as bit 55 says, whether it is ignored or checked. */
