@@ -33,7 +33,7 @@ export const CHIPSET_LIMITS: readonly Limit[] = [
   },
   {
     id: 'virt-platform-devices',
-    what: 'no UART, RTC, GPIO, fw_cfg, virtio-mmio or flash; no generic timer, so that processes of virt are not preempted',
+    what: 'no UART, RTC, GPIO, fw_cfg, virtio-mmio or flash; the generic timer is memory-mapped (0x0c000000, GTDT), with a physical timer only',
     cite: 'QEMU: virt machine',
   },
   {

@@ -21,7 +21,9 @@ test('DMA through the SMMU by the SDK driver', async () => {
 });
 
 test('processes have heaps, forks and faults with VMSAv8-64 tables', async () => {
-  const ran = await runC('guest/examples/processes/processes.c', { config: { machine: 'virt', viommu: null } });
+  const ran = await runC('guest/examples/processes/processes.c', {
+    config: { machine: 'virt', viommu: null },
+  });
 
   expect(ran.end, ran.console).toMatchObject({ kind: 'exit', status: 0 });
   expect(ran.failed, ran.console).toEqual([]);

@@ -23,6 +23,48 @@ const void *madt_find(u8 type)
 	return NULL;
 }
 
+struct gtdt {
+	struct acpi_header header;
+	u8 of_the_processor[52];
+	u32 platform_timers;
+	u32 platform_timer_offset;
+} __packed;
+
+struct gt_block {
+	u8 type;
+	u16 length;
+	u8 reserved;
+	u64 control;
+	u32 frames;
+	u32 frame_offset;
+} __packed;
+
+struct gt_frame {
+	u8 number;
+	u8 reserved[3];
+	u64 base;
+	u64 el0_base;
+	u32 gsi;
+} __packed;
+
+bool gtdt_find_timer(phys_addr_t *base, u32 *gsi)
+{
+	const struct gtdt *gtdt = acpi_find_table("GTDT");
+
+	if (!gtdt || gtdt->header.length < sizeof(*gtdt) || !gtdt->platform_timers)
+		return false;
+	const struct gt_block *block = (const void *)((const u8 *)gtdt + gtdt->platform_timer_offset);
+
+	// A block of memory-mapped timers, not a watchdog.
+	if ((const u8 *)(block + 1) > (const u8 *)gtdt + gtdt->header.length || block->type != 0 || !block->frames)
+		return false;
+	const struct gt_frame *frame = (const void *)((const u8 *)block + block->frame_offset);
+
+	*base = frame->base;
+	*gsi = frame->gsi;
+	return true;
+}
+
 /// The node at an offset of the table, if it is one.
 static const struct acpi_iort_node *node_at(const struct acpi_iort *iort, u32 offset)
 {

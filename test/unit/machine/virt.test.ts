@@ -56,6 +56,7 @@ describe('a virt machine', () => {
       'DSDT',
       'MCFG',
       'APIC',
+      'GTDT',
     ]);
     expect(machine.acpi[0]!.address).toBe(BASE + (8 << 20) - 0x10000);
   });

@@ -32,6 +32,15 @@ export function virtTables(input: AcpiInput, region: AcpiRegion, highmem: boolea
       },
     },
   ];
+  tables.push({
+    kind: 'GTDT',
+    blocks: [
+      {
+        control: VIRT.timerControl.base,
+        frames: [{ number: 0, base: VIRT.timer.base, gsi: gsiOf(VIRT.spi.timer) }],
+      },
+    ],
+  });
   if (input.iommu?.table === 'IORT') tables.push(iort(input.iommu, input.reserved));
   return placeTables(tables, region);
 }

@@ -20,8 +20,11 @@ export const VIRT = {
   messageFrame: { base: 0x08020000, size: 0x1000 },
   /** Interrupts that messages can raise. */
   messages: { base: 80, count: 64 },
+  /** Not QEMU's: a memory-mapped timer where its platform bus begins, since no processor here has one in system registers. */
+  timerControl: { base: 0x0c000000, size: 0x1000 },
+  timer: { base: 0x0c010000, size: 0x1000 },
   /** Shared interrupts, counted from the first of them. */
-  spi: { intx: 3, smmu: { event: 74, pri: 75, sync: 76, gerror: 77 } },
+  spi: { timer: 112, intx: 3, smmu: { event: 74, pri: 75, sync: 76, gerror: 77 } },
   /** ACPI tables and other firmware data take the top of RAM. */
   firmwareBytes: 0x10000,
 } as const;

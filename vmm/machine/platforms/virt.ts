@@ -1,5 +1,6 @@
 import { Gic } from '../../../devices/chipset/gic.ts';
 import { FIRST_SPI } from '../../../devices/chipset/gic-registers.ts';
+import { GenericTimer } from '../../../devices/chipset/gtimer.ts';
 import { GENERIC_HOST_BRIDGE } from '../../../devices/pci/host-bridge.ts';
 import { ecam, type RootComplex } from '../../../devices/pci/root-complex.ts';
 import type { AcpiRegion } from '../../../firmware/acpi/place.ts';
@@ -25,13 +26,19 @@ export class VirtPlatform implements Platform {
   readonly gsiOf = virtSpiOf;
   readonly interruptLine = (device: number, pin: number) => FIRST_SPI + virtSpiOf(device, pin);
   readonly requesters = [];
+  readonly #timer: GenericTimer;
   readonly #ports: PortBus;
   readonly #highmem: boolean;
 
-  constructor({ tracer, ports }: PlatformServices, { highmem }: PlatformOptions) {
+  constructor({ clock, tracer, ports }: PlatformServices, { highmem }: PlatformOptions) {
     this.#ports = ports;
     this.#highmem = highmem;
     this.interrupts = new Gic({ tracer, messages: VIRT.messages });
+    this.#timer = new GenericTimer({
+      id: 'gtimer',
+      clock,
+      line: (level) => this.setPin(VIRT.spi.timer, level),
+    });
   }
 
   /** An IOMMU's own wires: `vector` is the interrupt id. Its messages are writes. */
@@ -46,7 +53,10 @@ export class VirtPlatform implements Platform {
   }
 
   get devices(): readonly OwnedDevice[] {
-    return [{ id: 'gic', device: this.interrupts, views: this.interrupts.views() }];
+    return [
+      { id: 'gic', device: this.interrupts, views: this.interrupts.views() },
+      { id: 'gtimer', device: this.#timer, views: this.#timer.views() },
+    ];
   }
 
   ranges(root: RootComplex): readonly MmioRange[] {
@@ -55,6 +65,8 @@ export class VirtPlatform implements Platform {
       { name: 'gicd', ...VIRT.distributor, handler: gic.distributor },
       { name: 'gicc', ...VIRT.cpuInterface, handler: gic.cpuInterface },
       { name: 'gicv2m', ...VIRT.messageFrame, handler: gic.messageFrame },
+      { name: 'gtimer-control', ...VIRT.timerControl, handler: this.#timer.controlFrame },
+      { name: 'gtimer', ...VIRT.timer, handler: this.#timer.frame },
       { name: 'pci-ports', ...VIRT.portWindow, handler: portWindow(this.#ports) },
       { name: 'ecam-low', ...VIRT.lowEcam, handler: ecam(root) },
       ...(this.#highmem ? [{ name: 'ecam', ...VIRT.ecam, handler: ecam(root) }] : []),

@@ -97,6 +97,9 @@ struct acpi_madt_gic_msi_frame {
 /** The first structure of a type, or NULL. */
 const void *madt_find(u8 type);
 
+/** A memory-mapped generic timer: where its frame is, and its interrupt. */
+bool gtdt_find_timer(phys_addr_t *base, u32 *gsi);
+
 struct acpi_iort {
 	struct acpi_header header;
 	u32 nodes;
