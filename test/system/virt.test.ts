@@ -29,6 +29,18 @@ test('processes have heaps, forks and faults with VMSAv8-64 tables', async () =>
   expect(ran.failed, ran.console).toEqual([]);
 });
 
+test('the process kernel of q35 runs, preempted by the generic timer; the access marks of x86 are not there', async () => {
+  const ran = await runC('test/system/guests/process-kernel.c', {
+    config: { machine: 'virt', viommu: null },
+  });
+
+  expect(ran.points, ran.console).toHaveLength(57);
+  expect(ran.failed, ran.console).toEqual([
+    'not ok 30 - a read marks it accessed',
+    'not ok 31 - a write marks it dirty',
+  ]);
+});
+
 test('processes share their memory with a device: the SVM guest of q35, with page requests', async () => {
   const ran = await runC('guest/examples/svm/svm.c', {
     config: { machine: 'virt' },
