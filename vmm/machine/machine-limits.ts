@@ -13,6 +13,11 @@ export const MACHINE_LIMITS: readonly Limit[] = [
     cite: 'QEMU: virt machine',
   },
   {
+    id: 'sdk-vmsa-marks',
+    what: "the SDK's kernel library sets the access flag of VMSAv8-64 entries itself and does not use hardware dirty state: PTE_A and PTE_D are of q35",
+    cite: 'guest/sdk/include/tsvmm/pte.h',
+  },
+  {
     id: 'provenance-from-first-read',
     what: 'who stored an entry before the IOMMU first read its page is known after a run (by running again), not in a monitor session, after a snapshot, or beyond 500 million instructions',
     cite: 'docs/guide/tracing.md',
