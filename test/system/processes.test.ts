@@ -153,3 +153,12 @@ int main(void) {
     expect(run.stderr).toContain(`guest crashed: ${reason}`);
   });
 });
+
+test('a process that is too deep to be suspended is killed, and its frames do no harm to others', () => {
+  const run = tsvmm('run', 'test/system/guests/process-deep-stacks.c');
+
+  expect(run.stdout).toContain(
+    '# process 1 (deep) killed: its call stack is too deep to be suspended (256 KiB)',
+  );
+  expect([run.status, failures(run.stdout)]).toEqual([0, []]);
+});

@@ -33,12 +33,20 @@ export class CallStacks {
     process.exports.startUnwind(asyncifyData);
   }
 
-  /** It has returned. */
-  unwound(process: Process): void {
-    const { asyncifyStack } = this.#ram.layout;
+  /** It has returned. False: its frames did not fit, which asyncify sees only now; what they lay over is cleared. */
+  unwound(process: Process): boolean {
+    const { asyncifyStack, asyncifyEnd } = this.#ram.layout;
+    if (this.#words[0]! > asyncifyEnd) {
+      // Translations of the process begin behind the frames: zero is a miss.
+      this.#ram.u8.fill(0, asyncifyEnd, this.#words[0]!);
+      this.#use(asyncifyStack);
+      process.exports.stopUnwind();
+      return false;
+    }
     process.exports.stopUnwind();
     process.frames = this.#ram.u8.slice(asyncifyStack, this.#words[0]!);
     this.#use(asyncifyStack);
+    return true;
   }
 
   /** Its entry, called next, leads to where it was. */

@@ -314,7 +314,7 @@ export class Processes implements UserHost {
       process.state = 'running';
       exports.entry();
       if (exports.state() === UNWINDING) {
-        this.#stacks.unwound(process);
+        if (!this.#stacks.unwound(process)) return this.#tooDeep(process, []);
         // The kernel may have ended it meanwhile.
         if ((process.state as string) === 'ended') return EXITED;
         process.state = 'suspended';
@@ -338,12 +338,15 @@ export class Processes implements UserHost {
       return this.#ended(process, process.status, error.killed ? KILLED : EXITED);
     }
     if (!isTrap(error)) throw error;
-    const deep = process.exports.state() === UNWINDING;
-    const { signal, reason } = deep
-      ? { signal: SIGSEGV, reason: 'its call stack is too deep to be suspended (256 KiB)' }
-      : trapSignal(error);
+    if (process.exports.state() === UNWINDING) return this.#tooDeep(process, this.#cpu.frames(error));
+    const { signal, reason } = trapSignal(error);
     this.#report(process, reason, this.#cpu.frames(error));
     return this.#ended(process, KILLED_STATUS + signal, KILLED);
+  }
+
+  #tooDeep(process: Process, frames: readonly GuestFrame[]): number {
+    this.#report(process, 'its call stack is too deep to be suspended (256 KiB)', frames);
+    return this.#ended(process, KILLED_STATUS + SIGSEGV, KILLED);
   }
 
   #report(process: Process, reason: string, frames: readonly GuestFrame[]): void {

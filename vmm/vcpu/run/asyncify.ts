@@ -48,9 +48,16 @@ export class Asyncify {
     this.#exports.asyncify_start_unwind(this.#data);
   }
 
-  stopUnwind(): void {
-    this.#exports.asyncify_stop_unwind();
+  /** False: the stack did not fit. Asyncify looks only now, when its frames lie over what comes behind them. */
+  stopUnwind(): boolean {
+    try {
+      this.#exports.asyncify_stop_unwind();
+    } catch (error) {
+      if (error instanceof WebAssembly.RuntimeError) return false;
+      throw error;
+    }
     this.#toRewind = true;
+    return true;
   }
 
   startRewind(): void {

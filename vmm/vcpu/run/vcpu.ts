@@ -76,6 +76,12 @@ export interface GuestImage {
 }
 
 /** The guest's processor: runs one rewritten module over guest RAM. */
+const TOO_DEEP: GuestEnd = {
+  kind: 'crash',
+  reason: 'the call stack is too deep to be saved (256 KiB)',
+  frames: [],
+};
+
 export class Vcpu {
   readonly s: VcpuState = VCPU_STATE.fresh();
   readonly stores: StoreLog;
@@ -167,10 +173,7 @@ export class Vcpu {
     try {
       if (this.#asyncify?.rewinding) this.#asyncify.startRewind();
       const status = entry();
-      if (this.#asyncify?.unwinding) {
-        this.#asyncify.stopUnwind();
-        return { kind: 'suspended' };
-      }
+      if (this.#asyncify?.unwinding) return this.#asyncify.stopUnwind() ? { kind: 'suspended' } : TOO_DEEP;
       return this.#stop?.end ?? { kind: 'exit', status: typeof status === 'number' ? status : 0 };
     } catch (error) {
       return this.#endOf(error);
@@ -180,10 +183,8 @@ export class Vcpu {
   #endOf(error: unknown): GuestEnd {
     if (this.#stop !== undefined) return this.#stop.end;
     if (error instanceof GuestStop) return error.end;
-    if (this.#asyncify?.unwinding) {
-      // Asyncify traps when its stack is full; it knows no other way.
-      return { kind: 'crash', reason: 'the call stack is too deep to be saved (256 KiB)', frames: [] };
-    }
+    // Asyncify traps when its stack is full; it knows no other way.
+    if (this.#asyncify?.unwinding) return TOO_DEEP;
     const status = this.#image?.exitStatus?.(error);
     if (status !== undefined) return { kind: 'exit', status };
     if (error instanceof WebAssembly.RuntimeError || error instanceof RangeError) {
