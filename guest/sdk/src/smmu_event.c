@@ -45,7 +45,7 @@ static int interrupts(struct smmu_unit *unit, u32 bit, bool on)
 	return poll_until(readl(unit->regs + SMMU_IRQ_CTRLACK) == state, NSEC_PER_MSEC);
 }
 
-static void event_interrupt(u32 vector, void *context)
+static void event_interrupt(u32 vector __maybe_unused, void *context)
 {
 	struct smmu_unit *unit = context;
 	struct smmu_event event;
@@ -110,7 +110,7 @@ void smmu_poll_requests(struct smmu_unit *unit)
 	}
 }
 
-static void request_interrupt(u32 vector, void *context)
+static void request_interrupt(u32 vector __maybe_unused, void *context)
 {
 	smmu_poll_requests(context);
 }
