@@ -1,7 +1,7 @@
 // `npm run bench`: the figures of docs/performance.md. Each bench is a process of its own, pinned to one CPU where
 // taskset is there.
 //
-//     npm run bench -- [NAME...] [--vs qemu-system-x86_64] [--rounds N] [--cpu N] [--out FILE]
+//     npm run bench -- [NAME...] [--vs qemu-system-x86_64] [--vs-arm qemu-system-aarch64] [--rounds N] [--cpu N] [--out FILE]
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
@@ -26,6 +26,7 @@ const BENCHES = [
   'pasid',
   'pasid-fan-out',
   'pasid-live',
+  'smmu-dma',
   'dsa',
   'svm-guest',
   'machine',
@@ -42,6 +43,7 @@ const { values: options, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     vs: { type: 'string' },
+    'vs-arm': { type: 'string' },
     rounds: { type: 'string', default: '9' },
     cpu: { type: 'string' },
     out: { type: 'string', default: join(root, 'bench-results.json') },
@@ -91,6 +93,7 @@ function run(name) {
   const env = { ...process.env, BENCH_OUT: out, BENCH_ROUNDS: options.rounds, BENCH_ROOT: root };
   env.BENCH_DIR = join(root, 'test/bench');
   if (options.vs !== undefined) env.BENCH_VS = options.vs;
+  if (options['vs-arm'] !== undefined) env.BENCH_VS_ARM = options['vs-arm'];
   const [command, ...args] = [...pin, process.execPath, ...(FLAGS[name] ?? []), join(scratch, `${name}.mjs`)];
   const { status } = spawnSync(command, args, { env, stdio: ['ignore', 2, 2] });
   if (status !== 0) failed.push(name);

@@ -6,8 +6,8 @@ import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { median, type Probe, rounds, roundsWanted } from './kit/rounds.ts';
 import { compare, figure, finish, skip } from './kit/row.ts';
+import { qemuVersion } from './qemu/cost.ts';
 import { Qtest } from './qemu/qtest.ts';
-import { qemuVersion } from './qemu/vtd-cost.ts';
 
 /** Commands of one round. */
 const COMMANDS = 2000;

@@ -5,7 +5,7 @@ import { SMMU_EVENTS } from '../../viommu/smmuv3/trace.ts';
 import { IRQ_CTRL, STRTAB_BASE, STRTAB_BASE_CFG } from '../../viommu/spec/smmuv3/registers.ts';
 import { CD, STE } from '../../viommu/spec/smmuv3/structures.ts';
 import { DmaPort } from '../../vmm/bus/dma.ts';
-import { DEVICE_TLB_DONE, type ExplainedFault } from '../../vmm/bus/iommu.ts';
+import { DEVICE_TLB_DONE, type DmaEndpoints, type ExplainedFault } from '../../vmm/bus/iommu.ts';
 import { SystemMemory } from '../../vmm/bus/memory.ts';
 import { MmioBus } from '../../vmm/bus/mmio.ts';
 import { VirtualClock } from '../../vmm/core/clock.ts';
@@ -49,6 +49,9 @@ export const CMDQEN = 8;
 
 export interface SmmuMachineOptions {
   readonly config?: Partial<SmmuConfig>;
+  readonly ramBytes?: number;
+  /** In place of those that answer and note what they are told. */
+  readonly endpoints?: DmaEndpoints;
   /** Codes that functions answer ATC invalidations with, one after the other; then DEVICE_TLB_DONE. */
   readonly answers?: readonly number[];
   /** Instead of `answers`. */
@@ -59,9 +62,9 @@ export interface SmmuMachineOptions {
 
 /** A machine without a guest: RAM, an SMMUv3 and requesters. */
 export class SmmuMachine {
-  readonly ram = new GuestRam(RAM, RAM_BYTES);
+  readonly ram: GuestRam;
   readonly bus = new MmioBus();
-  readonly memory = new SystemMemory(this.ram, this.bus);
+  readonly memory: SystemMemory;
   readonly clock = new VirtualClock();
   readonly tracer = new Tracer(() => this.clock.now);
   /** Interrupt ids that were pulsed. */
@@ -75,6 +78,8 @@ export class SmmuMachine {
   #prod = 0;
 
   constructor(options: SmmuMachineOptions = {}) {
+    this.ram = new GuestRam(RAM, options.ramBytes ?? RAM_BYTES);
+    this.memory = new SystemMemory(this.ram, this.bus);
     this.config = resolveOptions({ ...SMMU_DEFAULTS, ...options.config });
     const block = smmuBlock();
     const answers = options.answers ?? [];
@@ -91,7 +96,7 @@ export class SmmuMachine {
         interrupts: { deliver: (vector) => this.pulses.push(vector) },
         onFault: (fault) => this.faults.push(fault),
         provenance: { lastWriter: () => undefined, here: () => undefined },
-        endpoints: {
+        endpoints: options.endpoints ?? {
           invalidate: (...call) => {
             this.invalidations.push(call);
             return options.invalidated?.() ?? answers[this.invalidations.length - 1] ?? DEVICE_TLB_DONE;

@@ -1,4 +1,5 @@
-import { qemuVersion, VtdCost, type VtdMode } from '../qemu/vtd-cost.ts';
+import { type QemuCost, qemuVersion } from '../qemu/cost.ts';
+import { type VtdMode, vtdCost } from '../qemu/vtd-cost.ts';
 import { type Contender, type Probe, rounds, type Times } from './rounds.ts';
 import { figure, skip } from './row.ts';
 
@@ -9,7 +10,7 @@ export async function besideQemu(
   ours: readonly Contender[],
   pages: readonly number[],
   mode: VtdMode = 'VT-d',
-  more: (qemu: VtdCost) => readonly Probe[] = () => [],
+  more: (qemu: QemuCost) => readonly Probe[] = () => [],
 ): Promise<Times | undefined> {
   const binary = process.env['BENCH_VS'];
   const version = binary === undefined ? undefined : qemuVersion(binary);
@@ -20,7 +21,7 @@ export async function besideQemu(
     return undefined;
   }
   console.error(`against ${version}`);
-  const qemu = await VtdCost.start(binary, mode);
+  const qemu = await vtdCost(binary, mode);
   try {
     return await rounds([...ours, ...pages.flatMap((n) => qemu.probes(n)), ...more(qemu)]);
   } finally {

@@ -8,11 +8,15 @@ export const IOVA = 0x8000_0000;
 export const TARGET = 0x0800_0000;
 const OPERATIONS = 8192;
 
-export interface Mapped {
-  readonly machine: VtdMachine;
+/** Pages that a port reaches. */
+export interface Reached {
   readonly port: DmaPort;
   /** In the order they are to be accessed. */
   readonly addresses: Uint32Array;
+}
+
+export interface Mapped extends Reached {
+  readonly machine: VtdMachine;
 }
 
 /** `pages` pages in domain 5 of a live unit, 4 levels. */
@@ -43,7 +47,7 @@ export function shuffled(pages: number): Uint32Array {
 }
 
 /** One translation after the other, round and round. */
-export function sweep(name: string, { port, addresses }: Mapped, operations = OPERATIONS): Contender {
+export function sweep(name: string, { port, addresses }: Reached, operations = OPERATIONS): Contender {
   let at = 0;
   return {
     name,

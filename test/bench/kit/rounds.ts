@@ -52,7 +52,8 @@ export async function rounds(
   return times;
 }
 
-async function timed(c: Contender | Probe, ns: number): Promise<number> {
+/** One value: of a contender the median of what calls worth `ns` took, by operation. */
+export async function timed(c: Contender | Probe, ns = ROUND_NS): Promise<number> {
   if ('sample' in c) return c.sample();
   const options = { min_cpu_time: ns, min_samples: 3, gc: false };
   const { prepare, run } = c;

@@ -1,18 +1,19 @@
+import { quads } from './entries.ts';
 import type { Qtest } from './qtest.ts';
-import { quads } from './vtd-tables.ts';
 
 /** Device 4 of bus 0. */
 export const NVME_DEVFN = 0x20;
-const BAR = 0xfe00_0000;
 const PAGE = 4096;
-/** Queues and lists: identity-mapped, so that they are where they are with and without an IOMMU. */
-export const QUEUES = 0x200_0000;
-const ADMIN_SQ = QUEUES;
-const ADMIN_CQ = QUEUES + PAGE;
-const IO_CQ = QUEUES + 0x10000;
-const IO_SQ = QUEUES + 0x20000;
-const LISTS = QUEUES + 0x40000;
 export const QUEUE_PAGES = 512;
+
+/** Where a machine has the controller and room for its queues. */
+export interface NvmePlace {
+  readonly bar: number;
+  /** Queues and lists: identity-mapped, so that they are where they are with and without an IOMMU. */
+  readonly queues: number;
+  /** Writes a register of the controller's configuration space. */
+  readonly configure: (qtest: Qtest, offset: number, value: number) => Promise<unknown>;
+}
 
 const CC = 0x14;
 const CSTS = 0x1c;
@@ -36,29 +37,48 @@ export const COMMANDS = 1000;
  */
 export class Nvme {
   readonly #qtest: Qtest;
+  readonly #bar: number;
+  /** Addresses of queues and lists. */
+  readonly #adminSq: number;
+  readonly #adminCq: number;
+  readonly #ioCq: number;
+  readonly #ioSq: number;
+  readonly #lists: number;
   /** Commands so far. */
   #issued = 0;
 
-  private constructor(qtest: Qtest) {
+  private constructor(qtest: Qtest, { bar, queues }: NvmePlace) {
     this.#qtest = qtest;
+    this.#bar = bar;
+    this.#adminSq = queues;
+    this.#adminCq = queues + PAGE;
+    this.#ioCq = queues + 0x10000;
+    this.#ioSq = queues + 0x20000;
+    this.#lists = queues + 0x40000;
   }
 
-  static async start(qtest: Qtest): Promise<Nvme> {
-    await qtest.config(NVME_DEVFN, 0x10, BAR);
-    await qtest.config(NVME_DEVFN, 0x14, 0);
-    await qtest.config(NVME_DEVFN, 0x04, 0x6);
-    await qtest.write32(BAR + AQA, ((ADMIN_ENTRIES - 1) << 16) | (ADMIN_ENTRIES - 1));
-    await qtest.write32(BAR + ASQ, ADMIN_SQ);
-    await qtest.write32(BAR + ASQ + 4, 0);
-    await qtest.write32(BAR + ACQ, ADMIN_CQ);
-    await qtest.write32(BAR + ACQ + 4, 0);
-    // 16-byte completions, 64-byte commands, 4 KiB pages, enabled.
-    await qtest.write32(BAR + CC, (4 << 20) | (6 << 16) | 1);
-    if (((await qtest.read32(BAR + CSTS)) & 3) !== 1) throw new Error('the controller is not ready');
-    const nvme = new Nvme(qtest);
-    await nvme.#admin(0, CREATE_CQ, IO_CQ, 0x1);
-    await nvme.#admin(1, CREATE_SQ, IO_SQ, (1 << 16) | 1);
+  static async start(qtest: Qtest, place: NvmePlace): Promise<Nvme> {
+    await place.configure(qtest, 0x10, place.bar);
+    await place.configure(qtest, 0x14, 0);
+    await place.configure(qtest, 0x04, 0x6);
+    const nvme = new Nvme(qtest, place);
+    await nvme.#enable();
+    await nvme.#admin(0, CREATE_CQ, nvme.#ioCq, 0x1);
+    await nvme.#admin(1, CREATE_SQ, nvme.#ioSq, (1 << 16) | 1);
     return nvme;
+  }
+
+  async #enable(): Promise<void> {
+    const qtest = this.#qtest;
+    const bar = this.#bar;
+    await qtest.write32(bar + AQA, ((ADMIN_ENTRIES - 1) << 16) | (ADMIN_ENTRIES - 1));
+    await qtest.write32(bar + ASQ, this.#adminSq);
+    await qtest.write32(bar + ASQ + 4, 0);
+    await qtest.write32(bar + ACQ, this.#adminCq);
+    await qtest.write32(bar + ACQ + 4, 0);
+    // 16-byte completions, 64-byte commands, 4 KiB pages, enabled.
+    await qtest.write32(bar + CC, (4 << 20) | (6 << 16) | 1);
+    if (((await qtest.read32(bar + CSTS)) & 3) !== 1) throw new Error('the controller is not ready');
   }
 
   async #admin(slot: number, opcode: number, address: number, cdw11: number): Promise<void> {
@@ -67,10 +87,10 @@ export class Nvme {
     command[6] = address;
     command[10] = ((ENTRIES - 1) << 16) | 1;
     command[11] = cdw11;
-    await this.#qtest.write(ADMIN_SQ + slot * 64, new Uint8Array(command.buffer));
-    await this.#qtest.write32(BAR + DOORBELLS, slot + 1);
+    await this.#qtest.write(this.#adminSq + slot * 64, new Uint8Array(command.buffer));
+    await this.#qtest.write32(this.#bar + DOORBELLS, slot + 1);
     await settled(this.#qtest);
-    const status = (await this.#qtest.read32(ADMIN_CQ + slot * 16 + 12)) >>> 16;
+    const status = (await this.#qtest.read32(this.#adminCq + slot * 16 + 12)) >>> 16;
     if (status !== 1) throw new Error(`admin command ${opcode}: status 0x${status.toString(16)}`);
   }
 
@@ -81,7 +101,7 @@ export class Nvme {
     for (let i = 0; i < lists; i++) {
       const page = (k: number) => iova + ((i * step + k) % pages) * PAGE;
       await this.#qtest.write(
-        LISTS + i * PAGE,
+        this.#lists + i * PAGE,
         quads(Float64Array.from({ length: PRPS }, (_, k) => page(k + 1))),
       );
     }
@@ -92,10 +112,10 @@ export class Nvme {
       command[0] = WRITE | (slot << 16);
       command[1] = 1;
       command[6] = iova + ((list * step) % pages) * PAGE;
-      command[8] = LISTS + list * PAGE;
+      command[8] = this.#lists + list * PAGE;
       command[12] = sectors - 1;
     }
-    await this.#qtest.write(IO_SQ, new Uint8Array(ring.buffer));
+    await this.#qtest.write(this.#ioSq, new Uint8Array(ring.buffer));
   }
 
   /** COMMANDS commands of so many pages; main-thread time per page in ns. */
@@ -103,17 +123,17 @@ export class Nvme {
     const qtest = this.#qtest;
     const before = qtest.cpuNs();
     this.#issued += COMMANDS;
-    await qtest.write32(BAR + DOORBELLS + 8, this.#issued % ENTRIES);
+    await qtest.write32(this.#bar + DOORBELLS + 8, this.#issued % ENTRIES);
     await settled(qtest);
     const spent = qtest.cpuNs() - before;
     await this.#check(this.#issued - 1);
-    await qtest.write32(BAR + DOORBELLS + 12, this.#issued % ENTRIES);
+    await qtest.write32(this.#bar + DOORBELLS + 12, this.#issued % ENTRIES);
     return spent / (COMMANDS * pages);
   }
 
   /** The n-th completion is there (the phase tag inverts with each pass over the queue) and is a success. */
   async #check(n: number): Promise<void> {
-    const status = (await this.#qtest.read32(IO_CQ + (n % ENTRIES) * 16 + 12)) >>> 16;
+    const status = (await this.#qtest.read32(this.#ioCq + (n % ENTRIES) * 16 + 12)) >>> 16;
     const phase = 1 - (Math.floor(n / ENTRIES) % 2);
     if (status !== phase) throw new Error(`completion ${n}: status 0x${status.toString(16)}`);
   }

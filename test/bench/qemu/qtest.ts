@@ -5,7 +5,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 const BIOS_BYTES = 65536;
-const RESET_VECTOR = BIOS_BYTES - 16;
+/** Code at the reset vector that halts the processor: `cli; hlt; jmp` back, and `wfi; b` back. */
+const HALTS = {
+  x86: { at: BIOS_BYTES - 16, code: [0xfa, 0xf4, 0xeb, 0xfc] },
+  arm64: { at: 0, code: [0x7f, 0x20, 0x03, 0xd5, 0xff, 0xff, 0xff, 0x17] },
+} as const;
+
+export type Processor = keyof typeof HALTS;
+
 /** Bytes of one `b64write` line. */
 const CHUNK = 32768;
 const CONFIG_ADDRESS = 0xcf8;
@@ -31,10 +38,10 @@ export class Qtest {
     socket.on('data', (data) => this.#data(data.toString()));
   }
 
-  static async start(binary: string, args: readonly string[]): Promise<Qtest> {
+  static async start(binary: string, args: readonly string[], processor: Processor = 'x86'): Promise<Qtest> {
     const dir = mkdtempSync(join(tmpdir(), 'tsvmm-qemu-'));
     const bios = join(dir, 'halt.bin');
-    writeFileSync(bios, haltingBios());
+    writeFileSync(bios, haltingBios(processor));
     return Qtest.launch([binary, '-nodefaults', '-accel', 'tcg', '-bios', bios, ...args], dir);
   }
 
@@ -123,9 +130,9 @@ export class Qtest {
   }
 }
 
-/** `cli; hlt; jmp` back, at the reset vector. */
-function haltingBios(): Uint8Array {
+function haltingBios(processor: Processor): Uint8Array {
   const bios = new Uint8Array(BIOS_BYTES);
-  bios.set([0xfa, 0xf4, 0xeb, 0xfc], RESET_VECTOR);
+  const { at, code } = HALTS[processor];
+  bios.set(code, at);
   return bios;
 }

@@ -1,3 +1,5 @@
+import type { Range } from './cost.ts';
+import { entries, quads } from './entries.ts';
 import type { Qtest } from './qtest.ts';
 
 const VTD = 0xfed90000;
@@ -29,18 +31,18 @@ const SCALABLE = 0x400;
 export async function translate(
   qtest: Qtest,
   devfn: number,
-  ranges: readonly { iova: number; target: number; pages: number }[],
+  ranges: readonly Range[],
   scalable = false,
 ): Promise<void> {
-  await qtest.write(ROOT, quad(CONTEXTS | 1));
+  await qtest.write(ROOT, entries(CONTEXTS | 1));
   if (scalable) {
-    await qtest.write(CONTEXTS + devfn * 32, entry(DIRECTORY | 1, 0));
-    await qtest.write(DIRECTORY, quad(PASIDS | 1));
+    await qtest.write(CONTEXTS + devfn * 32, entries(DIRECTORY | 1, 0));
+    await qtest.write(DIRECTORY, entries(PASIDS | 1));
     // Second stage, 4 levels.
-    await qtest.write(PASIDS, entry(TOP | (2 << 6) | (2 << 2) | 1, 5));
-  } else await qtest.write(CONTEXTS + devfn * 16, entry(TOP | 1, (5 << 8) | 2));
-  await qtest.write(TOP, quad(LEVEL3 | READ_WRITE));
-  await qtest.write(LEVEL3, quad(LEVEL2 | READ_WRITE));
+    await qtest.write(PASIDS, entries(TOP | (2 << 6) | (2 << 2) | 1, 5));
+  } else await qtest.write(CONTEXTS + devfn * 16, entries(TOP | 1, (5 << 8) | 2));
+  await qtest.write(TOP, entries(LEVEL3 | READ_WRITE));
+  await qtest.write(LEVEL3, entries(LEVEL2 | READ_WRITE));
   for (const { iova, target, pages } of ranges) {
     const first = iova / 0x20_0000;
     const leaves = new Float64Array(Math.ceil(pages / 512) * 512);
@@ -58,22 +60,4 @@ export async function translate(
   await qtest.write32(VTD + GCMD, TE);
   const status = await qtest.read32(VTD + GSTS);
   if (status !== TE + SRTP) throw new Error(`translation is not on: GSTS 0x${status.toString(16)}`);
-}
-
-function quad(value: number): Uint8Array {
-  return quads(Float64Array.of(value));
-}
-
-function entry(lo: number, hi: number): Uint8Array {
-  return quads(Float64Array.of(lo, hi));
-}
-
-export function quads(values: Float64Array): Uint8Array {
-  const bytes = new Uint8Array(values.length * 8);
-  const view = new DataView(bytes.buffer);
-  for (const [i, value] of values.entries()) {
-    view.setUint32(i * 8, value % 2 ** 32, true);
-    view.setUint32(i * 8 + 4, Math.floor(value / 2 ** 32), true);
-  }
-  return bytes;
 }
