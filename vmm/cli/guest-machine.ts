@@ -1,23 +1,34 @@
 /**
- * The machine a guest asks for: TSVMM_MACHINE("--viommu intel,svm=on --device dsa") in its source, which the compiler leaves
- * in a custom section of the module. Options on the command line replace what it asks for.
+ * The machine a guest asks for: TSVMM_MACHINE("--viommu intel,svm=on --viommu smmuv3,svm=on --device dsa") in its source, which
+ * the compiler leaves in a custom section of the module. Options on the command line replace what it asks for. A guest that runs
+ * behind several IOMMUs names each: the first one counts, or the one that --viommu or --machine chooses, with the guest's keys
+ * for it where the command line does not give them.
  */
 
 import { readFileSync } from 'node:fs';
 import { TsvmmError } from '../core/errors.ts';
+import type { Registry } from '../machine/registry.ts';
 import type { MachineOptions } from './machine-options.ts';
 import { parseFor } from './parse.ts';
 import { MACHINE_OPTIONS } from './table.ts';
+import { kindSpecText, parseKindSpec } from './values.ts';
 
 export const MACHINE_SECTION = 'tsvmm.machine';
 
 const DIRECTIVE = /\bTSVMM_MACHINE\s*\(\s*((?:"[^"\n]*"\s*)+)\)/g;
 const COMMENT = /\/\*[\s\S]*?\*\/|\/\/[^\n]*/g;
 /** What a guest may say about its machine; where to read files from is not its business. */
-const { config: _config, plugin: _plugin, seed: _seed, ...ALLOWED } = MACHINE_OPTIONS;
+const { config: _config, plugin: _plugin, seed: _seed, ...CHOOSABLE } = MACHINE_OPTIONS;
+const ALLOWED = { ...CHOOSABLE, viommu: { ...CHOOSABLE.viommu, repeatable: true } } as const;
+
+type Wanted = Omit<MachineOptions, 'viommu'> & { readonly viommu: readonly string[] };
 
 /** @throws TsvmmError naming the guest where what it says is no option */
-export function withGuestMachine(options: MachineOptions, file: string | undefined): MachineOptions {
+export function withGuestMachine(
+  options: MachineOptions,
+  file: string | undefined,
+  registry: Registry,
+): MachineOptions {
   if (file === undefined || options.config !== undefined) return options;
   const words = wordsOf(file);
   if (words.length === 0) return options;
@@ -26,17 +37,45 @@ export function withGuestMachine(options: MachineOptions, file: string | undefin
     ...options,
     machine: options.machine ?? wanted.machine,
     highmem: options.highmem ?? wanted.highmem,
-    viommu: options.viommu ?? wanted.viommu,
+    viommu: viommuOf(options, wanted.viommu, registry),
     memory: options.memory ?? wanted.memory,
     firmware: options.firmware ?? wanted.firmware,
     device: options.device.length > 0 ? options.device : wanted.device,
   };
 }
 
-function parsed(file: string, words: readonly string[]): MachineOptions {
+function viommuOf(
+  { machine, viommu }: MachineOptions,
+  wanted: readonly string[],
+  registry: Registry,
+): string | undefined {
+  if (viommu !== undefined) return withKeysOf(viommu, wanted);
+  if (machine === undefined) return wanted[0];
+  return wanted.find((text) => standsOn(text, machine, registry)) ?? wanted[0];
+}
+
+function standsOn(text: string, machine: string, registry: Registry): boolean {
+  const { kind } = parseKindSpec(text, '--viommu');
+  if (kind === 'none') return true;
+  const { machines } = registry.iommu(kind);
+  return machines.length === 0 || (machines as readonly string[]).includes(machine);
+}
+
+/** The IOMMU of the command line, with the keys that the guest wants of this kind and the command line does not give. */
+function withKeysOf(text: string, wanted: readonly string[]): string {
+  const given = parseKindSpec(text, '--viommu');
+  const like = wanted
+    .map((other) => parseKindSpec(other, '--viommu'))
+    .find((other) => other.kind === given.kind);
+  if (like === undefined || given.help) return text;
+  const kept = like.entries.filter(([key]) => !given.entries.some(([k]) => k === key));
+  return kindSpecText(given.kind, [...kept, ...given.entries]);
+}
+
+function parsed(file: string, words: readonly string[]): Wanted {
   const command = { name: `run ${file}`, summary: '', operands: [], options: ALLOWED };
   try {
-    return parseFor(command, words).options as unknown as MachineOptions;
+    return parseFor(command, words).options as unknown as Wanted;
   } catch (cause) {
     if (!(cause instanceof TsvmmError)) throw cause;
     throw new TsvmmError({

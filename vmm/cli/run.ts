@@ -56,7 +56,7 @@ export async function run(
   }
   const accepted = options.plugin.length === 0 ? await context.accepted() : undefined;
   const file = guestOf(options, invocation.operands[0]);
-  const config = await machineFrom(withGuestMachine(options, file), registry, accepted);
+  const config = await machineFrom(withGuestMachine(options, file, registry), registry, accepted);
   if (options.trace.includes('help')) {
     host.out(viewText(backend, config, registry, 'trace'));
     return EXIT.ok;

@@ -31,6 +31,11 @@ export function parseKindSpec(text: string, option: string): KindSpec {
   return { kind, entries, help };
 }
 
+/** What parseKindSpec() reads as this kind with these entries. */
+export function kindSpecText(kind: string, entries: KindSpec['entries']): string {
+  return [kind, ...entries.map(([key, value]) => `${key}=${value.replaceAll(',', ',,')}`)].join(',');
+}
+
 function splitCommas(text: string): string[] {
   const parts = [''];
   for (let i = 0; i < text.length; i++) {

@@ -12,7 +12,7 @@
 #include <tsvmm/kernel.h>
 #include "phases.h"
 
-TSVMM_MACHINE("--viommu intel,svm=on --device dsa,delay_ns=200000");
+TSVMM_MACHINE("--viommu intel,svm=on --viommu smmuv3,svm=on --device dsa,delay_ns=200000");
 TSVMM_PROGRAM("parent", "parent.c");
 
 #define QUEUE 0

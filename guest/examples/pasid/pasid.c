@@ -11,7 +11,7 @@
 #include <tsvmm/kernel.h>
 #include <tsvmm/svm_engine_driver.h>
 
-TSVMM_MACHINE("--viommu intel,svm=on --device svm-engine");
+TSVMM_MACHINE("--viommu intel,svm=on --viommu smmuv3,svm=on --device svm-engine");
 
 #define MANY 64
 #define ADDRESS 0x40000000u

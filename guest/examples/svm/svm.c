@@ -15,7 +15,7 @@
 #include <tsvmm/dsa_driver.h>
 #include <tsvmm/kernel.h>
 
-TSVMM_MACHINE("--viommu intel,svm=on --device dsa,delay_ns=20000");
+TSVMM_MACHINE("--viommu intel,svm=on --viommu smmuv3,svm=on --device dsa,delay_ns=20000");
 TSVMM_PROGRAM("copier", "copier.c");
 TSVMM_PROGRAM("forker", "forker.c");
 TSVMM_PROGRAM("unmapper", "unmapper.c");

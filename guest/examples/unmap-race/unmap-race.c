@@ -11,7 +11,7 @@
 #include <tsvmm/kernel.h>
 #include <tsvmm/svm_engine_driver.h>
 
-TSVMM_MACHINE("--viommu intel,svm=on --device svm-engine");
+TSVMM_MACHINE("--viommu intel,svm=on --viommu smmuv3,svm=on --device svm-engine");
 
 #define AREA 0x40000000u
 #define PAGES 32u

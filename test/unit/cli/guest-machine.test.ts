@@ -2,8 +2,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { MACHINE_SECTION, withGuestMachine } from '../../../vmm/cli/guest-machine.ts';
+import { MACHINE_SECTION, withGuestMachine as withMachineOf } from '../../../vmm/cli/guest-machine.ts';
 import type { MachineOptions } from '../../../vmm/cli/machine-options.ts';
+import { builtinRegistry } from '../../../vmm/machine/builtin.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'tsvmm-guest-machine-'));
 afterAll(() => rmSync(dir, { recursive: true }));
@@ -18,6 +19,12 @@ const NONE = {
   config: undefined,
   plugin: [],
 } as unknown as MachineOptions;
+
+const registry = builtinRegistry();
+
+function withGuestMachine(options: MachineOptions, file: string): MachineOptions {
+  return withMachineOf(options, file, registry);
+}
 
 function source(text: string): string {
   const file = join(dir, 'guest.c');
@@ -71,6 +78,32 @@ describe('a guest that says what machine it is written for', () => {
     ['edu', 'TSVMM_MACHINE: '],
   ])('by %s is told what it can say', (words, message) => {
     expect(() => withGuestMachine(NONE, source(`TSVMM_MACHINE("${words}");`))).toThrow(message);
+  });
+});
+
+describe('a guest that runs behind several IOMMUs', () => {
+  const SAYS_TWO = 'TSVMM_MACHINE("--viommu intel,svm=on,aw-bits=39 --viommu smmuv3,svm=on --device dsa");\n';
+
+  test.each([
+    ['gets the first of them', {}, 'intel,svm=on,aw-bits=39'],
+    ['gets the one that stands on the machine asked for', { machine: 'virt' }, 'smmuv3,svm=on'],
+    ['gets the first of them on its own machine', { machine: 'q35' }, 'intel,svm=on,aw-bits=39'],
+    ['keeps its keys for the one asked for', { viommu: 'smmuv3' }, 'smmuv3,svm=on'],
+    [
+      'keeps those that are not given',
+      { viommu: 'intel,aw-bits=48,cache=none' },
+      'intel,svm=on,aw-bits=48,cache=none',
+    ],
+    ['can be told to do without one', { viommu: 'smmuv3,svm=off' }, 'smmuv3,svm=off'],
+    ['or without any', { viommu: 'none' }, 'none'],
+  ])('%s', (_, given, viommu) => {
+    expect(withGuestMachine({ ...NONE, ...given } as MachineOptions, source(SAYS_TWO)).viommu).toBe(viommu);
+  });
+
+  test('of which none stands on the machine asked for gets the first, which says so', () => {
+    const intel = source('TSVMM_MACHINE("--viommu intel,svm=on");\n');
+
+    expect(withGuestMachine({ ...NONE, machine: 'virt' }, intel).viommu).toBe('intel,svm=on');
   });
 });
 
