@@ -1,9 +1,5 @@
 import { CONFIG_ENTRY_AT, CONFIG_ENTRY_WORDS } from '../walk/config-cache.ts';
-
-/** Where an entry came from. */
-export const NOT_READ = 0;
-export const FROM_CACHE = 1;
-export const FROM_MEMORY = 2;
+import { FROM_CACHE, FROM_MEMORY, NOT_READ } from '../watch/entry-steps.ts';
 
 /** One structure the procedure read: where it lies and its words. */
 export class ReadEntry {

@@ -6,10 +6,11 @@ import { Bug } from '../../vmm/core/errors.ts';
 import { hex, u64 } from '../../vmm/core/u64.ts';
 import type { StateDef } from '../../vmm/state/define.ts';
 import type { WalkMemory } from '../walk/memory.ts';
+import { explainedFault } from '../watch/entry-steps.ts';
 import { SmmuCaches } from './caches.ts';
 import { controlEvent, resetControl, type SmmuControl, smmuControl } from './control.ts';
-import { type Recording, STALLED } from './events.ts';
-import { explainedEvent, outcomeText, translationSteps } from './explain.ts';
+import { RECORDED, type Recording, STALLED } from './events.ts';
+import { eventWords, outcomeText, translationSteps } from './explain.ts';
 import { NO_STE, WITH_PASID, WITHOUT_PASID } from './pri-queue.ts';
 import { resetIdentification, type SmmuState } from './state.ts';
 import { SmmuTranslation } from './translation.ts';
@@ -127,7 +128,9 @@ export class SmmuV3 extends Device<SmmuState, SmmuWiring, SmmuParts> implements 
       event.emit(port.requester, code, lo, hi, access, recording, port.pasid, entries.join(' '));
     }
     const address = hex(u64(lo, hi));
-    services.onFault(explainedEvent(services.id, port, code, address, access, steps, recording, translation));
+    const note = recording === RECORDED ? undefined : recording;
+    const words = eventWords(translation, code);
+    services.onFault(explainedFault(services.id, port, words, address, access, steps, note));
     control.sink.settle();
   }
 }

@@ -24,26 +24,13 @@ import {
 } from '../walk/config-cache.ts';
 import { OWNER_MASK, ROW_WORDS } from '../walk/iotlb.ts';
 import { PAIR_WORDS, TRANSLATIONS } from '../walk/pair-tags.ts';
+import { registerView } from '../watch/views.ts';
 import { GLOBAL, TLB_SHIFTS } from './caches.ts';
 import type { SmmuV3 } from './device.ts';
 import { PRIVILEGED, stage1In, stage2In } from './row-flags.ts';
 import { WORLD_EL2 } from './state.ts';
 
 const ADDRESS = 0xfffff000;
-
-function registers(device: SmmuV3) {
-  const { block } = device.w;
-  return block.registers.map((r) => {
-    const lo = block.read32(device.s.regs, r.offset);
-    const hi = r.bytes === 8 ? block.read32(device.s.regs, r.offset + 4) : 0;
-    return {
-      offset: hex(r.offset),
-      name: r.name,
-      value: r.bytes === 8 ? hex64(lo, hi) : hex32(lo),
-      fields: r.show([lo, hi]),
-    };
-  });
-}
 
 interface Owner {
   readonly regime: string;
@@ -187,7 +174,7 @@ export function smmuViews(device: SmmuV3): DeviceView[] {
     view(
       'registers',
       'Registers with their fields.',
-      () => registers(device),
+      () => registerView(device.w.block, device.s.regs),
       (r) => `${r.offset.padStart(7)} ${r.name.padEnd(16)} ${r.value} ${r.fields}`,
       'none',
     ),

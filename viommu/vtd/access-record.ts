@@ -1,7 +1,4 @@
-/** Where an entry came from. */
-export const NOT_READ = 0;
-export const FROM_CACHE = 1;
-export const FROM_MEMORY = 2;
+import { NOT_READ } from '../watch/entry-steps.ts';
 
 /** What the last slow translation read, kept in place so that a fault can be explained by what really was seen. */
 export class AccessRecord {

@@ -9,7 +9,8 @@ import {
 } from '../spec/vtd/faults.ts';
 import { TT_DEVICE_TLB, TT_PASS_THROUGH } from '../spec/vtd/structures.ts';
 import type { WalkMemory } from '../walk/memory.ts';
-import { type AccessRecord, FROM_MEMORY } from './access-record.ts';
+import { FROM_MEMORY } from '../watch/entry-steps.ts';
+import type { AccessRecord } from './access-record.ts';
 import type { VtdConfig } from './config.ts';
 
 /** What the checks of a context entry depend on. */

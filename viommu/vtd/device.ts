@@ -17,12 +17,13 @@ import { hex, u64 } from '../../vmm/core/u64.ts';
 import type { StateDef } from '../../vmm/state/define.ts';
 import { FAULT_BY_CODE, LCT_RESERVED } from '../spec/vtd/faults.ts';
 import { FECTL, IECTL, PECTL } from '../spec/vtd/registers.ts';
+import { explainedFault } from '../watch/entry-steps.ts';
 import { RemappingCaches } from './caches.ts';
 import { type UnitCapabilities, unitCapabilities } from './capabilities.ts';
 import { GlobalCommands } from './commands.ts';
 import { EventInterrupt } from './events.ts';
-import { explainedFault, interruptSteps, outcomeText, translationSteps } from './explain.ts';
-import { FaultLog, type Recording } from './faults.ts';
+import { faultWords, interruptSteps, outcomeText, translationSteps } from './explain.ts';
+import { FaultLog, RECORDED, type Recording } from './faults.ts';
 import { InterruptRemapper } from './interrupts.ts';
 import { Invalidations } from './invalidations.ts';
 import { PageRequests } from './page-requests.ts';
@@ -218,7 +219,9 @@ export class VtdIommu extends Device<VtdState, VtdWiring, VtdParts> implements D
     const steps = translationSteps(dma, this.s, services.provenance);
     this.#trace(port, code, lo, hi, access, recording, steps);
     const address = hex(u64(lo, hi));
-    services.onFault(explainedFault(services.id, port, code, address, access, steps, recording));
+    services.onFault(
+      explainedFault(services.id, port, faultWords(code), address, access, steps, noteOf(recording)),
+    );
   }
 
   /** Fault information of an interrupt request: the index in bits 63:48. */
@@ -231,8 +234,9 @@ export class VtdIommu extends Device<VtdState, VtdWiring, VtdParts> implements D
     const { services } = this.w;
     const steps = interruptSteps(interrupts.record, services.provenance);
     this.#trace(port, code, address, 0, 2, recording, steps);
+    const at = hex(address >>> 0);
     services.onFault(
-      explainedFault(services.id, port, code, hex(address >>> 0), 'interrupt', steps, recording),
+      explainedFault(services.id, port, faultWords(code), at, 'interrupt', steps, noteOf(recording)),
     );
   }
 
@@ -279,4 +283,8 @@ export class VtdIommu extends Device<VtdState, VtdWiring, VtdParts> implements D
     const entries = steps.map((step) => step.address).filter((address) => address !== undefined);
     event.emit(port.requester, code, lo, hi, access, recording, port.pasid, entries.join(' '));
   }
+}
+
+function noteOf(recording: Recording): string | undefined {
+  return recording === RECORDED ? undefined : recording;
 }

@@ -1,6 +1,5 @@
-import type { DmaPort } from '../../vmm/bus/dma.ts';
-import type { ExplainedFault, Provenance, WalkStep } from '../../vmm/bus/iommu.ts';
-import { hex, hex64, u64 } from '../../vmm/core/u64.ts';
+import type { Provenance, WalkStep } from '../../vmm/bus/iommu.ts';
+import { hex, u64 } from '../../vmm/core/u64.ts';
 import type { Layout } from '../../vmm/regs/layout.ts';
 import { FS_ENTRY, FS_LEVEL_NAMES } from '../spec/paging/first-stage.ts';
 import { SS_ENTRY, SS_LEVEL_NAMES } from '../spec/paging/second-stage.ts';
@@ -17,8 +16,15 @@ import {
 import type { FirstStageWalker } from '../walk/first-stage.ts';
 import { OWNER_MASK } from '../walk/iotlb.ts';
 import type { SecondStageWalker } from '../walk/second-stage.ts';
-import { type AccessRecord, FROM_CACHE, NOT_READ } from './access-record.ts';
-import { RECORDED, type Recording } from './faults.ts';
+import {
+  cachedStep,
+  entryStep,
+  type FaultWords,
+  FROM_CACHE,
+  NOT_READ,
+  tableStep,
+} from '../watch/entry-steps.ts';
+import type { AccessRecord } from './access-record.ts';
 import type { InterruptRecord } from './interrupts.ts';
 import type { DmaRemapper } from './remap.ts';
 import { allowedIn, faultIn, UPPER_CLASS } from './row-flags.ts';
@@ -73,32 +79,6 @@ function pasidSteps(record: AccessRecord, provenance: Provenance): WalkStep[] {
   return steps;
 }
 
-function entryStep(
-  layout: Layout,
-  words: Uint32Array,
-  address: number,
-  upper: number,
-  cached: boolean,
-  provenance: Provenance,
-): WalkStep {
-  return {
-    what: layout.name,
-    address: cached ? undefined : hex(u64(address, upper)),
-    raw: quadwords(words, layout.bytes),
-    fields: layout.show(words),
-    source: cached ? 'cache' : 'memory',
-    lastWriter: cached || upper !== 0 ? undefined : provenance.lastWriter(address),
-  };
-}
-
-/** Least significant first; zeroes at the end of a long entry say nothing. */
-function quadwords(words: Uint32Array, bytes: number): string[] {
-  const raw: string[] = [];
-  for (let i = 0; i < bytes / 4; i += 2) raw.push(hex64(words[i]!, words[i + 1]!));
-  while (raw.length > 2 && raw.at(-1) === hex64(0, 0)) raw.pop();
-  return raw;
-}
-
 function iotlbStep(rows: Uint32Array, r: number): WalkStep {
   const flags = rows[r + 5]!;
   const size = ['4 KiB', '2 MiB', '1 GiB'][rows[r]! & 3];
@@ -108,14 +88,10 @@ function iotlbStep(rows: Uint32Array, r: number): WalkStep {
   const allowed = fault === 0 ? allowedIn(flags, 0) : 0;
   const upper = fault === 0 ? allowedIn(flags, UPPER_CLASS) : 0;
   const privileged = upper === allowed ? '' : ` privileged: R=${upper & 1} W=${(upper >>> 1) & 1}`;
-  return {
-    what: 'IOTLB entry',
-    address: undefined,
-    raw: [],
-    fields: `R=${allowed & 1} W=${(allowed >>> 1) & 1}${privileged} page=${output} size=${size} DID=${rows[r + 7]! & OWNER_MASK}${negative}`,
-    source: 'cache',
-    lastWriter: undefined,
-  };
+  return cachedStep(
+    'IOTLB entry',
+    `R=${allowed & 1} W=${(allowed >>> 1) & 1}${privileged} page=${output} size=${size} DID=${rows[r + 7]! & OWNER_MASK}${negative}`,
+  );
 }
 
 function walkSteps(dma: DmaRemapper, top: number, provenance: Provenance): WalkStep[] {
@@ -123,17 +99,15 @@ function walkSteps(dma: DmaRemapper, top: number, provenance: Provenance): WalkS
   const steps: WalkStep[] = [];
   if (walker.first < top) {
     const p = walker.cachedPermissions;
-    steps.push({
-      what: 'paging-structure cache',
-      address: undefined,
-      raw: [],
-      fields: `R=${p & 1} W=${(p >>> 1) & 1} table=${hex((walker.address[walker.first]! & 0xfffff000) >>> 0)} level=${walker.first}`,
-      source: 'cache',
-      lastWriter: undefined,
-    });
+    steps.push(
+      cachedStep(
+        'paging-structure cache',
+        `R=${p & 1} W=${(p >>> 1) & 1} table=${hex((walker.address[walker.first]! & 0xfffff000) >>> 0)} level=${walker.first}`,
+      ),
+    );
   }
   for (let level = walker.first; level >= walker.level; level--)
-    steps.push(tableStep(walker, level, SS_LEVEL_NAMES[level]!, SS_ENTRY, provenance));
+    steps.push(levelStep(walker, level, SS_LEVEL_NAMES[level]!, SS_ENTRY, provenance));
   return steps;
 }
 
@@ -144,49 +118,28 @@ function firstStageSteps(dma: DmaRemapper, provenance: Provenance): WalkStep[] {
   const top = ((dma.record.pasidEntry[4]! >>> 2) & 3) === 1 ? 5 : 4;
   if (walker.first < top) {
     const bits = walker.cachedBits;
-    steps.push({
-      what: 'paging-structure cache',
-      address: undefined,
-      raw: [],
-      fields: `RW=${(bits >>> 1) & 1} US=${(bits >>> 2) & 1} XD=${bits >>> 31} level=${walker.first}`,
-      source: 'cache',
-      lastWriter: undefined,
-    });
+    steps.push(
+      cachedStep(
+        'paging-structure cache',
+        `RW=${(bits >>> 1) & 1} US=${(bits >>> 2) & 1} XD=${bits >>> 31} level=${walker.first}`,
+      ),
+    );
   }
   // A table that the second stage does not lead to has not been read.
   const last = walker.opened ? walker.level : walker.level + 1;
   for (let level = walker.first; level >= last; level--)
-    steps.push(tableStep(walker, level, FS_LEVEL_NAMES[level]!, FS_ENTRY, provenance));
+    steps.push(levelStep(walker, level, FS_LEVEL_NAMES[level]!, FS_ENTRY, provenance));
   return steps;
 }
 
-function tableStep(
+function levelStep(
   walker: FirstStageWalker | SecondStageWalker,
   level: number,
   what: string,
   layout: Pick<Layout, 'show'>,
   provenance: Provenance,
 ): WalkStep {
-  const address = walker.address[level]!;
-  if (level === walker.level && walker.unreadable) {
-    return {
-      what,
-      address: hex(u64(address, walker.addressHi[level]!)),
-      raw: [],
-      fields: 'not memory',
-      source: 'memory',
-      lastWriter: undefined,
-    };
-  }
-  const words = [walker.rawLo[level]!, walker.rawHi[level]!];
-  return {
-    what,
-    address: hex(u64(address, walker.addressHi[level]!)),
-    raw: [hex64(words[0]!, words[1]!)],
-    fields: layout.show(words, 0, true),
-    source: 'memory',
-    lastWriter: provenance.lastWriter(address),
-  };
+  return tableStep(walker, level, level === walker.level && walker.unreadable, what, layout, provenance);
 }
 
 /** Steps of an interrupt request. */
@@ -196,35 +149,10 @@ export function interruptSteps(record: InterruptRecord, provenance: Provenance):
   return [entryStep(IRTE, record.entry, record.address, record.upper, cached, provenance)];
 }
 
-function accessName(access: number): ExplainedFault['access'] {
-  if ((access & 3) === 3) return 'atomic';
-  return (access & 2) !== 0 ? 'write' : (access & 4) !== 0 ? 'execute' : 'read';
-}
-
-/** The report of one fault. */
-export function explainedFault(
-  iommu: string,
-  port: DmaPort,
-  code: number,
-  address: string,
-  access: number | 'interrupt',
-  steps: readonly WalkStep[],
-  recording: Recording,
-): ExplainedFault {
+/** A fault reason in the words of the specification. */
+export function faultWords(code: number): FaultWords {
   const reason = FAULT_BY_CODE[code]!;
-  return {
-    iommu,
-    requester: port.requester,
-    pasid: port.pasid,
-    address,
-    access: access === 'interrupt' ? access : accessName(access),
-    code: faultCodeText(code),
-    name: reason.name,
-    why: `${reason.why} (${reason.cite})`,
-    steps,
-    recorded: recording === RECORDED,
-    ...(recording === RECORDED ? {} : { note: recording }),
-  };
+  return { code: faultCodeText(code), name: reason.name, why: `${reason.why} (${reason.cite})` };
 }
 
 /** One line on how a translation ended. */

@@ -12,7 +12,7 @@ import {
   LGN_INTERRUPT,
 } from '../spec/vtd/faults.ts';
 import { GSTS } from '../spec/vtd/registers.ts';
-import { FROM_CACHE, FROM_MEMORY, NOT_READ } from './access-record.ts';
+import { FROM_CACHE, FROM_MEMORY, NOT_READ } from '../watch/entry-steps.ts';
 import { ALL_ENTRIES, type RemappingCaches } from './caches.ts';
 import type { VtdState } from './state.ts';
 import type { VtdWiring } from './wiring.ts';

@@ -1,17 +1,19 @@
 import { bdfText } from '../../vmm/core/bdf.ts';
-import { hex } from '../../vmm/core/u64.ts';
-import type { FieldDecl } from '../../vmm/regs/field.ts';
-import type { Layout } from '../../vmm/regs/layout.ts';
 import { PASID_ENTRY, PGTT_FIRST, PGTT_NESTED, PGTT_SECOND } from '../spec/vtd/structures.ts';
-import { type AccessRecord, FROM_MEMORY, NOT_READ } from './access-record.ts';
+import { ChangedEntries, type ChangeRules } from '../watch/changed-entries.ts';
+import { FROM_MEMORY, NOT_READ } from '../watch/entry-steps.ts';
+import { fieldChanges } from '../watch/field-changes.ts';
+import type { WatchedPages } from '../watch/watched-pages.ts';
+import type { AccessRecord } from './access-record.ts';
 import {
+  ANNOUNCES_ALL,
   ANNOUNCES_CONTEXTS,
   ANNOUNCES_DOMAIN,
   ANNOUNCES_FUNCTIONS,
   ANNOUNCES_NONE,
   ANNOUNCES_PASID,
+  ANNOUNCES_PASIDS,
 } from './announce.ts';
-import { ChangedEntries, type ChangeSink } from './changed-entries.ts';
 import type { ChangedEntry, VtdState, WatchedTable } from './state.ts';
 import {
   entryBytes,
@@ -24,30 +26,33 @@ import {
   SCALABLE_CONTEXT_TABLE,
   SCALABLE_ROOT_TABLE,
 } from './table-kinds.ts';
-import type { WatchedPages } from './watched-pages.ts';
 import type { VtdWiring } from './wiring.ts';
 
 const TTM = 0xc00;
 const TTM_SCALABLE = 0x400;
 const NO_PASID = -1;
+const PRESENT = 1;
 /** Requesters named for one store. */
 const MOST_NAMED = 4;
 
 /** Root and context entries, PASID directories and tables of scalable mode: who stores what, and when it is announced. */
-export class PasidWatch implements ChangeSink {
-  readonly changed: ChangedEntries;
+export class PasidWatch implements ChangeRules<ChangedEntry> {
+  readonly changed: ChangedEntries<ChangedEntry>;
+  /** With caching mode the unit may hold an entry as it was, present or not. */
+  readonly always: boolean;
   readonly #s: VtdState;
   readonly #w: VtdWiring;
-  readonly #pages: WatchedPages;
+  readonly #pages: WatchedPages<WatchedTable>;
   readonly #u32: Uint32Array;
 
-  constructor(s: VtdState, w: VtdWiring, pages: WatchedPages) {
+  constructor(s: VtdState, w: VtdWiring, pages: WatchedPages<WatchedTable>) {
     const { ram } = w.services.memory;
     this.#s = s;
     this.#w = w;
     this.#pages = pages;
     this.#u32 = ram.u32;
-    this.changed = new ChangedEntries(s, ram, w.config['caching-mode'], this);
+    this.always = w.config['caching-mode'];
+    this.changed = new ChangedEntries(s.changed, this);
   }
 
   /** Watches everything the latched root table leads to. */
@@ -102,7 +107,7 @@ export class PasidWatch implements ChangeSink {
     const number = numberOf(table, address);
     if (kind !== SCALABLE_ROOT_TABLE) {
       const did = kind === PASID_TABLE ? old[2]! & 0xffff : 0;
-      this.changed.stored(address, kind, number, table.owner, old[0]!, now[0]!, did);
+      this.#changed(address, kind, number, table.owner, old[0]! & now[0]!, did);
       if (kind === PASID_TABLE) this.#leaveRoots(old, now);
       else this.#follow(table, number, old, now, 0);
       return;
@@ -110,9 +115,19 @@ export class PasidWatch implements ChangeSink {
     // Two entries in one: software updates either half by itself.
     for (const half of [0, 2]) {
       if (old[half] === now[half] && old[half + 1] === now[half + 1]) continue;
-      this.changed.stored(address + half * 4, kind, number + half * 64, 0, old[half]!, now[half]!, 0);
+      this.#changed(address + half * 4, kind, number + half * 64, 0, old[half]! & now[half]!, 0);
       this.#follow(table, number + half * 64, old, now, half);
     }
+  }
+
+  /**
+   * One store changed the entry. `both` is what its first word has had before and after, `number` the requester id or PASID
+   * it belongs to, `owner` the page of its directory and `did` the domain-id it had.
+   */
+  #changed(address: number, kind: number, number: number, owner: number, both: number, did: number): void {
+    const live = (both & PRESENT) !== 0;
+    if (this.changed.stored(address, live, live) !== undefined) return;
+    this.changed.begin({ address, kind, number, owner, did, stores: 1, live: live ? 1 : 0, used: false });
   }
 
   /** The tables that an entry pointed to, and those it points to now. */
@@ -129,21 +144,21 @@ export class PasidWatch implements ChangeSink {
   /** The page tables that a PASID table entry pointed to and no longer does; another entry may: then they are seen again. */
   #leaveRoots(old: Uint32Array, now: Uint32Array): void {
     const first = rootOf(old, 0, FIRST_STAGE_WORD);
-    if (first >= 0 && first !== rootOf(now, 0, FIRST_STAGE_WORD)) this.#pages.detach(first);
+    if (first >= 0 && first !== rootOf(now, 0, FIRST_STAGE_WORD)) this.#detach(first, 1);
     const second = rootOf(old, 0, SECOND_STAGE_WORD);
-    if (second >= 0 && second !== rootOf(now, 0, SECOND_STAGE_WORD)) this.#pages.detach(second);
+    if (second >= 0 && second !== rootOf(now, 0, SECOND_STAGE_WORD)) this.#detach(second, 1);
   }
 
   #detach(page: number, size: number): void {
-    for (let i = 0; i < size; i++) this.#pages.detach(page + i);
+    for (let i = 0; i < size; i++) this.#pages.detach(this.#pages.find(page + i));
   }
 
   detachChildren(table: WatchedTable): void {
     const u32 = this.#u32;
     for (const [at] of unitsOf(table)) {
       if (table.kind === PASID_TABLE) {
-        this.#pages.detach(rootOf(u32, at, FIRST_STAGE_WORD));
-        this.#pages.detach(rootOf(u32, at, SECOND_STAGE_WORD));
+        this.#detach(rootOf(u32, at, FIRST_STAGE_WORD), 1);
+        this.#detach(rootOf(u32, at, SECOND_STAGE_WORD), 1);
         continue;
       }
       const page = pointerOf(u32, at);
@@ -174,7 +189,7 @@ export class PasidWatch implements ChangeSink {
         this.#pages.attach(known);
         return;
       }
-      this.#pages.forget(page);
+      this.#pages.forget(known);
     }
     const table = { page, kind, level: 0, base, owner, detached: false };
     if (this.#pages.add(table) === undefined || kind === PASID_TABLE) return;
@@ -187,9 +202,40 @@ export class PasidWatch implements ChangeSink {
 
   told(kind: string, scope: number, a: number, b: number): void {
     if (scope === ANNOUNCES_NONE || !this.changed.any) return;
-    const entries = this.changed.announced(scope, a, b);
+    const entries = this.changed.announced((entry) => this.#covers(entry, scope, a, b));
     const event = this.#w.trace.pasid_table_announced;
     if (entries > 0 && event.on) event.emit(kind, scopeText(scope, a, b), entries);
+  }
+
+  #covers(entry: ChangedEntry, scope: number, a: number, b: number): boolean {
+    switch (scope) {
+      case ANNOUNCES_ALL:
+        return true;
+      case ANNOUNCES_CONTEXTS:
+        return entry.kind === SCALABLE_ROOT_TABLE || entry.kind === SCALABLE_CONTEXT_TABLE;
+      case ANNOUNCES_FUNCTIONS:
+        if (entry.kind === SCALABLE_ROOT_TABLE) return entry.number >>> 8 === a >>> 8;
+        return entry.kind === SCALABLE_CONTEXT_TABLE && (entry.number & ~b) === a;
+      case ANNOUNCES_PASIDS:
+        return entry.kind === PASID_DIRECTORY || entry.kind === PASID_TABLE;
+      case ANNOUNCES_DOMAIN:
+        return entry.kind === PASID_TABLE && this.#hasDomain(entry, a);
+      case ANNOUNCES_PASID:
+        if (entry.kind === PASID_DIRECTORY) return entry.number === b - (b % PASIDS_OF_TABLE);
+        return entry.kind === PASID_TABLE && entry.number === b && this.#hasDomain(entry, a);
+      default:
+        return false;
+    }
+  }
+
+  /** The domain it had or has. Entries that are not present may be cached under domain 0. */
+  #hasDomain(entry: ChangedEntry, did: number): boolean {
+    return entry.did === did || (this.#u32[(entry.address >>> 2) + 2]! & 0xffff) === did;
+  }
+
+  /** Whoever reads the entry reads it as one. */
+  isTold(): boolean {
+    return false;
   }
 
   torn(entry: ChangedEntry, when: string): void {
@@ -212,7 +258,7 @@ export class PasidWatch implements ChangeSink {
     const layout = layoutOf(kind);
     const by = byCpu ? (this.#w.services.provenance.here() ?? 'guest') : 'dma';
     const requesters = this.#requesters({ kind, number, owner });
-    const changes = changesOf(layout, old, now);
+    const changes = fieldChanges(layout, old, now);
     this.#w.trace.pasid_table_write.emit(
       layout.name,
       requesters,
@@ -235,10 +281,8 @@ export class PasidWatch implements ChangeSink {
   /** Requester ids whose context entries point to the directory at page `owner`, lowest first. */
   #sidsOf(owner: number): number[] {
     const sids: number[] = [];
-    for (const page of this.#pages.contexts) {
-      const { table } = this.#pages.find(page)!;
+    for (const { table } of this.#pages.heads)
       for (const [at, sid] of unitsOf(table)) if (pointerOf(this.#u32, at) === owner) sids.push(sid);
-    }
     return sids.sort((x, y) => x - y);
   }
 }
@@ -295,23 +339,6 @@ function scopeText(scope: number, a: number, b: number): string {
     default:
       return scope === ANNOUNCES_CONTEXTS ? 'all contexts' : 'all';
   }
-}
-
-/** `P=0->1 DID=3->5`; stores that change only reserved bits, or nothing, say so. */
-function changesOf(layout: Layout, old: Uint32Array, now: Uint32Array): string {
-  const changes: string[] = [];
-  for (const [name, field] of Object.entries(layout.fields)) {
-    const before = layout.get[name]!(old, 0);
-    const after = layout.get[name]!(now, 0);
-    if (before !== after) changes.push(`${name}=${valueText(field, before)}->${valueText(field, after)}`);
-  }
-  return changes.length > 0 ? changes.join(' ') : 'none of its fields';
-}
-
-function valueText(field: FieldDecl, value: number): string {
-  const name = field.values?.[value];
-  const text = value < 10 ? String(value) : hex(value);
-  return name === undefined ? text : `${text} (${name})`;
 }
 
 /** Words of a PASID table entry that hold its page-table pointers. */

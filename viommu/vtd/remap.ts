@@ -41,7 +41,8 @@ import {
   WALK_RESERVED,
   WALK_WRITE_DENIED,
 } from '../walk/second-stage.ts';
-import { AccessRecord, FROM_CACHE } from './access-record.ts';
+import { FROM_CACHE } from '../watch/entry-steps.ts';
+import { AccessRecord } from './access-record.ts';
 import type { RemappingCaches } from './caches.ts';
 import { type ContextOptions, contextOptions, fetchContext, reservedAddressHi } from './contexts.ts';
 import { isProtected, protectionOn } from './protected-memory.ts';

@@ -16,7 +16,8 @@ import {
 } from '../spec/vtd/faults.ts';
 import { PGTT_FIRST, PGTT_NESTED, PGTT_PASS_THROUGH, PGTT_SECOND } from '../spec/vtd/structures.ts';
 import type { WalkMemory } from '../walk/memory.ts';
-import { type AccessRecord, FROM_MEMORY } from './access-record.ts';
+import { FROM_MEMORY } from '../watch/entry-steps.ts';
+import type { AccessRecord } from './access-record.ts';
 import { stagesOf, type VtdConfig } from './config.ts';
 import { contextOptions, reservedAddressHi } from './contexts.ts';
 

@@ -10,40 +10,29 @@ import { ROW_WORDS } from '../walk/iotlb.ts';
 import { PAGING_ROW_WORDS } from '../walk/paging-cache.ts';
 import { PAIR_WAYS, PAIR_WORDS } from '../walk/pair-tags.ts';
 import { PASID_ROW_WORDS } from '../walk/pasid-cache.ts';
+import type { ChangedEntry as Changed } from '../watch/changed-entries.ts';
+import type { WatchedTable as WatchedPart } from '../watch/watched-pages.ts';
 import { unitCapabilities } from './capabilities.ts';
 import { capability, extendedCapability, type VtdConfig } from './config.ts';
 
-/** A page of remapping structures the unit has read while live, and what it holds. */
-export interface WatchedTable {
-  page: number;
-  /** One of table-kinds.ts. */
-  kind: number;
+/** A page of remapping structures the unit has read while live, and what it holds: `kind` is one of table-kinds.ts. */
+export interface WatchedTable extends WatchedPart {
   /** Level of a page table. */
   level: number;
   /** Requester id or PASID of the first entry, in scalable mode. */
   base: number;
   /** First page of the PASID directory that it is or belongs to. */
   owner: number;
-  /** Nothing points to it any more; the watch ends with the next invalidation. */
-  detached: boolean;
 }
 
 /** An entry of a scalable-mode structure that software has changed and no invalidation has announced. */
-export interface ChangedEntry {
-  address: number;
-  /** Of its table. */
-  kind: number;
+export interface ChangedEntry extends Changed {
   /** Requester id of a root or context entry, PASID of others: the first one it stands for. */
   number: number;
   /** First page of its PASID directory. */
   owner: number;
   /** Domain-id it had before. */
   did: number;
-  stores: number;
-  /** Stores since it was last made present, or found torn. */
-  live: number;
-  /** The unit has read it since the last of them. */
-  used: boolean;
 }
 
 /** Everything software can find out about a unit: registers, what they were latched into, and the stale-able caches. */

@@ -11,6 +11,8 @@ import {
   SCALABLE_ROOT_ENTRY,
   TT_PASS_THROUGH,
 } from '../spec/vtd/structures.ts';
+import type { TableFormats } from '../watch/watched-pages.ts';
+import type { WatchedTable } from './state.ts';
 
 /** What a watched page holds: part of the state, so numbers stay as they are. */
 export const ROOT_TABLE = 0;
@@ -45,6 +47,16 @@ export const PASIDS_OF_DIRECTORY_PAGE = 512 * PASIDS_OF_TABLE;
 
 const PS = 0x80;
 const PRESENT = 1;
+
+/** Tables of VT-d fill pages. */
+export const VTD_FORMATS: TableFormats<WatchedTable> = {
+  entryBytes,
+  keptWords,
+  isPaging,
+  isHead: (kind) => kind === SCALABLE_CONTEXT_TABLE,
+  first: () => 0,
+  bytes: () => 4096,
+};
 
 export function layoutOf(kind: number): Layout {
   return LAYOUTS[kind]!;

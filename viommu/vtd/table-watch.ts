@@ -1,5 +1,7 @@
 import type { PageWatcher } from '../../vmm/mem/ram.ts';
-import { type AccessRecord, FROM_MEMORY } from './access-record.ts';
+import { FROM_MEMORY } from '../watch/entry-steps.ts';
+import { type Watched, WatchedPages } from '../watch/watched-pages.ts';
+import type { AccessRecord } from './access-record.ts';
 import type { Announcements } from './announce.ts';
 import { PasidWatch } from './pasid-watch.ts';
 import type { ReadSink } from './sinks.ts';
@@ -11,13 +13,12 @@ import {
   FIRST_STAGE_TABLE,
   INTERRUPT_TABLE,
   isPasidStructure,
-  keptWords,
   layoutOf,
   nameOf,
   PAGE_TABLE,
   ROOT_TABLE,
+  VTD_FORMATS,
 } from './table-kinds.ts';
-import { type Watched, WatchedPages } from './watched-pages.ts';
 import type { VtdWiring } from './wiring.ts';
 
 /** Which entries a walk has read: those of the levels from `first` down to `level`. */
@@ -39,16 +40,13 @@ export class TableWatch implements ReadSink, PageWatcher, Announcements {
   updating = false;
   readonly #s: VtdState;
   readonly #w: VtdWiring;
-  readonly #pages: WatchedPages;
+  readonly #pages: WatchedPages<WatchedTable>;
   readonly #pasids: PasidWatch;
-  /** The entry of a store, before and after it. */
-  readonly #old = new Uint32Array(16);
-  readonly #now = new Uint32Array(16);
 
   constructor(s: VtdState, w: VtdWiring) {
     this.#s = s;
     this.#w = w;
-    this.#pages = new WatchedPages(s, w.services.memory.ram, this);
+    this.#pages = new WatchedPages(s.watched, w.services.memory.ram, this, VTD_FORMATS);
     this.#pasids = new PasidWatch(s, w, this.#pages);
   }
 
@@ -125,11 +123,10 @@ export class TableWatch implements ReadSink, PageWatcher, Announcements {
   }
 
   /** In the order of pages: that of a set is no state. */
-  #forget(pages: number[]): void {
-    for (const page of pages.sort((x, y) => x - y)) {
-      const { table } = this.#pages.find(page)!;
-      this.#pages.forget(page);
-      this.#detachChildren(table);
+  #forget(tables: Watched<WatchedTable>[]): void {
+    for (const watched of tables.sort((x, y) => x.table.page - y.table.page)) {
+      this.#pages.forget(watched);
+      this.#detachChildren(watched.table);
     }
   }
 
@@ -144,56 +141,33 @@ export class TableWatch implements ReadSink, PageWatcher, Announcements {
     this.#s.tableStores = (this.#s.tableStores + 1) >>> 0;
     const size = entryBytes(watched.table.kind);
     const last = address + bytes - 1;
-    for (let at = (address & -size) >>> 0; at <= last; at += size)
-      this.#entryStored(watched, at, size, byCpu);
+    for (let at = (address & -size) >>> 0; at <= last; at += size) this.#entryStored(watched, at, byCpu);
   }
 
   /** The unit set accessed or dirty bits. */
-  #updated(watched: Watched, address: number): void {
-    const size = entryBytes(watched.table.kind);
-    this.#compare(watched, (address & -size) >>> 0, size);
+  #updated(watched: Watched<WatchedTable>, address: number): void {
+    this.#pages.compare(watched, (address & -entryBytes(watched.table.kind)) >>> 0);
   }
 
-  #entryStored(watched: Watched, address: number, size: number, byCpu: boolean): void {
+  #entryStored(watched: Watched<WatchedTable>, address: number, byCpu: boolean): void {
     const { kind, level } = watched.table;
-    const changed = this.#compare(watched, address, size);
+    const changed = this.#pages.compare(watched, address);
+    const { old, now } = this.#pages;
     if (isPasidStructure(kind)) {
-      this.#pasids.stored(watched.table, address, this.#old, this.#now, changed, byCpu);
+      this.#pasids.stored(watched.table, address, old, now, changed, byCpu);
       return;
     }
     const event = this.#w.trace.vtd_table_write;
     if (event.on) {
       const layout = layoutOf(kind);
       const by = byCpu ? (this.#w.services.provenance.here() ?? 'guest') : 'dma';
-      event.emit(nameOf(kind, level), address, layout.show(this.#old), layout.show(this.#now), by);
+      event.emit(nameOf(kind, level), address, layout.show(old), layout.show(now), by);
     }
-    const before = childOf(kind, level, this.#old);
-    const after = childOf(kind, level, this.#now);
-    if (before !== undefined && before.page !== after?.page) this.#pages.detach(before.page);
+    const before = childOf(kind, level, old);
+    const after = childOf(kind, level, now);
+    if (before !== undefined && before.page !== after?.page)
+      this.#pages.detach(this.#pages.find(before.page));
     if (after !== undefined) this.#watchPage(after.page, after.kind, after.level);
-  }
-
-  /** Leaves the entry's words before and after a store, brings the copy up to date; true where they differ. */
-  #compare(watched: Watched, address: number, size: number): boolean {
-    const { kind } = watched.table;
-    const { u32 } = this.#w.services.memory.ram;
-    const kept = keptWords(kind);
-    const first = ((address & 4095) / size) * kept;
-    const from = address >>> 2;
-    let { copy } = watched;
-    let changed = false;
-    for (let i = 0; i < kept; i++) {
-      const before = copy === undefined ? 0 : copy[first + i]!;
-      const after = u32[from + i]!;
-      this.#old[i] = before;
-      this.#now[i] = after;
-      if (before !== after) {
-        changed = true;
-        copy ??= watched.copy = new Uint32Array((4096 / size) * kept);
-        copy[first + i] = after;
-      }
-    }
-    return changed;
   }
 
   /** What only the forgotten page pointed to goes with the next invalidation. */
@@ -211,7 +185,7 @@ export class TableWatch implements ReadSink, PageWatcher, Announcements {
       // Most entries are empty, and a view takes longer than all else.
       if ((u32[at]! | u32[at + 1]!) === 0) continue;
       const child = childOf(kind, level, u32.subarray(at, at + words));
-      if (child !== undefined) this.#pages.detach(child.page);
+      if (child !== undefined) this.#pages.detach(this.#pages.find(child.page));
     }
   }
 
@@ -233,7 +207,7 @@ export class TableWatch implements ReadSink, PageWatcher, Announcements {
       const { table } = known;
       // A page that serves as both keeps what is worth more: the structure of scalable mode.
       if (isPasidStructure(table.kind) || (table.kind === kind && table.level === level)) return;
-      this.#pages.forget(page);
+      this.#pages.forget(known);
     }
     this.#pages.add({ page, kind, level, base: 0, owner: 0, detached: false });
   }

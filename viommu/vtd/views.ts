@@ -1,6 +1,6 @@
 import type { DeviceView } from '../../vmm/bus/device.ts';
 import { bdfText } from '../../vmm/core/bdf.ts';
-import { hex, hex32, hex64, hi32, lo32, u64 } from '../../vmm/core/u64.ts';
+import { hex, hex64, hi32, lo32, u64 } from '../../vmm/core/u64.ts';
 import type { Layout, Register } from '../../vmm/regs/layout.ts';
 import { PAGE_REQUEST_BYTES } from '../spec/vtd/descriptors.ts';
 import { faultCodeText } from '../spec/vtd/faults.ts';
@@ -10,6 +10,7 @@ import { ENTRY_ROW_WORDS } from '../walk/entry-cache.ts';
 import { OWNER_MASK, ROW_WORDS } from '../walk/iotlb.ts';
 import { PAIR_WORDS, TRANSLATIONS } from '../walk/pair-tags.ts';
 import { PASID_ENTRY_AT, PASID_ROW_WORDS } from '../walk/pasid-cache.ts';
+import { registerView } from '../watch/views.ts';
 import type { VtdIommu } from './device.ts';
 import { pasidText, pasidView } from './pasid-view.ts';
 import { allowedIn, faultIn, UPPER_CLASS } from './row-flags.ts';
@@ -119,20 +120,6 @@ function interruptEntries(device: VtdIommu) {
   return out;
 }
 
-function registers(device: VtdIommu) {
-  const { block } = device.w;
-  return block.registers.map((r) => {
-    const lo = block.read32(device.s.regs, r.offset);
-    const hi = r.bytes === 8 ? block.read32(device.s.regs, r.offset + 4) : 0;
-    return {
-      offset: hex(r.offset),
-      name: r.name,
-      value: r.bytes === 8 ? hex64(lo, hi) : hex32(lo),
-      fields: r.show([lo, hi]),
-    };
-  });
-}
-
 /** Descriptors that one look shows. */
 const MAX_WAITING = 64;
 
@@ -210,7 +197,7 @@ function view(name: string, doc: string, rows: () => readonly object[]): DeviceV
 
 export function vtdViews(device: VtdIommu): DeviceView[] {
   return [
-    view('registers', 'Every register with its fields', () => registers(device)),
+    view('registers', 'Every register with its fields', () => registerView(device.w.block, device.s.regs)),
     view('latched', 'What SRTP and SIRTP latched', () => [latched(device)]),
     view('contexts', 'The context-cache', () => contexts(device)),
     view('pasids', 'The PASID-cache', () => pasidEntries(device)),

@@ -90,9 +90,10 @@ export class VmsaWalker {
   dirty = false;
   /** Stage 2: the leaf says Device. */
   device = false;
-  /** Level of the leaf, or where the walk ended; level of the first entry read. */
+  /** Level of the leaf, or where the walk ended; level of the first entry read; level of the first table. */
   level = 0;
   first = 0;
+  start = 0;
   /** Stage 1 table attributes that the walk cache brought. */
   cachedBits = 0;
   /** The descriptor at `level` was found and read. */
@@ -160,6 +161,7 @@ export class VmsaWalker {
     this.updating = false;
     this.first = level;
     this.level = level;
+    this.start = level;
     this.cachedBits = 0;
     if (this.#second === undefined && isBeyond(lo, hi, t.bits)) return VMSA_TRANSLATION;
     const r = tag === 0 ? -1 : this.#cached(t, lo, hi, tag);
