@@ -34,12 +34,15 @@ export class RemappingCaches {
   readonly pairs: PairTags;
   epoch: number;
   tables = 0;
+  /** Without scalable mode there are no pairs. */
+  readonly #paired: boolean;
   readonly #contextTags: GenerationTags;
   readonly #dropped: Emitter;
 
   /** @param dropped the event that tells of dropped context and PASID entries */
   constructor(s: VtdState, epoch: number, dropped: Emitter) {
     this.epoch = epoch;
+    this.#paired = s.pairLatest.length > 1;
     this.#dropped = dropped;
     const forget = () => this.forgetRequesters();
     const perPasid = [s.pasidCache, s.pairs, s.pairFloors, s.pairLatest, s.pasidFloors, s.pasidFloor];
@@ -108,7 +111,7 @@ export class RemappingCaches {
 
   iotlbDomain(did: number): void {
     this.domains.renew(did);
-    this.pairs.dropTranslations(did);
+    if (this.#paired) this.pairs.dropTranslations(did);
     this.forgetRequesters();
   }
 
@@ -121,12 +124,17 @@ export class RemappingCaches {
       this.iotlbDomain(did);
       return;
     }
-    if (this.pairs.dropTranslations(did)) this.forgetRequesters();
+    if (this.#paired && this.pairs.dropTranslations(did)) this.forgetRequesters();
     const tag = this.domains.peek(did);
     if (tag !== 0) this.#dropPages(lo, hi, tag, order, leafOnly);
   }
 
   #dropPages(lo: number, hi: number, tag: number, order: number, leafOnly: boolean): void {
+    if (order === 0) {
+      this.iotlb.dropPage(lo, hi, tag);
+      if (!leafOnly) this.paging.dropPage(lo, hi, tag);
+      return;
+    }
     const base = lo & (-4096 << order);
     this.iotlb.dropPages(base, hi, tag, order);
     if (!leafOnly) this.paging.dropPages(base, hi, tag, order);

@@ -1,5 +1,6 @@
 import type { DeviceTlbs } from '../../vmm/bus/device-tlbs.ts';
 import { ALL_PASIDS, NO_PASID } from '../../vmm/bus/dma.ts';
+import type { Emitter } from '../../vmm/trace/event.ts';
 import {
   CONTEXT_DESCRIPTOR,
   DEVICE_TLB_DESCRIPTOR,
@@ -39,7 +40,7 @@ const HINT = 0x40;
  */
 export class Invalidations {
   readonly #s: VtdState;
-  readonly #w: VtdWiring;
+  readonly #consumed: Emitter;
   readonly #caches: RemappingCaches;
   readonly #tlbs: DeviceTlbs;
   readonly #announce: Announcements;
@@ -56,7 +57,7 @@ export class Invalidations {
     unit: UnitCapabilities,
   ) {
     this.#s = s;
-    this.#w = w;
+    this.#consumed = w.trace.vtd_inv_desc;
     this.#caches = caches;
     this.#tlbs = tlbs;
     this.#announce = announce;
@@ -195,8 +196,7 @@ export class Invalidations {
   }
 
   trace(kind: string, w0: number, w1: number, w2: number, w3: number): void {
-    const event = this.#w.trace.vtd_inv_desc;
-    if (event.on) event.emit(kind, w0, w1, w2, w3);
+    if (this.#consumed.on) this.#consumed.emit(kind, w0, w1, w2, w3);
   }
 }
 

@@ -33,6 +33,11 @@ const DW = 0x800;
 const TTM = 0xc00;
 const TTM_SCALABLE = 0x400;
 const PD = 0x80;
+const SW = 0x20;
+/** IF, SW and PD of a wait. */
+const WAIT_FLAGS = 0xb0;
+/** Type of a descriptor: {bits 11:9, bits 3:0}. */
+const TYPE_MASK = 0xe0f;
 const GSTS_WORD = GSTS.offset / 4;
 const FSTS_WORD = FSTS.offset / 4;
 const IQH_WORD = IQH.offset / 4;
@@ -61,6 +66,7 @@ export interface QueueParts {
  */
 export class InvalidationQueue {
   readonly #s: VtdState;
+  readonly #regs: Uint32Array;
   readonly #w: VtdWiring;
   readonly #p: QueueParts;
   readonly #immediate: boolean;
@@ -72,6 +78,7 @@ export class InvalidationQueue {
 
   constructor(s: VtdState, w: VtdWiring, parts: QueueParts) {
     this.#s = s;
+    this.#regs = s.regs;
     this.#w = w;
     this.#p = parts;
     this.#immediate = w.config.invalidation === 'immediate';
@@ -156,8 +163,41 @@ export class InvalidationQueue {
   #run(): void {
     if (!this.#ready()) return;
     this.#running = true;
-    while (this.#step());
+    while (this.#usual() && this.#step());
     this.#running = false;
+  }
+
+  /**
+   * IOTLB invalidations, and waits that only write a status, most of what a queue holds, in few steps each. True when
+   * there is another descriptor to do; #step looks at one that is anything else, or has an error.
+   */
+  #usual(): boolean {
+    const regs = this.#regs;
+    const bytes = this.#bytes();
+    const { ram } = this.#w.services.memory;
+    const place = ram.locate(regs[IQA_WORD]! & -4096, regs[IQA_WORD + 1]! | 0, bytes);
+    if (place < 0 || this.#s.waitHeld || regs[IQH_WORD]! >= bytes) return true;
+    const words = ram.u32;
+    const wide = this.#wide();
+    const tail = regs[IQT_WORD]! | 0;
+    const first = place >>> 2;
+    let head = regs[IQH_WORD]! | 0;
+    do {
+      const i = first + ((wide ? head & ~31 : head) >>> 2);
+      const w0 = words[i]! | 0;
+      if (wide && (words[i + 4]! | words[i + 5]! | words[i + 6]! | words[i + 7]!) !== 0) break;
+      const type = w0 & TYPE_MASK;
+      if (type === QI_IOTLB) {
+        const { invalidations } = this.#p;
+        if (invalidations.iotlb(w0, words[i + 1]! | 0, words[i + 2]! | 0, words[i + 3]! | 0) !== 0) break;
+      } else {
+        if (type !== QI_WAIT || (w0 & WAIT_FLAGS) !== SW) break;
+        if (this.#wait(w0, words[i + 1]! | 0, words[i + 2]! | 0, words[i + 3]! | 0) !== 0) break;
+      }
+      head = wide ? (head + 32) & -32 & (bytes - 1) : (head + 16) & (bytes - 1);
+    } while (head !== tail);
+    regs[IQH_WORD] = head;
+    return head !== tail;
   }
 
   #schedule(): void {
@@ -184,7 +224,7 @@ export class InvalidationQueue {
     const u32 = ram.u32;
     const rest = wide ? u32[i + 4]! | u32[i + 5]! | u32[i + 6]! | u32[i + 7]! : 0;
     const outcome = this.#execute(u32[i]! | 0, u32[i + 1]! | 0, u32[i + 2]! | 0, u32[i + 3]! | 0, rest);
-    if (outcome === HELD || s.waitHeld) s.waitHeld = outcome === HELD && (u32[i]! & 0xe0f) === QI_WAIT;
+    if (outcome === HELD || s.waitHeld) s.waitHeld = outcome === HELD && (u32[i]! & TYPE_MASK) === QI_WAIT;
     if (outcome === HELD) return false;
     if (outcome !== 0) return this.#error(outcome);
     // The descriptor may have led to a register write that ended all this.
@@ -248,7 +288,7 @@ export class InvalidationQueue {
     if (((w0 & bad[0]!) | (w2 & bad[2]!)) !== 0 || drains) return IQEI_RESERVED;
     if (this.#p.tlbs.pending) return HELD;
     this.#p.invalidations.trace('wait', w0, w1, w2, w3);
-    if ((w0 & 0x20) !== 0) this.#w.services.memory.write32(w2, w3, w1);
+    if ((w0 & SW) !== 0) this.#w.services.memory.write32(w2, w3, w1);
     if ((w0 & 0x10) !== 0 && (this.#s.regs[ICS_WORD]! & 1) === 0) {
       this.#s.regs[ICS_WORD]! |= 1;
       this.#p.event.raise();

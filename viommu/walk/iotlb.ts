@@ -153,16 +153,17 @@ export class Iotlb {
   /** Drops the rows of `tag` that overlap the 2^order pages at the aligned address (lo, hi); order <= 18. */
   dropPages(lo: number, hi: number, tag: number, order: number): void {
     const sizes = this.sizes[0]!;
-    if ((sizes & 1) !== 0) {
-      if (order === 0) this.#dropPage(lo, hi, tag);
-      else this.#dropSize(lo, hi, tag, SIZE_4K, order);
-    }
+    if ((sizes & 1) !== 0) this.#dropSize(lo, hi, tag, SIZE_4K, order);
     if ((sizes & 2) !== 0) this.#dropSize(lo, hi, tag, SIZE_2M, order > 9 ? order - 9 : 0);
     if ((sizes & 4) !== 0) this.#dropSize(lo, hi, tag, SIZE_1G, 0);
   }
 
-  /** One page of 4 KiB: the usual invalidation. */
-  #dropPage(lo: number, hi: number, tag: number): void {
+  /** dropPages() of one page, the usual invalidation. */
+  dropPage(lo: number, hi: number, tag: number): void {
+    if (this.sizes[0] !== 1) {
+      this.dropPages(lo, hi, tag, 0);
+      return;
+    }
     const rows = this.rows;
     const key = lo & -0x1000;
     const r = this.#set((lo >>> 12) | (hi << 20), hi, tag);

@@ -6,6 +6,8 @@
  */
 export const PAGING_ROW_WORDS = 8;
 
+const HASH_OF_LEVEL = 0x1b5;
+
 /** log2 of the region, by level; 0: no such level. */
 const REGION_SHIFT: readonly number[] = [0, 21, 30];
 
@@ -52,6 +54,21 @@ export class PagingCache {
     rows[r + 6] = givenHi;
   }
 
+  /** dropPages() of one page, with 4 KiB granules. */
+  dropPage(lo: number, hi: number, tag: number): void {
+    const rows = this.rows;
+    const mask = this.#mask;
+    const hashed = Math.imul(tag, 0x9e3779b1) >>> 18;
+    const last = (lo >>> 21) | (hi << 11);
+    const r = ((last ^ (last >>> 9) ^ hashed ^ HASH_OF_LEVEL) & mask) << 3;
+    if (((rows[r]! ^ ((lo & -0x200000) | 1)) | (rows[r + 1]! ^ hi) | (rows[r + 2]! ^ tag)) === 0)
+      rows[r + 2] = 0;
+    const upper = (lo >>> 30) | (hi << 2);
+    const s = ((upper ^ (upper >>> 9) ^ hashed ^ (2 * HASH_OF_LEVEL)) & mask) << 3;
+    if (((rows[s]! ^ ((lo & -0x40000000) | 2)) | (rows[s + 1]! ^ hi) | (rows[s + 2]! ^ tag)) === 0)
+      rows[s + 2] = 0;
+  }
+
   /** Drops what speaks for any of the 2^order pages at (lo, hi); order <= 18. */
   dropPages(lo: number, hi: number, tag: number, order: number): void {
     const n = order > 9 ? 1 << (order - 9) : 1;
@@ -77,7 +94,7 @@ export class PagingCache {
   #row(level: number, lo: number, hi: number, tag: number): number {
     const shift = this.#shifts[level]!;
     const region = (lo >>> shift) | (hi << (32 - shift));
-    const hash = region ^ (region >>> 9) ^ (Math.imul(tag, 0x9e3779b1) >>> 18) ^ (level * 0x1b5);
+    const hash = region ^ (region >>> 9) ^ (Math.imul(tag, 0x9e3779b1) >>> 18) ^ (level * HASH_OF_LEVEL);
     return (hash & this.#mask) << 3;
   }
 }

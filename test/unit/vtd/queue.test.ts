@@ -95,6 +95,29 @@ describe('the ring', () => {
     expect([m.head, m.read(FSTS)]).toEqual([0x3ff0n, 0n]);
   });
 
+  test('many at one doorbell: done in turn, over the end of the ring', () => {
+    const m = queue();
+    for (let at = 0; at < 0x1000; at += 16) m.storeWords(QUEUE + at, [0x50032, 0, 0x8000_0000, 0]);
+    m.write(IQT, 0xfe0);
+    m.storeWords(QUEUE + 0xff0, [0x25, 7, STATUS, 0]);
+    m.storeWords(QUEUE + 0x20, [0x25, 8, STATUS + 4, 0]);
+
+    m.write(IQT, 0x30);
+
+    expect([m.load(STATUS), m.head, m.read(FSTS)]).toEqual([0x8_0000_0007n, 0x30n, 0n]);
+  });
+
+  test('many at one doorbell: stops at the one that is wrong', () => {
+    const m = queue();
+    for (let at = 0; at < 0x100; at += 16) m.storeWords(QUEUE + at, [0x25, at, STATUS, 0]);
+    m.storeWords(QUEUE + 0x40, [0x50032, 0, 0x8000_0000, 0]);
+    m.storeWords(QUEUE + 0x50, [0x50002, 0, 0, 0]);
+
+    m.write(IQT, 0x100);
+
+    expect([m.load(STATUS), m.head, m.read(FSTS), m.read(IQERCD) & 0xfn]).toEqual([0x30n, 0x50n, 0x10n, 4n]);
+  });
+
   test('does nothing while the queue is disabled', () => {
     const m = new VtdMachine();
 
