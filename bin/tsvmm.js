@@ -12,12 +12,6 @@ const { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } = require('
 const { isAbsolute, join } = require('node:path');
 const { Script } = require('node:vm');
 
-/** The linear memory of a machine with 128 MiB, in WebAssembly's pages; vmm/mem has the layout. */
-const DEFAULT_RAM_PAGES = 3093;
-
-// First of all: its size makes V8 collect garbage, twice and with marking, which costs 5 ms less before there is any.
-const ram = reservedRam(process.argv.slice(2));
-
 /** Options that need nothing beyond dist/run.cjs (scripts/build.mjs: RUN_NEEDS). Any other is at home in the whole bundle. */
 const PLAIN_OPTION =
   /^--(cc|env|example|file|firmware|fuel|json|memory|quiet|seed|timeout|trace|trace-file)(=|$)|^-[mq]$/;
@@ -41,19 +35,7 @@ function start(source) {
     },
   };
   script.runInThisContext()(require, module, importModule, launched);
-  module.exports.main(cached ? undefined : () => remember(script, cacheName), ram);
-}
-
-/** Only for a command line that looks as if it will be used; a guess that is wrong costs 3 ms. */
-function reservedRam([command, ...args]) {
-  if (command !== 'run' || args.some((arg) => /^(-m|--memory|--config|-h|--help)/.test(arg)))
-    return undefined;
-  try {
-    return new WebAssembly.Memory({ initial: DEFAULT_RAM_PAGES, maximum: DEFAULT_RAM_PAGES });
-  } catch {
-    // The machine will say what is wrong.
-    return undefined;
-  }
+  module.exports.main(cached ? undefined : () => remember(script, cacheName));
 }
 
 function isPlainRun([command, ...args]) {

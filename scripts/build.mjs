@@ -17,7 +17,7 @@ const EXTERNAL = ['zod', 'wabt', 'binaryen', '@yowasp/clang'];
 /** The command line as a folder, and what a plain `tsvmm run` needs of the modules that it loads by import(). */
 const CLI = join(root, 'vmm/cli');
 const RUN_NEEDS = [
-  ...['run.ts', 'machine-backend.ts', '../vcpu/cache/disk-cache.ts', '../mem/ram.ts'],
+  ...['run.ts', 'machine-backend.ts', '../vcpu/cache/disk-cache.ts'],
   // For a run that fails.
   '../replay/record-run.ts',
 ].map((file) => join(CLI, file));

@@ -61,7 +61,7 @@ async function user(
   wasm: Uint8Array<ArrayBuffer>,
   prepare: Prepare = (result) => Promise.resolve(result),
 ): Promise<Exports> {
-  const ram = new GuestRam(0, RAM * 2);
+  const ram = new GuestRam(0, RAM * 2, 0, true);
   mapScattered(ram);
   const mmu = new Mmu(ram, new X86Walker(ram));
   const never = (): never => {
@@ -167,7 +167,7 @@ async function timeOf(kind: string, count: number): Promise<number> {
     growLimitOf(Q35, config.memory),
     openCache(),
   );
-  const session = await Session.open(new Machine(config, registry), guest, {
+  const session = await Session.open(new Machine(config, registry, guest), guest, {
     args: [guest.file, kind, String(count)],
     env: {},
     stdout: () => {},

@@ -29,7 +29,7 @@ async function timeOf(kind: string, count: number): Promise<number> {
   const root = process.env['BENCH_ROOT'] ?? process.cwd();
   const limit = growLimitOf(Q35, defaults.memory);
   const guest = await prepareGuest({ file, sdkDir: join(root, 'guest/sdk') }, layout, limit, openCache());
-  const session = await Session.open(new Machine(config, registry), guest, {
+  const session = await Session.open(new Machine(config, registry, guest), guest, {
     args: [guest.file, kind, String(count)],
     env: {},
     stdout: () => {},

@@ -27,7 +27,7 @@ const NEVER_SUSPENDED = `
 
 /** A kernel and one program "user", both from WAT. */
 export function userGuest(kernel: string, program: string, device: MmioHandler) {
-  const ram = new GuestRam(0, 4 << 20);
+  const ram = new GuestRam(0, 4 << 20, 0, true);
   const mmio = new MmioBus();
   const clock = new VirtualClock();
   const interrupts = new FakeInterrupts();

@@ -27,7 +27,7 @@ export class UserRig implements UserHost {
   #nextTable = ROOT + 0x1000;
 
   constructor(ramSize = 0x100000) {
-    this.ram = new GuestRam(0, ramSize);
+    this.ram = new GuestRam(0, ramSize, 0, true);
     this.mmio.add({
       name: 'device',
       base: DEVICE,

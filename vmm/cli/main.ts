@@ -8,11 +8,8 @@ import type { AcceptedBefore } from './machine-options.ts';
 /** Replaced by the build with a hash of the bundle: what zod accepted is remembered for one build only. */
 declare const TSVMM_BUILD: string | undefined;
 
-/**
- * @param beforeExit what the launcher wants done when everything else is
- * @param ram a linear memory for a machine of the default size, made before anything else
- */
-export async function main(beforeExit?: () => void, ram?: WebAssembly.Memory): Promise<never> {
+/** @param beforeExit what the launcher wants done when everything else is */
+export async function main(beforeExit?: () => void): Promise<never> {
   const host = processHost();
   const context: Context = {
     host,
@@ -20,7 +17,6 @@ export async function main(beforeExit?: () => void, ram?: WebAssembly.Memory): P
     accepted: acceptedBefore,
   };
   process.on('uncaughtException', (error) => process.exit(report(error, context, false)));
-  if (ram !== undefined) (await import('../mem/ram.ts')).offerMemory(ram);
   const code = await dispatch(process.argv.slice(2), context);
   beforeExit?.();
   // Everything was written synchronously: there is nothing left to flush.

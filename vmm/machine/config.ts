@@ -44,6 +44,8 @@ export interface ReservedConfig {
 }
 
 export const MIB = 1 << 20;
+/** V8 collects garbage for each 64 MiB of linear memories: two machines of this size, and the start of one, go without. */
+export const DEFAULT_MEMORY = 24 * MIB;
 /** RAM and the hidden region behind it end below the PCIe window of q35 (0xB0000000). */
 export const MAX_MEMORY = 2048 * MIB;
 
@@ -62,7 +64,7 @@ export function defaultConfig(registry: Registry, machine: MachineConfig['machin
   return {
     machine,
     highmem: true,
-    memory: 128 * MIB,
+    memory: DEFAULT_MEMORY,
     seed: 1,
     firmware: 'enumerated',
     viommu: defaultIommu(registry, machine),
@@ -113,7 +115,7 @@ export function machineSchema(z: Zod, registry: Registry) {
   return z.strictObject({
     machine: z.enum(MACHINES).default('q35'),
     highmem: z.boolean().default(true).describe('of virt: devices above 4 GiB'),
-    memory: size.default(128 * MIB),
+    memory: size.default(DEFAULT_MEMORY),
     seed: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).default(1),
     firmware: z.enum(['enumerated', 'raw']).default('enumerated'),
     viommu: z.union([viommu, z.null()]).default(null),

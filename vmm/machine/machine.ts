@@ -61,13 +61,16 @@ export class Machine {
   readonly #pci = new Map<string, PciDevice>();
   readonly #translator: DmaTranslator;
 
-  /** @throws TsvmmError for kinds that do not exist, places that are taken and claims that overlap */
-  constructor(config: MachineConfig, registry: Registry) {
+  /**
+   * @param guest what is to run on it, if that is known: user processes need room in the linear memory
+   * @throws TsvmmError for kinds that do not exist, places that are taken and claims that overlap
+   */
+  constructor(config: MachineConfig, registry: Registry, guest?: { readonly programs?: readonly unknown[] }) {
     this.config = config;
     this.#registry = registry;
     const map = addressMapOf(config.machine);
     const low = config.memory > map.mostLowRam ? map.lowRamOfMore : config.memory;
-    this.ram = new GuestRam(map.ramBase, low, config.memory - low);
+    this.ram = new GuestRam(map.ramBase, low, config.memory - low, guest?.programs !== undefined);
     this.memory = new SystemMemory(this.ram, this.mmio);
     this.tracer = new Tracer(() => this.clock.now);
     this.rng = new Rng(config.seed);

@@ -27,7 +27,7 @@ export async function fillWriters(
 ): Promise<readonly ExplainedFault[]> {
   const pages = pagesToWatch(faults.slice(0, MAX_FAULTS));
   if (pages.size === 0 || instructions > MOST_REPEATED || options.stdin !== undefined) return faults;
-  const machine = new Machine(config, registry);
+  const machine = new Machine(config, registry, guest);
   const session = await Session.open(machine, guest, { ...options, stdout: ignore, stderr: ignore });
   const watcher = { stored: ignore };
   session.vcpu.stores.only(pages);

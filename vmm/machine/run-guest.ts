@@ -1,4 +1,5 @@
 import type { ExplainedFault } from '../bus/iommu.ts';
+import { hex } from '../core/u64.ts';
 import { crashReport, machineReport } from '../vcpu/run/crash.ts';
 import type { GuestEnd } from '../vcpu/run/exit.ts';
 import type { MachineConfig } from './config.ts';
@@ -30,7 +31,7 @@ export async function runGuest(
   guest: GuestModule,
   options: RunGuestOptions,
 ): Promise<RunResult> {
-  const machine = new Machine(config, registry);
+  const machine = new Machine(config, registry, guest);
   options.prepare?.(machine);
   const session = await Session.open(machine, guest, options);
   const end = session.run();
@@ -68,11 +69,12 @@ export function machineGlance(
   );
 }
 
-/** Registers a crash report shows: those of the IOMMU that are not zero and not constant. */
+/** What a crash report shows: where RAM is, and registers of the IOMMU that are not zero and not constant. */
 function glance(machine: Machine): string[] {
   const registers = machine.deviceViews.filter((v) => v.owner === 'iommu' && v.name === 'registers');
-  return registers
+  const shown = registers
     .flatMap((v) => v.text().split('\n'))
     .filter((line) => !/value=0x0+(?![0-9a-f])|name=E?CAP |name=VER /.test(line))
     .map((line) => line.trim().replace(/^offset=\S+ name=(\S+) value=(\S+)/, '$1 $2'));
+  return [`RAM ${hex(machine.ram.base)}..${hex(machine.ram.end - 1)} (--memory)`, ...shown];
 }

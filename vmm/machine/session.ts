@@ -1,4 +1,4 @@
-import { TsvmmError } from '../core/errors.ts';
+import { Bug, TsvmmError } from '../core/errors.ts';
 import { didYouMean } from '../core/suggest.ts';
 import type { ProcessHost } from '../vcpu/process/no-processes.ts';
 import type { ProcessCpu, Processes } from '../vcpu/process/processes.ts';
@@ -116,6 +116,7 @@ interface OpenedProcesses {
 async function openProcesses(machine: Machine, guest: GuestModule): Promise<OpenedProcesses | undefined> {
   const { programs } = guest;
   if (programs === undefined) return undefined;
+  if (!machine.ram.layout.userMode) throw new Bug('a machine without room for user processes');
   const { Processes } = await import('../vcpu/process/processes.ts');
   const walker = await machine.platform.pageWalker(machine.ram);
   let processes: Processes | undefined;

@@ -53,7 +53,7 @@ export async function runToSnapshot(
   save: SaveAt,
 ): Promise<RunResult> {
   checkTarget(save.dir, save);
-  const machine = new Machine(config, registry);
+  const machine = new Machine(config, registry, guest);
   options.prepare?.(machine);
   const console = new ConsoleLog();
   const session = await Session.open(machine, guest, console.tap(options));
@@ -72,7 +72,7 @@ export async function resumeSnapshot(
   const config = await configOf(snapshot, registry, dir);
   checkRam(snapshot, config, dir);
   const { guest, inputs, console: before } = guestOf(snapshot, dir);
-  const machine = new Machine(config, registry);
+  const machine = new Machine(config, registry, guest);
   const console = new ConsoleLog();
   const sessionOptions = { ...options, ...inputs };
   const session = await Session.open(machine, guest, console.tap(sessionOptions));

@@ -3,7 +3,8 @@
  *
  *     0 .. ramBase          unbacked for the guest (devices of machines whose RAM is not at 0)
  *     ramBase .. ramEnd     guest RAM: GPA = WASM address
- *     ramEnd ..             hidden region: page flags, scratch words, asyncify stack, translations of user processes
+ *     ramEnd ..             hidden region: page flags, scratch words, asyncify stack
+ *     tlbRead ..            translations of user processes, where there are any
  *     highAt ..             RAM at 4 GiB and above, for bus masters and monitors; no guest instruction reaches it
  *
  * The hidden region is out of the guest's reach: every load is range-checked against RAM and every store looks at the page
@@ -51,23 +52,30 @@ export interface HiddenLayout {
    */
   readonly tlbRead: number;
   readonly tlbWrite: number;
+  /** The two tables are there. */
+  readonly userMode: boolean;
   /** Where an access of a process lands that is not one of RAM within a page; the host carries it on. */
   readonly stage: number;
   /** Where the RAM lies that has its addresses from 4 GiB on. */
   readonly highAt: number;
   /** WASM pages of the whole memory; initial = maximum so that views never detach. */
   readonly wasmPages: number;
+  /** WASM pages up to tlbRead: what every machine with this RAM has. */
+  readonly leastPages: number;
 }
 
-/** @throws RangeError when RAM and the hidden region do not fit below 4 GiB. */
-export function hiddenLayout(ramBase: number, ramSize: number, highSize = 0): HiddenLayout {
+/**
+ * @param userMode whether there are tables of translations: they take 64 MiB of the address space, little of it touched
+ * @throws RangeError when RAM and the hidden region do not fit below 4 GiB.
+ */
+export function hiddenLayout(ramBase: number, ramSize: number, highSize = 0, userMode = false): HiddenLayout {
   const ramEnd = ramBase + ramSize;
   const scratch = ramEnd + FLAG_BYTES;
   const asyncifyStack = scratch + SCRATCH_BYTES;
   const asyncifyEnd = asyncifyStack + ASYNCIFY_BYTES;
   const tlbRead = Math.ceil(asyncifyEnd / WASM_PAGE_SIZE) * WASM_PAGE_SIZE;
   const tlbWrite = tlbRead + TLB_REACH;
-  const highAt = tlbWrite + TLB_REACH;
+  const highAt = userMode ? tlbWrite + TLB_REACH : tlbRead;
   const wasmPages = (highAt + highSize) / WASM_PAGE_SIZE;
   if (ramSize <= 0 || ramSize % WASM_PAGE_SIZE !== 0 || highSize % WASM_PAGE_SIZE !== 0)
     throw new RangeError('RAM must be a multiple of 64 KiB');
@@ -83,8 +91,10 @@ export function hiddenLayout(ramBase: number, ramSize: number, highSize = 0): Hi
     asyncifyEnd,
     tlbRead,
     tlbWrite,
+    userMode,
     stage: scratch + SCRATCH_BYTES - STAGE_BYTES,
     highAt,
     wasmPages,
+    leastPages: tlbRead / WASM_PAGE_SIZE,
   };
 }

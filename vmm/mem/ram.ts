@@ -1,5 +1,5 @@
 import { Bug } from '../core/errors.ts';
-import { FLAG_FAST, type HiddenLayout, hiddenLayout, PAGE_SHIFT, WASM_PAGE_SIZE } from './layout.ts';
+import { FLAG_FAST, type HiddenLayout, hiddenLayout, PAGE_SHIFT } from './layout.ts';
 
 /** Who wants to know of stores to a page. Called after the bytes are in memory. */
 export interface PageWatcher {
@@ -8,20 +8,6 @@ export interface PageWatcher {
 }
 
 const WATCHED = 1;
-
-let offered: WebAssembly.Memory | undefined;
-
-/** The next machine whose size it has takes this fresh memory instead of making its own. */
-export function offerMemory(memory: WebAssembly.Memory): void {
-  offered = memory;
-}
-
-function linearMemory(pages: number): WebAssembly.Memory {
-  const memory = offered;
-  offered = undefined;
-  if (memory !== undefined && memory.buffer.byteLength === pages * WASM_PAGE_SIZE) return memory;
-  return new WebAssembly.Memory({ initial: pages, maximum: pages });
-}
 
 /**
  * Guest RAM: the linear memory with its views, page flags, dirty log and page watches.
@@ -52,14 +38,16 @@ export class GuestRam {
   readonly dirty: Uint32Array;
   #dirtyLogging = false;
 
-  constructor(base: number, size: number, highSize = 0) {
-    this.layout = hiddenLayout(base, size, highSize);
+  /** @param userMode whether user processes can run in it */
+  constructor(base: number, size: number, highSize = 0, userMode = false) {
+    this.layout = hiddenLayout(base, size, highSize, userMode);
     this.highSize = highSize;
     this.highAt = this.layout.highAt;
     this.base = base;
     this.size = size;
     this.end = this.layout.ramEnd;
-    this.memory = linearMemory(this.layout.wasmPages);
+    const { wasmPages } = this.layout;
+    this.memory = new WebAssembly.Memory({ initial: wasmPages, maximum: wasmPages });
     this.u8 = new Uint8Array(this.memory.buffer);
     this.u32 = new Uint32Array(this.memory.buffer);
     this.#flags = this.u8.subarray(this.layout.flags, this.layout.flags + (1 << 20));

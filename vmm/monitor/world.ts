@@ -238,7 +238,7 @@ export class World {
   async #become(snapshot: Snapshot, dir: string): Promise<void> {
     const setup = { ...this.#setup, config: this.machine.config };
     const { guest, inputs } = guestOf(snapshot, dir);
-    const machine = newMachine(setup, this.#told);
+    const machine = newMachine(setup, this.#told, guest);
     const options = { ...sinksOf(setup, this.#told, this.#printing), ...inputs };
     const session = await Session.open(machine, guest, options);
     restore(session, snapshot, inputs, dir);
@@ -254,8 +254,10 @@ function inputsOf({ args, env, files }: RunGuestOptions): GuestInputs {
   return { args, env, files: files ?? new Map() };
 }
 
-function newMachine(setup: Setup, told: Told | undefined): Machine {
-  const machine = new Machine(setup.config, setup.registry);
+/** @param guest what runs first on it: a snapshot's own, before a reset brings that of the run */
+function newMachine(setup: Setup, told: Told | undefined, guest = setup.guest): Machine {
+  const roomier = setup.guest.programs === undefined ? guest : setup.guest;
+  const machine = new Machine(setup.config, setup.registry, roomier);
   if (told === undefined) return machine;
   setup.options.prepare?.(machine);
   machine.tracer.gate = () => told.record();

@@ -125,7 +125,7 @@ async function lookAgain(again: Again, wanted: Wanted): Promise<readonly Look[] 
 
 async function repeat(again: Again, wanted: Wanted, pages: readonly number[]): Promise<readonly Look[]> {
   const { config, registry, guest, options } = again;
-  const machine = new Machine(config, registry);
+  const machine = new Machine(config, registry, guest);
   const taker = new LookTaker(machine, wanted);
   const session = await Session.open(machine, guest, { ...options, stdout: ignore, stderr: ignore });
   const watcher = { stored: ignore };

@@ -1,8 +1,7 @@
-import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { Bug } from '../../../vmm/core/errors.ts';
 import { FLAG_FAST, hiddenLayout } from '../../../vmm/mem/layout.ts';
-import { GuestRam, offerMemory } from '../../../vmm/mem/ram.ts';
+import { GuestRam } from '../../../vmm/mem/ram.ts';
 
 const SIZE = 0x100000;
 
@@ -73,19 +72,11 @@ test('watching an address outside RAM is a bug', () => {
   expect(() => new GuestRam(0, SIZE).watch(SIZE, { stored() {} })).toThrow(Bug);
 });
 
-test('a memory made beforehand is taken once, by RAM of its size', () => {
-  const { wasmPages } = hiddenLayout(0, SIZE);
-  const memory = new WebAssembly.Memory({ initial: wasmPages, maximum: wasmPages });
-  offerMemory(memory);
-  expect(new GuestRam(0, SIZE).memory).toBe(memory);
-  expect(new GuestRam(0, SIZE).memory).not.toBe(memory);
-
-  offerMemory(memory);
-  expect(new GuestRam(0, 2 * SIZE).memory).not.toBe(memory);
-});
-
-test('the launcher makes the memory of a machine of the default size', () => {
-  const launcher = readFileSync(new URL('../../../bin/tsvmm.js', import.meta.url), 'utf8');
-  const pages = Number(/DEFAULT_RAM_PAGES = (\d+);/.exec(launcher)?.[1]);
-  expect(pages).toBe(hiddenLayout(0, 128 * 1024 * 1024).wasmPages);
+test('tables of translations take room only where user processes are to run', () => {
+  const without = hiddenLayout(0, SIZE, SIZE);
+  const having = hiddenLayout(0, SIZE, SIZE, true);
+  expect(without.highAt).toBe(without.tlbRead);
+  expect(having.highAt).toBe(having.tlbWrite + 0x200_0000);
+  expect(having.tlbRead).toBe(without.tlbRead);
+  expect([without.leastPages, having.leastPages]).toEqual([without.tlbRead / 65536, having.tlbRead / 65536]);
 });

@@ -13,7 +13,7 @@ const [P, W, U, A, D, PS] = [1, 2, 4, 0x20, 0x40, 0x80];
 const VA = 0x205000;
 
 function tables() {
-  const ram = new GuestRam(0, 4 * MIB);
+  const ram = new GuestRam(0, 4 * MIB, 0, true);
   const set = (table: number, index: number, lo: number, hi = 0) => {
     ram.u32[table / 4 + index * 2] = lo;
     ram.u32[table / 4 + index * 2 + 1] = hi;

@@ -11,6 +11,9 @@ import { SLOW_IMPORTS, SLOW_SIGNATURES, VM_MODULE } from './slow-path.ts';
 import type { FuncType, TypePool } from './types.ts';
 import { Writer } from './writer.ts';
 
+/** WebAssembly's limit: 4 GiB. */
+const MOST_PAGES = 65536;
+
 export const KINDS: readonly ExternKind[] = ['func', 'table', 'memory', 'global', 'tag'];
 
 /** What the VMM itself gives a module, in import order behind the module's own functions. */
@@ -116,8 +119,8 @@ export class Imports {
     out.u32(shim ? this.pool.intern(loweredParams(type), loweredResults(type)) : typeIndex);
   }
 
-  /** The whole section's contents; memory is given in pages, minimum and maximum alike. */
-  emit(wasmPages: number): Writer {
+  /** The whole section's contents. The memory has at least so many pages: machines differ in what lies behind. */
+  emit(leastPages: number): Writer {
     const section = new Writer(1024);
     const added = vmImports(this.userMode);
     section.u32(this.count + added.length + 1);
@@ -134,8 +137,8 @@ export class Imports {
     section.name(VM_MODULE);
     section.name('memory');
     section.u8x2(2, 1);
-    section.u32(wasmPages);
-    section.u32(wasmPages);
+    section.u32(leastPages);
+    section.u32(MOST_PAGES);
     return section;
   }
 }

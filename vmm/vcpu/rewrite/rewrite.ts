@@ -205,7 +205,7 @@ class ModuleRewriter implements ConstantEnvironment {
     this.addedBodies(code.bodies, helpers);
     const bodyCount = count(this.bodyCount(helpers));
     // Interns the types of the VMM's imports, so it comes before the type section.
-    const imports = this.imports.emit(this.options.layout.wasmPages);
+    const imports = this.imports.emit(this.options.layout.leastPages);
     const { out, options } = this;
     out.all(Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0));
     const functions = this.functionSection(helpers);

@@ -1,2 +1,2 @@
 /** Part of the cache key of rewritten modules: raised whenever the output or the result's shape changes. */
-export const REWRITER_VERSION = 2;
+export const REWRITER_VERSION = 3;
