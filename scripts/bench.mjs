@@ -27,6 +27,7 @@ const BENCHES = [
   'pasid-fan-out',
   'pasid-live',
   'smmu-dma',
+  'smmu-commands',
   'dsa',
   'svm-guest',
   'machine',

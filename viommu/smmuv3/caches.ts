@@ -10,20 +10,19 @@ import { type SmmuState, WORLD_EL2, WORLD_EL2_E2H } from './state.ts';
 
 /** Page sizes of the TLB: log2, by size code. */
 export const TLB_SHIFTS = [12, 21, 30, 14, 16, 25, 29] as const;
+const SIZE_16K = 1 << 3;
 /** Regions of the walk cache: last tables of the 4 KiB granule and those above, of the 16 KiB and the 64 KiB granule. */
 export const WALK_SHIFTS = [0, 21, 30, 25, 29] as const;
 
 /** In place of an ASID: global entries, by ASET. */
 export const GLOBAL = 0x10000;
-/** Ranges up to 2 MiB are dropped page by page; wider ones take everything of their ASID or VMID, which is allowed. */
-const PROBED_BYTES = 0x200000;
-/** More streams than these lose all configuration at once, which is allowed. */
-const PROBED_STREAMS = 64;
-/** CMD_CFGI_STE_RANGE.Range of CFGI_ALL. */
-const ALL_STREAMS = 31;
+/** So many pages are dropped one by one; wider ranges take everything of their ASID or VMID, which is allowed. */
+const PROBED_PAGES = 16;
+/** CMD_CFGI_STE_RANGE.Range of two streams: more than these lose all configuration at once, which is allowed. */
+const PROBED_RANGE = 0;
 /** Stream of every STE: the cache holds them by StreamID as what is below it. */
 const STES = 0;
-const GRANULE_OF_TG = [0, 12, 14, 16] as const;
+const CR0_WORD = CR0ACK.offset / 4;
 const VMW_SHIFT = 6;
 const S2P = 1;
 
@@ -44,6 +43,8 @@ export class SmmuCaches {
   epoch: number;
   readonly #regs: Uint32Array;
   readonly #dropped: Emitter;
+  /** Without stage 2 there are no VMIDs: everything has VMID 0. */
+  readonly #vmidMask: number;
   /** There may be contexts of global entries: else invalidation by address need not look for them. */
   #globals: boolean;
 
@@ -51,6 +52,7 @@ export class SmmuCaches {
     this.epoch = epoch;
     this.#regs = s.regs;
     this.#dropped = dropped;
+    this.#vmidMask = (s.regs[IDR0.offset / 4]! & S2P) !== 0 ? 0xffff : 0;
     const forget = () => this.forget();
     this.stes = new ConfigCache(
       s.steCache,
@@ -118,7 +120,7 @@ export class SmmuCaches {
 
   /** CMD_CFGI_STE_RANGE: 2^(range + 1) streams, aligned; 31 is all of them. */
   cfgiSteRange(sid: number, range: number): void {
-    if (range >= ALL_STREAMS || 2 ** (range + 1) > PROBED_STREAMS) {
+    if (range > PROBED_RANGE) {
       this.cfgiAll();
       return;
     }
@@ -152,93 +154,54 @@ export class SmmuCaches {
   /** CMD_TLBI_NH_ALL: stage 1 of the VMID, and both stages in one. */
   tlbiNhAll(vmid: number): void {
     const free = this.#wildcard();
-    for (let v = this.#first(vmid, free); v <= this.#last(vmid, free); v++) this.contexts.dropTranslations(v);
-    this.forget();
+    const first = vmid & this.#vmidMask & ~free;
+    for (let v = first; v <= first + free; v++) this.#dropContexts(v);
   }
 
   tlbiNhAsid(vmid: number, asid: number): void {
     const free = this.#wildcard();
-    for (let v = this.#first(vmid, free); v <= this.#last(vmid, free); v++) this.#dropContext(v, asid);
-    this.forget();
+    const first = vmid & this.#vmidMask & ~free;
+    for (let v = first; v <= first + free; v++) this.#dropContext(v, asid);
   }
 
   /**
    * CMD_TLBI_NH_VA.
-   * @param tg TG, num NUM, scale SCALE, ttl TTL of the command, which say how far it reaches
+   * @param bytes how far the command reaches; 1: entries of any size that hold the address
    */
-  tlbiNhVa(
-    vmid: number,
-    asid: number,
-    lo: number,
-    hi: number,
-    tg: number,
-    num: number,
-    scale: number,
-    _ttl: number,
-    leaf: boolean,
-  ): void {
+  tlbiNhVa(vmid: number, asid: number, lo: number, hi: number, bytes: number, leaf: boolean): void {
     const free = this.#wildcard();
-    const bytes = spanOf(tg, num, scale);
-    for (let v = this.#first(vmid, free); v <= this.#last(vmid, free); v++)
-      this.#dropAddress(v, asid, lo, hi, bytes, leaf);
+    const first = vmid & this.#vmidMask & ~free;
+    for (let v = first; v <= first + free; v++) this.#dropAddress(v, asid, lo, hi, bytes, leaf);
   }
 
   /** CMD_TLBI_NH_VAA: nobody knows which ASIDs hold the address, so all of the VMID go. */
-  tlbiNhVaa(
-    vmid: number,
-    _lo: number,
-    _hi: number,
-    _tg: number,
-    _num: number,
-    _scale: number,
-    _ttl: number,
-    _leaf: boolean,
-  ): void {
+  tlbiNhVaa(vmid: number): void {
     this.tlbiNhAll(vmid);
   }
 
   tlbiEl2All(): void {
-    this.contexts.dropTranslations(WORLD_EL2);
-    this.contexts.dropTranslations(WORLD_EL2_E2H);
-    this.forget();
+    this.#dropContexts(WORLD_EL2);
+    this.#dropContexts(WORLD_EL2_E2H);
   }
 
   tlbiEl2Asid(asid: number): void {
     this.#dropContext(WORLD_EL2_E2H, asid);
-    this.forget();
   }
 
-  tlbiEl2Va(
-    asid: number,
-    lo: number,
-    hi: number,
-    tg: number,
-    num: number,
-    scale: number,
-    _ttl: number,
-    leaf: boolean,
-  ): void {
-    const bytes = spanOf(tg, num, scale);
+  tlbiEl2Va(asid: number, lo: number, hi: number, bytes: number, leaf: boolean): void {
     this.#dropAddress(WORLD_EL2_E2H, asid, lo, hi, bytes, leaf);
     // EL2 without E2H has no ASIDs.
     this.#dropAddress(WORLD_EL2, GLOBAL, lo, hi, bytes, leaf);
   }
 
-  tlbiEl2Vaa(
-    _lo: number,
-    _hi: number,
-    _tg: number,
-    _num: number,
-    _scale: number,
-    _ttl: number,
-    _leaf: boolean,
-  ): void {
+  tlbiEl2Vaa(): void {
     this.tlbiEl2All();
   }
 
   tlbiS12Vmall(vmid: number): void {
     const free = this.#wildcard();
-    for (let v = this.#first(vmid, free); v <= this.#last(vmid, free); v++) {
+    const first = vmid & this.#vmidMask & ~free;
+    for (let v = first; v <= first + free; v++) {
       this.contexts.dropTranslations(v);
       this.vmids.renew(v);
     }
@@ -246,20 +209,11 @@ export class SmmuCaches {
   }
 
   /** CMD_TLBI_S2_IPA; entries of both stages in one stay (SMMUv3: TLB invalidation of stage 2). */
-  tlbiS2Ipa(
-    vmid: number,
-    lo: number,
-    hi: number,
-    tg: number,
-    num: number,
-    scale: number,
-    _ttl: number,
-    leaf: boolean,
-  ): void {
+  tlbiS2Ipa(vmid: number, lo: number, hi: number, bytes: number, leaf: boolean): void {
     const free = this.#wildcard();
-    const bytes = spanOf(tg, num, scale);
-    for (let v = this.#first(vmid, free); v <= this.#last(vmid, free); v++) {
-      if (bytes > PROBED_BYTES) {
+    const first = vmid & this.#vmidMask & ~free;
+    for (let v = first; v <= first + free; v++) {
+      if (this.#isWide(bytes)) {
         this.vmids.renew(v);
         this.forget();
         continue;
@@ -282,9 +236,16 @@ export class SmmuCaches {
     this.tlbiNsnhAll();
   }
 
+  /** Where nothing was, nobody was resolved to anything. */
+  #dropContexts(regime: number): void {
+    if (this.contexts.dropTranslations(regime)) this.forget();
+  }
+
   #dropContext(regime: number, asid: number): void {
     const pair = this.contexts.find(regime, asid);
-    if (pair >= 0) this.contexts.drop(pair, TRANSLATIONS);
+    if (pair < 0) return;
+    this.contexts.drop(pair, TRANSLATIONS);
+    this.forget();
   }
 
   /** Of an ASID and of global entries of either ASET. */
@@ -299,7 +260,7 @@ export class SmmuCaches {
   #dropIn(regime: number, asid: number, lo: number, hi: number, bytes: number, leaf: boolean): void {
     const pair = this.contexts.find(regime, asid);
     if (pair < 0) return;
-    if (bytes > PROBED_BYTES) {
+    if (this.#isWide(bytes)) {
       this.contexts.drop(pair, TRANSLATIONS);
       this.forget();
       return;
@@ -313,34 +274,22 @@ export class SmmuCaches {
     if (!leaf) this.walks.dropSpan(lo, hi, tag, bytes);
   }
 
+  /** The range may hold more pages, of the smallest size there is, than are looked for one by one. */
+  #isWide(bytes: number): boolean {
+    if (bytes === 1) return false;
+    const sizes = this.tlb.sizes[0]!;
+    const least = (sizes & 1) !== 0 ? 12 : (sizes & SIZE_16K) !== 0 ? 14 : 16;
+    return bytes > PROBED_PAGES << least;
+  }
+
   /** Low bits of VMIDs that invalidation ignores (SMMUv3: CR0.VMW). */
   #wildcard(): number {
-    return (1 << ((this.#regs[CR0ACK.offset / 4]! >>> VMW_SHIFT) & 7)) - 1;
-  }
-
-  /** Without stage 2 there are no VMIDs: everything has VMID 0. */
-  #first(vmid: number, free: number): number {
-    return this.#hasVmids() ? vmid & ~free : 0;
-  }
-
-  #last(vmid: number, free: number): number {
-    return this.#hasVmids() ? vmid | free : 0;
-  }
-
-  #hasVmids(): boolean {
-    return (this.#regs[IDR0.offset / 4]! & S2P) !== 0;
+    const vmw = (this.#regs[CR0_WORD]! >>> VMW_SHIFT) & 7;
+    return vmw === 0 ? 0 : ((1 << vmw) - 1) & this.#vmidMask;
   }
 }
 
 const NO_FLOORS = new Uint32Array(1);
-/** A look is cheaper than a power. */
-const POWERS = Float64Array.from({ length: 48 }, (_, i) => 2 ** i);
-
-/** Bytes that a command reaches: one page of the smallest size, so that entries of any size that hold it go, or a range. */
-function spanOf(tg: number, num: number, scale: number): number {
-  return tg === 0 ? 1 : (num + 1) * POWERS[scale + GRANULE_OF_TG[tg]!]!;
-}
-
 /** Addresses are kept with their top byte as bit 55 says, whether it is ignored or checked. */
 export function canonical(hi: number): number {
   return (hi << 8) >> 8;

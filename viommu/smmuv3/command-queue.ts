@@ -18,6 +18,8 @@ import type { SmmuWiring } from './wiring.ts';
 
 const CMDQEN = 8;
 const CR0_WORD = CR0ACK.offset / 4;
+const BASE_WORD = CMDQ_BASE.offset / 4;
+const PROD_WORD = CMDQ_PROD.offset / 4;
 const CONS_WORD = CMDQ_CONS.offset / 4;
 const COMMAND_BYTES = 16;
 /** CMD_SYNC.CS. */
@@ -139,6 +141,8 @@ export class CommandQueue {
     const count = used < most ? used : most;
     const whole = ring.whole();
     const u32 = this.#w.services.memory.ram.u32;
+    const prod = regs[PROD_WORD]!;
+    const base = regs[BASE_WORD]! ^ regs[BASE_WORD + 1]!;
     for (let done = 0; done < count; done++) {
       const cons = regs[CONS_WORD]!;
       const place = whole < 0 ? ring.place(cons) : whole + (cons & (size - 1)) * COMMAND_BYTES;
@@ -148,16 +152,20 @@ export class CommandQueue {
       const outcome = commands.execute(w0, u32[i + 1]! | 0, u32[i + 2]! | 0, u32[i + 3]! | 0);
       if (outcome === HELD) return done;
       if (outcome !== 0) return this.#stop(outcome, done);
+      const next = ((cons & -0x100000) | ((cons + 1) & (2 * size - 1))) >>> 0;
       if ((w0 & 0xff) < CMD_ATC_INV || (w0 & (0xff | CS_BITS)) === CMD_SYNC) {
-        regs[CONS_WORD] = (cons & -0x100000) | ((cons + 1) & (2 * size - 1));
+        regs[CONS_WORD] = next;
         continue;
       }
       // Others lead out of the unit, and maybe back to its registers.
       if ((regs[CR0_WORD]! & CMDQEN) === 0) return 0;
-      ring.consume();
+      if (regs[CONS_WORD] === cons) regs[CONS_WORD] = next;
+      else ring.consume();
       if ((w0 & 0xff) === CMD_SYNC)
         this.#signal((w0 >>> 12) & 3, u32[i + 1]! | 0, u32[i + 2]! | 0, u32[i + 3]! | 0);
-      return done + 1;
+      const changed = (regs[CONS_WORD]! ^ next) | (regs[PROD_WORD]! ^ prod);
+      const moved = base ^ regs[BASE_WORD]! ^ regs[BASE_WORD + 1]!;
+      if ((changed | moved | (~regs[CR0_WORD]! & CMDQEN)) !== 0) return done + 1;
     }
     return count;
   }

@@ -35,6 +35,10 @@ const BEYOND_STREAMS = -0x10000;
 /** ATC_INV.Size of everything. */
 const LARGEST_ATC_RANGE = 52;
 const OPCODES = 256;
+/** log2 of the granule. */
+const GRANULE_OF_TG = [0, 12, 14, 16] as const;
+/** A look is cheaper than a power. */
+const POWERS = Float64Array.from({ length: 48 }, (_, i) => 2 ** i);
 
 /** PRI_RESP.Resp to the code of a PRG response message; -1: ILLEGAL. */
 const RESPONSES = [PAGE_RESPONSE_FAILURE, PAGE_RESPONSE_INVALID, PAGE_RESPONSE_SUCCESS, -1] as const;
@@ -97,10 +101,11 @@ export class Commands {
   readonly #u: UnitFeatures;
   readonly #qemu: boolean;
   /** By opcode. */
-  readonly #offered = new Uint8Array(OPCODES);
   readonly #names: string[] = new Array(OPCODES).fill('');
-  /** Four words an opcode: bits that have to be 0. */
-  readonly #reserved = new Int32Array(OPCODES * 4);
+  /** Four words an opcode: bits that have to be 0; all of them, also the opcode's, where there is no such command. */
+  readonly #reserved = new Int32Array(OPCODES * 4).fill(-1);
+  /** Bits of word 1 that no ASID and no VMID has. */
+  readonly #wide: number;
 
   constructor(s: SmmuState, w: SmmuWiring, parts: CommandParts) {
     this.#s = s;
@@ -108,17 +113,19 @@ export class Commands {
     this.#p = parts;
     this.#u = parts.features;
     this.#qemu = w.config.profile === 'qemu';
+    this.#wide = (this.#u.asid16 ? 0 : -0x1000000) | (this.#u.vmid16 ? 0 : 0xff00);
     for (const { opcode, layout, offered } of commandsOf(parts.features)) {
-      this.#offered[opcode] = offered ? 1 : 0;
+      if (!offered) continue;
       this.#names[opcode] = layout.name;
       this.#reserve(opcode, layout);
     }
   }
 
   #reserve(opcode: number, layout: Layout): void {
+    const at = opcode * 4;
+    this.#reserved.fill(0, at, at + 4);
     // docs/deviations.md: smmu-command-reserved.
     if (this.#qemu) return;
-    const at = opcode * 4;
     for (let i = 0; i < 4; i++) this.#reserved[at + i] = layout.reserved[i]!;
     // Only Secure queues may name Secure streams.
     this.#reserved[at]! |= SSEC;
@@ -129,27 +136,36 @@ export class Commands {
 
   /** Returns 0, HELD, or the CERROR code of what is wrong with the command. */
   execute(w0: number, w1: number, w2: number, w3: number): number {
-    const op = w0 & 0xff;
     const bad = this.#reserved;
-    const at = op << 2;
-    if (this.#offered[op] === 0) return C.CERROR_ILL;
+    const at = (w0 & 0xff) << 2;
     if (((w0 & bad[at]!) | (w1 & bad[at + 1]!) | (w2 & bad[at + 2]!) | (w3 & bad[at + 3]!)) !== 0)
       return C.CERROR_ILL;
-    const outcome =
-      op < C.CMD_ATC_INV ? this.#invalidate(op, w0, w1, w2, w3) : this.#other(op, w0, w1, w2, w3);
-    if (outcome !== 0) return outcome;
-    if (this.#told.on) this.#told.emit(this.#names[op]!, w0, w1, w2, w3);
-    return 0;
+    const outcome = this.#do(w0, w1, w2, w3);
+    if (outcome === 0 && this.#told.on) this.#told.emit(this.#names[w0 & 0xff]!, w0, w1, w2, w3);
+    return outcome;
   }
 
-  #invalidate(op: number, w0: number, w1: number, w2: number, w3: number): number {
-    if (op < C.CMD_TLBI_NH_ALL) return this.#configuration(op, w0, w1, w2);
-    if (!this.#isRangeLegal(w0, w2)) return C.CERROR_ILL;
-    // Without 16-bit ASIDs and VMIDs nothing has one that wide.
-    if (!this.#u.asid16 && w1 >>> 24 !== 0) return 0;
-    if (!this.#u.vmid16 && (w1 & 0xff00) !== 0) return 0;
-    this.#translations(op, w0, w1, w2, w3);
-    return 0;
+  #do(w0: number, w1: number, w2: number, w3: number): number {
+    const op = w0 & 0xff;
+    if (op >= C.CMD_TLBI_NH_ALL && op < C.CMD_ATC_INV) return this.#translations(op, w0, w1, w2, w3);
+    switch (op) {
+      case C.CMD_ATC_INV:
+        return this.#atc(w0, w1, w2, w3);
+      case C.CMD_PRI_RESP:
+        return this.#respond(w0, w1, w2);
+      case C.CMD_RESUME:
+        if ((w1 & BEYOND_STREAMS) === 0) this.#p.stalls.resume(w1, w2 & 0xffff, (w0 & RETRY) !== 0);
+        return 0;
+      case C.CMD_STALL_TERM:
+        if ((w1 & BEYOND_STREAMS) === 0) this.#p.stalls.terminate(w1);
+        return 0;
+      case C.CMD_SYNC:
+        return this.#sync(w0);
+      case 0:
+        return C.CERROR_ILL;
+      default:
+        return this.#configuration(op, w0, w1, w2);
+    }
   }
 
   #configuration(op: number, w0: number, w1: number, w2: number): number {
@@ -175,75 +191,71 @@ export class Commands {
     }
   }
 
-  /** Only the commands with an address have these fields; elsewhere they are reserved. */
-  #isRangeLegal(w0: number, w2: number): boolean {
-    if (this.#qemu) return true;
-    const scope = (w0 & RANGE_BITS) | (w2 & 0x300);
-    return (w2 & 0xc00) === 0 ? scope === 0 : scope !== 0;
+  /** Without 16-bit ASIDs and VMIDs nothing has one that wide. */
+  #translations(op: number, w0: number, w1: number, w2: number, w3: number): number {
+    const { caches } = this.#p;
+    const known = (w1 & this.#wide) === 0;
+    switch (op) {
+      case C.CMD_TLBI_NH_ALL:
+        if (known) caches.tlbiNhAll(w1 & 0xffff);
+        return 0;
+      case C.CMD_TLBI_NH_ASID:
+        if (known) caches.tlbiNhAsid(w1 & 0xffff, w1 >>> 16);
+        return 0;
+      case C.CMD_TLBI_EL2_ALL:
+        if (known) caches.tlbiEl2All();
+        return 0;
+      case C.CMD_TLBI_EL2_ASID:
+        if (known) caches.tlbiEl2Asid(w1 >>> 16);
+        return 0;
+      case C.CMD_TLBI_S12_VMALL:
+        if (known) caches.tlbiS12Vmall(w1 & 0xffff);
+        return 0;
+      case C.CMD_TLBI_NSNH_ALL:
+        if (known) caches.tlbiNsnhAll();
+        return 0;
+      default:
+        return this.#addresses(op, w0, w1, w2, w3, known);
+    }
   }
 
-  #translations(op: number, w0: number, w1: number, w2: number, w3: number): void {
+  #addresses(op: number, w0: number, w1: number, w2: number, w3: number, known: boolean): number {
     const { caches } = this.#p;
-    const vmid = w1 & 0xffff;
-    const asid = w1 >>> 16;
-    const tg = this.#u.ril ? (w2 >>> 10) & 3 : 0;
-    const num = (w0 >>> 12) & 0x1f;
-    const scale = (w0 >>> 20) & 0x1f;
-    const ttl = (w2 >>> 8) & 3;
+    const bytes = this.#reach(w0, w2);
+    if (bytes === 0) return C.CERROR_ILL;
+    if (!known) return 0;
     const leaf = (w2 & LEAF) !== 0;
     const lo = w2 & -4096;
     switch (op) {
-      case C.CMD_TLBI_NH_ALL:
-        caches.tlbiNhAll(vmid);
-        return;
-      case C.CMD_TLBI_NH_ASID:
-        caches.tlbiNhAsid(vmid, asid);
-        return;
       case C.CMD_TLBI_NH_VA:
-        caches.tlbiNhVa(vmid, asid, lo, w3, tg, num, scale, ttl, leaf);
-        return;
+        caches.tlbiNhVa(w1 & 0xffff, w1 >>> 16, lo, w3, bytes, leaf);
+        return 0;
       case C.CMD_TLBI_NH_VAA:
-        caches.tlbiNhVaa(vmid, lo, w3, tg, num, scale, ttl, leaf);
-        return;
-      case C.CMD_TLBI_EL2_ALL:
-        caches.tlbiEl2All();
-        return;
-      case C.CMD_TLBI_EL2_ASID:
-        caches.tlbiEl2Asid(asid);
-        return;
+        caches.tlbiNhVaa(w1 & 0xffff);
+        return 0;
       case C.CMD_TLBI_EL2_VA:
-        caches.tlbiEl2Va(asid, lo, w3, tg, num, scale, ttl, leaf);
-        return;
+        caches.tlbiEl2Va(w1 >>> 16, lo, w3, bytes, leaf);
+        return 0;
       case C.CMD_TLBI_EL2_VAA:
-        caches.tlbiEl2Vaa(lo, w3, tg, num, scale, ttl, leaf);
-        return;
-      case C.CMD_TLBI_S12_VMALL:
-        caches.tlbiS12Vmall(vmid);
-        return;
-      case C.CMD_TLBI_S2_IPA:
-        // Bits 63:56 are not part of an IPA.
-        caches.tlbiS2Ipa(vmid, lo, w3 & 0xffffff, tg, num, scale, ttl, leaf);
-        return;
+        caches.tlbiEl2Vaa();
+        return 0;
       default:
-        caches.tlbiNsnhAll();
+        // Bits 63:56 are not part of an IPA.
+        caches.tlbiS2Ipa(w1 & 0xffff, lo, w3 & 0xffffff, bytes, leaf);
+        return 0;
     }
   }
 
-  #other(op: number, w0: number, w1: number, w2: number, w3: number): number {
-    switch (op) {
-      case C.CMD_ATC_INV:
-        return this.#atc(w0, w1, w2, w3);
-      case C.CMD_PRI_RESP:
-        return this.#respond(w0, w1, w2);
-      case C.CMD_RESUME:
-        if ((w1 & BEYOND_STREAMS) === 0) this.#p.stalls.resume(w1, w2 & 0xffff, (w0 & RETRY) !== 0);
-        return 0;
-      case C.CMD_STALL_TERM:
-        if ((w1 & BEYOND_STREAMS) === 0) this.#p.stalls.terminate(w1);
-        return 0;
-      default:
-        return this.#sync(w0);
-    }
+  /**
+   * Bytes that a command with an address is for: one, so that entries of any size that hold it go, or a range; 0: ILLEGAL. TTL
+   * only says where entries may be: they are looked for everywhere.
+   */
+  #reach(w0: number, w2: number): number {
+    const scope = (w0 & RANGE_BITS) | (w2 & 0x300);
+    const tg = (w2 >>> 10) & 3;
+    if (tg === 0 || !this.#u.ril) return scope === 0 || this.#qemu ? 1 : 0;
+    if (scope === 0 && !this.#qemu) return 0;
+    return (((w0 >>> 12) & 0x1f) + 1) * POWERS[((w0 >>> 20) & 0x1f) + GRANULE_OF_TG[tg]!]!;
   }
 
   /** While SMMUEN is 0 it is ignored, but not its mistakes. Global means something only with a SubstreamID. */

@@ -144,9 +144,10 @@ export class Interrupts {
   /** An MSI is a 32-bit write; false when it is aborted. */
   #send(lo: number, hi: number, data: number): boolean {
     const { memory, id } = this.#w.services;
+    memory.writer = id;
+    if (memory.write32(lo, hi, data)) return true;
     const bytes = this.#bytes;
     for (let i = 0; i < 4; i++) bytes[i] = data >>> (8 * i);
-    memory.writer = id;
     return memory.write(lo, hi, bytes, 0, 4);
   }
 

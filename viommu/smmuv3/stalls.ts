@@ -14,8 +14,9 @@ const PREVIOUS = 11;
 /** List of those whose record is not written. */
 const AFTER = 12;
 const BEFORE = 13;
-/** The transaction whose record stands for this one too. */
+/** The transaction whose record stands for this one too; how many this one's record stands for, besides itself. */
 const ORIGINAL = 14;
+const OTHERS = 15;
 
 const LIVE = 1;
 const RECORDED = 2;
@@ -69,10 +70,12 @@ export class Stalls {
     rows[row + FLAGS] = LIVE;
     rows[row + SID] = event.sid;
     encodeEvent(event, tag, rows, row + EVENT);
-    rows[row + ORIGINAL] = this.#similar(row);
+    const original = this.#similar(row);
+    rows[row + ORIGINAL] = original;
+    if (original !== 0) rows[(original - 1) * STALL_ROW_WORDS + OTHERS]!++;
     this.#enlist(tag);
     this.#counters[COUNT]!++;
-    if (rows[row + ORIGINAL] === 0) {
+    if (original === 0) {
       this.#append(tag);
       this.#tell(tag, 'stalled');
       this.flush();
@@ -116,20 +119,25 @@ export class Stalls {
     const row = tag * STALL_ROW_WORDS;
     const rows = this.#rows;
     if ((rows[row + FLAGS]! & (LIVE | RECORDED)) !== (LIVE | RECORDED) || rows[row + SID] !== sid) return;
-    let marked = false;
-    let other = this.#heads[sid]! - 1;
-    const first = other;
+    const others = rows[row + OTHERS]! !== 0;
+    if (others) this.#markOthers(sid, tag);
+    this.#end(tag, retry);
+    if (others) this.#endMarked(sid);
+  }
+
+  /** Those that the record of `tag` stands for are to be retried. */
+  #markOthers(sid: number, tag: number): void {
+    const rows = this.#rows;
+    const first = this.#heads[sid]! - 1;
+    let other = first;
     do {
       const at = other * STALL_ROW_WORDS;
       if (rows[at + ORIGINAL] === tag + 1) {
         rows[at + FLAGS]! |= RETRIES;
         rows[at + ORIGINAL] = 0;
-        marked = true;
       }
       other = rows[at + NEXT]! - 1;
     } while (other !== first);
-    this.#end(tag, retry);
-    if (marked) this.#endMarked(sid);
   }
 
   /** CMD_STALL_TERM: every stalled transaction of the stream is aborted. */

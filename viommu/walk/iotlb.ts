@@ -172,18 +172,34 @@ export class Iotlb {
     if (((rows[s]! ^ key) | (rows[s + 1]! ^ hi) | (rows[s + 2]! ^ tag)) === 0) rows[s + 2] = 0;
   }
 
-  /** Drops the rows of `tag` that overlap the `bytes` from (lo, hi), whatever their size. */
+  /** Drops the rows of `tag` that overlap the `bytes` from (lo, hi), whatever their size; at most 2^30 bytes. */
   dropSpan(lo: number, hi: number, tag: number, bytes: number): void {
     const sizes = this.sizes[0]!;
+    if (sizes === 1 && bytes === 1) {
+      this.#dropPage(lo, hi, tag);
+      return;
+    }
     for (let size = 0; sizes >>> size !== 0; size++) {
       if ((sizes & (1 << size)) === 0) continue;
-      const step = -this.#masks[size]!;
-      const first = (lo & this.#masks[size]!) >>> 0;
-      const end = (lo >>> 0) + bytes;
-      for (let at = first; at < end; at += step) {
-        const r = this.find(at | 0, (hi + (at >= 4294967296 ? 1 : 0)) | 0, tag, size);
-        if (r >= 0) this.rows[r + 2] = 0;
-      }
+      const mask = this.#masks[size]!;
+      this.#dropRun(lo & mask, hi, tag, size, (((lo & ~mask) + bytes - 1) >>> this.#shifts[size]!) + 1);
+    }
+  }
+
+  #dropRun(lo: number, hi: number, tag: number, size: number, pages: number): void {
+    const rows = this.rows;
+    const shift = this.#shifts[size]!;
+    const step = 1 << shift;
+    let at = lo;
+    let upper = hi;
+    for (let i = 0; i < pages; i++) {
+      const key = at | size;
+      const r = this.#set(pageNumber(at, upper, shift), upper, tag);
+      const s = r + ROW_WORDS;
+      if (((rows[r]! ^ key) | (rows[r + 1]! ^ upper) | (rows[r + 2]! ^ tag)) === 0) rows[r + 2] = 0;
+      if (((rows[s]! ^ key) | (rows[s + 1]! ^ upper) | (rows[s + 2]! ^ tag)) === 0) rows[s + 2] = 0;
+      at = (at + step) | 0;
+      if (at >>> 0 < step) upper = (upper + 1) | 0;
     }
   }
 

@@ -16,6 +16,8 @@ export class PagingCache {
   readonly #mask: number;
   readonly #shifts: readonly number[];
   readonly #masks: readonly number[];
+  /** Levels there may be rows of: 1 << level. */
+  #levels: number;
 
   /** @param shifts log2 of the regions, by level: at most 31 */
   constructor(rows: Uint32Array, shifts: readonly number[] = REGION_SHIFT) {
@@ -23,6 +25,7 @@ export class PagingCache {
     this.#mask = rows.length / PAGING_ROW_WORDS - 1;
     this.#shifts = shifts;
     this.#masks = shifts.map((shift) => -(2 ** shift));
+    this.#levels = isEmpty(rows) ? 0 : -1;
   }
 
   /** The row of the level's table for (lo, hi), or -1. */
@@ -45,6 +48,7 @@ export class PagingCache {
   ): void {
     const rows = this.rows;
     const r = this.#row(level, lo, hi, tag);
+    this.#levels |= 1 << level;
     rows[r] = (lo & this.#masks[level]!) | level;
     rows[r + 1] = hi;
     rows[r + 2] = tag;
@@ -76,13 +80,20 @@ export class PagingCache {
     this.#drop(2, lo, hi, tag);
   }
 
-  /** Drops what speaks for any of the `bytes` from (lo, hi). */
+  /** Drops what speaks for any of the `bytes` from (lo, hi); at most 2^30. */
   dropSpan(lo: number, hi: number, tag: number, bytes: number): void {
     for (let level = 1; level < this.#shifts.length; level++) {
-      const end = (lo >>> 0) + bytes;
-      const step = -this.#masks[level]!;
-      for (let at = (lo & this.#masks[level]!) >>> 0; at < end; at += step)
-        this.#drop(level, at | 0, (hi + (at >= 4294967296 ? 1 : 0)) | 0, tag);
+      if ((this.#levels & (1 << level)) === 0) continue;
+      const mask = this.#masks[level]!;
+      const shift = this.#shifts[level]!;
+      const regions = (((lo & ~mask) + bytes - 1) >>> shift) + 1;
+      let at = lo & mask;
+      let upper = hi;
+      for (let i = 0; i < regions; i++) {
+        this.#drop(level, at, upper, tag);
+        at = (at + (1 << shift)) | 0;
+        if (at >>> 0 < (1 << shift) >>> 0) upper = (upper + 1) | 0;
+      }
     }
   }
 
@@ -97,4 +108,9 @@ export class PagingCache {
     const hash = region ^ (region >>> 9) ^ (Math.imul(tag, 0x9e3779b1) >>> 18) ^ (level * HASH_OF_LEVEL);
     return (hash & this.#mask) << 3;
   }
+}
+
+function isEmpty(rows: Uint32Array): boolean {
+  for (let r = 2; r < rows.length; r += PAGING_ROW_WORDS) if (rows[r] !== 0) return false;
+  return true;
 }

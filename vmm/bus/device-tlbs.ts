@@ -35,6 +35,7 @@ export class DeviceTlbs {
   readonly #pending: PendingDeviceTlb[];
   readonly #services: IommuServices;
   readonly #options: DeviceTlbOptions;
+  #spare: PendingDeviceTlb | undefined;
 
   constructor(pending: PendingDeviceTlb[], services: IommuServices, options: DeviceTlbOptions) {
     this.#pending = pending;
@@ -51,7 +52,8 @@ export class DeviceTlbs {
   hasRoom(requester: number, owner: number, most: number): boolean {
     let mine = 0;
     let tags = 0;
-    for (const p of this.#pending) {
+    for (let i = 0; i < this.#pending.length; i++) {
+      const p = this.#pending[i]!;
       if (p.owner === owner) mine++;
       if (p.requester === requester) tags++;
     }
@@ -67,10 +69,13 @@ export class DeviceTlbs {
       return;
     }
     // Pending before it is sent: the function may complete it at once.
-    const entry = { requester, owner, tag };
+    const entry = this.#entry(requester, owner, tag);
     this.#pending.push(entry);
     const result = endpoints?.invalidate(requester, pasid, lo, hi, order, tag) ?? DEVICE_TLB_TIMEOUT;
-    if (result === DEVICE_TLB_DONE || result === DEVICE_TLB_UNEXPECTED) this.#remove(entry);
+    if (result === DEVICE_TLB_DONE || result === DEVICE_TLB_UNEXPECTED) {
+      this.#remove(entry);
+      this.#spare = entry;
+    }
     if (result === DEVICE_TLB_UNEXPECTED) this.#options.unexpected(requester);
     const waits = result === DEVICE_TLB_PENDING || result === DEVICE_TLB_TIMEOUT;
     if (waits && this.#pending.includes(entry))
@@ -97,13 +102,31 @@ export class DeviceTlbs {
 
   #freeTag(requester: number): number {
     let used = 0;
-    for (const p of this.#pending) if (p.requester === requester) used |= 1 << p.tag;
+    for (let i = 0; i < this.#pending.length; i++) {
+      const p = this.#pending[i]!;
+      if (p.requester === requester) used |= 1 << p.tag;
+    }
     return 31 - Math.clz32(~used & -~used);
   }
 
+  /** The one that is free for use again, if there is one: nothing is allocated where completions come at once. */
+  #entry(requester: number, owner: number, tag: number): PendingDeviceTlb {
+    const entry = this.#spare;
+    if (entry === undefined) return { requester, owner, tag };
+    this.#spare = undefined;
+    entry.requester = requester;
+    entry.owner = owner;
+    entry.tag = tag;
+    return entry;
+  }
+
   #remove(entry: PendingDeviceTlb): void {
-    const at = this.#pending.indexOf(entry);
-    if (at >= 0) this.#pending.splice(at, 1);
+    const pending = this.#pending;
+    const at = pending.lastIndexOf(entry);
+    if (at < 0) return;
+    // The usual one was sent last.
+    if (at === pending.length - 1) pending.pop();
+    else pending.splice(at, 1);
   }
 }
 

@@ -92,8 +92,8 @@ export class SmmuWorld {
     fields: Partial<Record<keyof typeof STE.fields, number>> = {},
   ): void {
     const two = (stage & STAGE2) !== 0;
-    const stage2 = { S2VMID: VMID, S2T0SZ: 20, S2SL0: 2, S2PS: 4, S2AA64: 1, S2R: 1 };
-    const words = STE.pack({ V: 1, Config: 4 | stage, ...(two ? stage2 : {}), ...fields });
+    const stage2 = { S2T0SZ: 20, S2SL0: 2, S2PS: 4, S2AA64: 1, S2R: 1 };
+    const words = STE.pack({ V: 1, Config: 4 | stage, S2VMID: VMID, ...(two ? stage2 : {}), ...fields });
     words[0]! |= contexts;
     words[6]! |= two ? second : 0;
     this.put(STREAMS + DEVICE * 64, words);
@@ -125,12 +125,13 @@ export function mappedBySmmu(
   pages: number,
   config: Partial<SmmuConfig> = {},
   order?: (pages: number) => Uint32Array,
+  fields: Partial<Record<keyof typeof CD.fields, number>> = {},
 ): SmmuMapped {
   const world = new SmmuWorld(config);
   const top = world.page();
   world.mapInput(top, pages, stage === STAGE2 ? LEAF2 : LEAF1);
   const context = world.page();
-  world.put(context, world.contextWords(top, ASID));
+  world.put(context, world.contextWords(top, ASID, fields));
   const second = stage === NESTED ? world.identity(pages) : top;
   world.stream(stage, stage === STAGE2 ? 0 : context, second);
   const port = world.start();
