@@ -176,7 +176,7 @@ export class Iotlb {
   dropSpan(lo: number, hi: number, tag: number, bytes: number): void {
     const sizes = this.sizes[0]!;
     if (sizes === 1 && bytes === 1) {
-      this.#dropPage(lo, hi, tag);
+      this.dropPage(lo, hi, tag);
       return;
     }
     for (let size = 0; sizes >>> size !== 0; size++) {

@@ -7,6 +7,8 @@
 export const PAGING_ROW_WORDS = 8;
 
 const HASH_OF_LEVEL = 0x1b5;
+/** Levels 1 and 2. */
+const SMALL_LEVELS = 6;
 
 /** log2 of the region, by level; 0: no such level. */
 const REGION_SHIFT: readonly number[] = [0, 21, 30];
@@ -82,6 +84,10 @@ export class PagingCache {
 
   /** Drops what speaks for any of the `bytes` from (lo, hi); at most 2^30. */
   dropSpan(lo: number, hi: number, tag: number, bytes: number): void {
+    if (bytes === 1 && (this.#levels & ~SMALL_LEVELS) === 0) {
+      this.dropPage(lo, hi, tag);
+      return;
+    }
     for (let level = 1; level < this.#shifts.length; level++) {
       if ((this.#levels & (1 << level)) === 0) continue;
       const mask = this.#masks[level]!;
