@@ -195,13 +195,16 @@ export class AtsAgent extends PageRequester implements AtsLink {
     return ATS_OK;
   }
 
-  /** A translation request. @param old row whose permissions do not suffice, or -1: the answer takes its place */
+  /**
+   * A translation request: for reading, and unless its No Write bit is set for writing, too (PCI Express Base: ATS: Translation
+   * Requests). @param old row whose permissions do not suffice, or -1: the answer takes its place
+   */
   #request(pasid: number, privileged: boolean, lo: number, hi: number, access: number, old: number): number {
     const dma = this.#dma;
     dma.at = AT_TRANSLATION;
     dma.pasid = pasid;
     dma.privileged = privileged;
-    const status = dma.translate(lo, hi, access);
+    const status = dma.translate(lo, hi, (access & WRITE) === 0 ? access : access | READ);
     makePlain(this.#dma);
     if (status === DMA_MESSAGE) return this.#untranslated(lo, hi);
     if (status !== DMA_OK) {

@@ -61,7 +61,7 @@ describe('translation', () => {
 
     expect([...world.rig.ram.u8.subarray(0x10020, 0x10023)]).toEqual([1, 2, 3]);
     expect(world.iommu.seen).toEqual([
-      'translation 4010 2 pasid 5',
+      'translation 4010 3 pasid 5',
       'translated 10010 2',
       'translated 10020 2',
     ]);
