@@ -50,7 +50,7 @@ export interface EventDecl {
 
 export type EventTable = Readonly<Record<string, EventDecl>>;
 
-type EmitArg = number | string;
+export type EmitArg = number | string;
 
 /** Guard emits whose arguments cost something: `if (t.x.on) t.x.emit(...)`. */
 export interface Emitter {

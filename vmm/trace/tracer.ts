@@ -1,7 +1,7 @@
 import { bdfText } from '../core/bdf.ts';
 import { TsvmmError } from '../core/errors.ts';
 import { u64 } from '../core/u64.ts';
-import type { ArgType, Emitter, Emitters, EventDecl, EventTable } from './event.ts';
+import type { ArgType, EmitArg, Emitter, Emitters, EventDecl, EventTable } from './event.ts';
 
 /** One event that happened. */
 export interface TraceRecord {
@@ -18,9 +18,13 @@ export type TraceSink = (record: TraceRecord) => void;
 interface Bound extends Emitter {
   on: boolean;
   selected: boolean;
+  /** A sink or a watch wants it. */
+  told: boolean;
   /** Sinks of the watches that want it. */
   watchers: readonly TraceSink[];
 }
+
+type Kept = { -readonly [K in keyof TraceRecord]: TraceRecord[K] };
 
 interface Watch {
   readonly wants: (name: string) => boolean;
@@ -38,7 +42,8 @@ export class Tracer {
   #watches: readonly Watch[] = [];
   /** Asked before a selected event goes to the sinks: a run that is repeated keeps to itself what was told before. */
   gate: (() => boolean) | undefined;
-  readonly #ring: TraceRecord[] = [];
+  /** Records that are written over: most are never read. */
+  readonly #ring: Kept[] = [];
   #ringAt = 0;
 
   constructor(now: () => number) {
@@ -64,11 +69,13 @@ export class Tracer {
     const emitter: Bound = {
       selected,
       watchers,
+      told: selected || watchers.length > 0,
       on: ring || selected || watchers.length > 0,
       emit: (...args) => {
         if (!emitter.on) return;
+        if (ring) this.#keep(name, decl, args);
+        if (!emitter.told) return;
         const record = { time: this.#now(), name, decl, args };
-        if (ring) this.#keep(record);
         if (emitter.selected && this.gate?.() !== false) for (const sink of this.#sinks) sink(record);
         for (const sink of emitter.watchers) sink(record);
       },
@@ -85,6 +92,7 @@ export class Tracer {
     for (const [name, { emitter }] of this.#bound) {
       if (!pattern.test(name)) continue;
       emitter.selected = true;
+      emitter.told = true;
       emitter.on = true;
       n++;
     }
@@ -105,7 +113,8 @@ export class Tracer {
   #rewatch(): void {
     for (const [name, { decl, emitter }] of this.#bound) {
       emitter.watchers = this.#watchersOf(name);
-      emitter.on = decl.ring === true || emitter.selected || emitter.watchers.length > 0;
+      emitter.told = emitter.selected || emitter.watchers.length > 0;
+      emitter.on = decl.ring === true || emitter.told;
     }
   }
 
@@ -119,7 +128,8 @@ export class Tracer {
 
   /** The last events that are kept for reports, oldest first. */
   recent(): readonly TraceRecord[] {
-    return [...this.#ring.slice(this.#ringAt), ...this.#ring.slice(0, this.#ringAt)];
+    const inOrder = [...this.#ring.slice(this.#ringAt), ...this.#ring.slice(0, this.#ringAt)];
+    return inOrder.map((kept) => ({ ...kept }));
   }
 
   /** Makes these the last events; those of a name nobody has declared are left out. */
@@ -141,12 +151,16 @@ export class Tracer {
     return this.#patterns.some((p) => p.test(name));
   }
 
-  #keep(record: TraceRecord): void {
+  #keep(name: string, decl: EventDecl, args: readonly EmitArg[]): void {
     if (this.#ring.length < RING_SIZE) {
-      this.#ring.push(record);
+      this.#ring.push({ time: this.#now(), name, decl, args });
       return;
     }
-    this.#ring[this.#ringAt] = record;
+    const kept = this.#ring[this.#ringAt]!;
+    kept.time = this.#now();
+    kept.name = name;
+    kept.decl = decl;
+    kept.args = args;
     this.#ringAt = (this.#ringAt + 1) % RING_SIZE;
   }
 }
