@@ -40,6 +40,9 @@ export class Atc {
   /** By low page-number bits and tag: the row that answered last. Only a hint: the row itself is compared. */
   readonly hints = new Int32Array(HINT_MASK + 1);
 
+  /** Changes with the rows. */
+  generation = 0;
+
   /** @param rows 8 words a row; the number of rows is a power of two, 2 at least */
   constructor(rows: Uint32Array, sizes: Uint32Array) {
     this.rows = rows;
@@ -98,6 +101,7 @@ export class Atc {
     outHi: number,
     flags: number,
   ): number {
+    this.generation = (this.generation + 1) | 0;
     const rows = this.rows;
     const low = maskLo(size);
     const high = maskHi(size);
@@ -131,10 +135,12 @@ export class Atc {
   }
 
   drop(r: number): void {
+    this.generation = (this.generation + 1) | 0;
     this.rows[r + 2] = 0;
   }
 
   clear(): void {
+    this.generation = (this.generation + 1) | 0;
     if (this.sizes[0] === 0) return;
     this.rows.fill(0);
     this.sizes.fill(0);

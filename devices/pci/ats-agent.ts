@@ -19,6 +19,7 @@ import {
   WRITE,
 } from '../../vmm/bus/dma.ts';
 import { DEVICE_TLB_DONE, DEVICE_TLB_PENDING } from '../../vmm/bus/iommu.ts';
+import type { GuestRam } from '../../vmm/mem/ram.ts';
 import { record, type Schema, words } from '../../vmm/state/schema.ts';
 import { ATC_ROW_WORDS, Atc, atcTag, globalTag, HINT_MASK, MAX_SIZE_CODE } from './atc.ts';
 import { AtsControls } from './ats-controls.ts';
@@ -71,6 +72,17 @@ export function atsState(rows = 1024): Schema<AtsState> {
     next: words(2),
     pending: words(1),
   }) as Schema<AtsState>;
+}
+
+/** What AtsAgent.place found last: a page, and where it lies. */
+export class Place {
+  page = 0;
+  hi = 0;
+  /** No row has it. */
+  tag = 0;
+  generation = 0;
+  access = 0;
+  at = 0;
 }
 
 /** What the device that owns the agent is told. */
@@ -185,6 +197,66 @@ export class AtsAgent extends PageRequester implements AtsLink {
     this.outSpan = (inside & SPAN_MASK) - (lo & inside & SPAN_MASK) + 1;
     this.outAt = AT_TRANSLATED;
     return ATS_OK;
+  }
+
+  /**
+   * Whether place may be asked: accesses by the ATC reach memory as they are. Good until something else than memory has been
+   * accessed.
+   */
+  get reaches(): boolean {
+    return !this.bypassAtc && this.#dma.reaches;
+  }
+
+  /**
+   * Where in the linear memory of `ram` the n bytes at (lo, hi) lie, where an access would find them there without anything being
+   * sent or changed: they are of one 4 KiB page that the ATC holds, and RAM below 2 GiB. -1 says nothing of what an access would
+   * do. Halves are signed.
+   * @param place keeps what was found for as long as the ATC is as it was: one for each kind of address
+   * @param tag atcTag of PASID and mode
+   */
+  place(place: Place, tag: number, lo: number, hi: number, n: number, access: number): number {
+    const offset = lo & PAGE_OFFSET;
+    const other =
+      (place.page ^ (lo - offset)) |
+      (place.hi ^ hi) |
+      (place.tag ^ tag) |
+      (place.generation ^ this.#atc.generation) |
+      (access & ~place.access);
+    if (other !== 0 && !this.#look(place, tag, lo - offset, hi, access)) return -1;
+    return offset + n <= PAGE_OFFSET + 1 ? place.at + offset : -1;
+  }
+
+  #look(place: Place, tag: number, page: number, hi: number, access: number): boolean {
+    const rows = this.#rows;
+    const r = this.#search(tag, page, hi);
+    if (r < 0 || (access & ~rows[r + 5]!) !== 0) return false;
+    const outLo = rows[r + 3]! | (page & rows[r + 6]!);
+    const at = this.#dma.place(outLo, rows[r + 4]! | (hi & rows[r + 7]! & 0x7fffffff), PAGE_OFFSET + 1);
+    if (at < 0 || at > 0x7fffffff - PAGE_OFFSET) return false;
+    place.page = page;
+    place.hi = hi;
+    place.tag = tag;
+    place.generation = this.#atc.generation;
+    place.access = rows[r + 5]! | 0;
+    place.at = at;
+    return true;
+  }
+
+  #search(tag: number, lo: number, hi: number): number {
+    const atc = this.#atc;
+    const r = atc.lookup(lo, hi, tag);
+    if (r >= 0 || atc.sizes[1] === 0 || tag >>> 1 === atcTag(NO_PASID, false) >>> 1) return r;
+    return atc.lookup(lo, hi, globalTag((tag & 1) !== 0));
+  }
+
+  /** Guest memory, for what place finds. */
+  get ram(): GuestRam {
+    return this.#dma.ram;
+  }
+
+  /** Bytes have been written at an address of `ram` that place found. */
+  wrote(at: number, n: number): void {
+    this.#dma.wrote(at, n);
   }
 
   #untranslated(lo: number, hi: number): number {

@@ -1,3 +1,4 @@
+import type { GuestRam } from '../mem/ram.ts';
 import type { SystemMemory } from './memory.ts';
 
 /** Outcome of a request a bus master made. */
@@ -184,6 +185,32 @@ export class DmaPort {
     const status = this.#move(lo, hi, buffer, at, length, access);
     this.at = AT_UNTRANSLATED;
     return status;
+  }
+
+  /** The translator is known to let translated requests without PASID pass: place says where they go. */
+  get reaches(): boolean {
+    const { passes } = this;
+    return this.enabled && passes !== null && passes.epoch === this.passEpoch;
+  }
+
+  /**
+   * Where in the linear memory the n bytes at (lo, hi) lie that moveTranslated would move without asking anybody, as long as
+   * `reaches`; -1 where it would ask, or they are no RAM.
+   */
+  place(lo: number, hi: number, n: number): number {
+    if ((hi & this.passBeyond) !== 0 || ((lo >>> 20) ^ INTERRUPT_WINDOW) === 0) return -1;
+    return this.#memory.ram.locate(lo, hi, n);
+  }
+
+  /** Guest memory, for what place finds. */
+  get ram(): GuestRam {
+    return this.#memory.ram;
+  }
+
+  /** This bus master has written n bytes at an address of `ram` that place found. */
+  wrote(at: number, n: number): void {
+    this.#memory.writer = this.name;
+    this.#memory.ram.wrote(at, n);
   }
 
   /** A message-signalled interrupt: a dword write through the same path as any DMA. */

@@ -1,4 +1,5 @@
 import { Bug } from '../core/errors.ts';
+import { type Copy, copier } from './copy.ts';
 import { FLAG_FAST, type HiddenLayout, hiddenLayout, PAGE_SHIFT } from './layout.ts';
 
 /** Who wants to know of stores to a page. Called after the bytes are in memory. */
@@ -37,6 +38,8 @@ export class GuestRam {
   /** One bit a RAM page; meaningful while dirty logging is on. */
   readonly dirty: Uint32Array;
   #dirtyLogging = false;
+  /** Made by the first who copies. */
+  #copy: Copy | undefined;
 
   /** @param userMode whether user processes can run in it */
   constructor(base: number, size: number, highSize = 0, userMode = false) {
@@ -71,6 +74,11 @@ export class GuestRam {
   above(lo: number, hi: number, bytes: number): number {
     const a = lo >>> 0;
     return hi >>> 0 === 1 && a + bytes <= this.highSize ? this.highAt + a : -1;
+  }
+
+  /** Moves bytes from one place of the linear memory to another; the pieces may overlap. `wrote` is the caller's to call. */
+  copy(to: number, from: number, bytes: number): void {
+    (this.#copy ??= copier(this.memory))(to, from, bytes);
   }
 
   /** Called for every write that does not come from guest code: DMA, firmware, WASI, monitor. `bytes` > 0, inside RAM. */
