@@ -1,21 +1,9 @@
 /** The accelerator with addresses of a process (PASID, first-stage tables): small commands, large moves. */
-import { Dsa } from '../../devices/ep/dsa/dsa.ts';
-import { DSA } from '../../devices/ep/dsa/kind.ts';
-import { pciEndpoints } from '../../devices/pci/endpoints.ts';
-import type { PciServices } from '../../devices/pci/kind.ts';
-import { RootComplex } from '../../devices/pci/root-complex.ts';
-import { DmaPort } from '../../vmm/bus/dma.ts';
-import { PortBus } from '../../vmm/bus/ports.ts';
-import { enableSvm } from '../kit/svm-world.ts';
-import { ScalableMachine } from '../kit/vtd-scalable.ts';
+import { DsaVtd } from '../kit/dsa-vtd.ts';
 import { besideQemu } from './kit/beside-qemu.ts';
 import type { Contender } from './kit/rounds.ts';
 import { compare, figure, finish } from './kit/row.ts';
 
-const DEVICE = 4;
-const PASID = 5;
-const BAR0 = 0xe0800000;
-const BAR2 = 0xe0900000;
 /** The process's memory, and where it lies. */
 const USER = 0x8000_0000;
 const DATA = 0x0800_0000;
@@ -31,50 +19,12 @@ const MEMMOVE = 3;
 /** Completion record wanted and its address valid. */
 const WITH_RECORD = 0xc;
 
-class Rig {
-  readonly m = new ScalableMachine({ ramBytes: 512 << 20, endpoints: pciEndpoints(() => this.root) });
-  readonly root: RootComplex;
+class Rig extends DsaVtd {
   readonly words = new Uint32Array(16);
 
   constructor() {
-    const { m } = this;
-    this.root = new RootComplex({
-      mmio: m.bus,
-      ports: new PortBus(),
-      irq: { setIrq: () => {} },
-      gsiOf: () => 16,
-      tracer: m.tracer,
-    });
-    const made = DSA.create({ ...DSA.defaults }, this.#services('dsa'));
-    if (!(made.device instanceof Dsa)) throw new Error('this is no accelerator');
-    this.root.add(made.fn, { device: DEVICE, fn: 0 });
-    const top = m.page();
-    for (let i = 0; i < PAGES; i++) m.mapFirst(top, 4, USER + i * 4096, (DATA + i * 4096) | 0x67);
-    m.scalableContext(DEVICE << 3);
-    m.pasid(PASID, { PGTT: 1, DID: 5, FSPTPTR: top });
-    m.startScalable();
-    made.fn.configWrite(0x10, 4, BAR0);
-    made.fn.configWrite(0x18, 4, BAR2);
-    enableSvm(made.fn, { pasid: 5, allocation: 32 });
-    this.#start();
-  }
-
-  #services(id: string): PciServices {
-    const { iommu, memory, clock, tracer } = this.m;
-    const dma = new DmaPort(id, 0, iommu.translator, memory);
-    return { id, dma, clock, tracer, bypass: memory, virtual: (n) => this.#services(`${id}.vf${n}`) };
-  }
-
-  /** One dedicated queue with every engine. */
-  #start(): void {
-    const write = (offset: number, value: number) => this.m.bus.write(BAR0 + offset, 4, value >>> 0, 0);
-    write(0x200, 1);
-    write(0x220, 0xf);
-    write(0x400, 64);
-    write(0x408, 1 | (10 << 4) | (PASID << 8) | (1 << 28));
-    write(0x40c, 21 | (6 << 5));
-    write(0xa0, 1 << 20);
-    write(0xa0, 6 << 20);
+    super({ ramBytes: 512 << 20 });
+    for (let i = 0; i < PAGES; i++) this.map(USER + i * 4096, DATA + i * 4096);
   }
 
   /** A descriptor for the portal, or a place in memory. */
@@ -88,17 +38,13 @@ class Rig {
     return w;
   }
 
-  submit(): void {
-    this.m.bus.line(BAR2, this.words, false);
-  }
-
   status(record: number): number {
-    return this.m.ram.u8[record - USER + DATA]!;
+    return this.vtd.ram.u8[record - USER + DATA]!;
   }
 
   check(record: number): void {
     if (this.status(record) !== SUCCESS) throw new Error(`completion status ${this.status(record)}`);
-    this.m.ram.u8[record - USER + DATA] = 0;
+    this.vtd.ram.u8[record - USER + DATA] = 0;
   }
 }
 
@@ -110,7 +56,7 @@ function single(): Contender {
     run: () => {
       for (let i = 0; i < 512; i++) {
         rig.descriptor(MEMMOVE, RECORDS, SOURCE + (i & 255) * 64, TARGET + (i & 255) * 64, 64);
-        rig.submit();
+        rig.submit(rig.words);
         rig.check(RECORDS);
       }
     },
@@ -121,7 +67,7 @@ function single(): Contender {
 function batch(): Contender {
   const rig = new Rig();
   for (let i = 0; i < BATCH; i++)
-    rig.m.ram.u32.set(
+    rig.vtd.ram.u32.set(
       rig.descriptor(MEMMOVE, RECORDS + i * 32, SOURCE + i * 64, TARGET + i * 64, 64),
       (LIST - USER + DATA + i * 64) >>> 2,
     );
@@ -132,7 +78,7 @@ function batch(): Contender {
     run: () => {
       for (let i = 0; i < 16; i++) {
         rig.descriptor(1, last, LIST, 0, BATCH);
-        rig.submit();
+        rig.submit(rig.words);
         rig.check(last);
         rig.check(RECORDS + (BATCH - 1) * 32);
       }
@@ -142,7 +88,7 @@ function batch(): Contender {
 
 function large(): Contender[] {
   const rig = new Rig();
-  const { u8 } = rig.m.ram;
+  const { u8 } = rig.vtd.ram;
   const from = SOURCE - USER + DATA;
   const to = TARGET - USER + DATA;
   return [
@@ -151,7 +97,7 @@ function large(): Contender[] {
       operations: 1,
       run: () => {
         rig.descriptor(MEMMOVE, RECORDS, SOURCE, TARGET, LARGE);
-        rig.submit();
+        rig.submit(rig.words);
         rig.check(RECORDS);
       },
     },

@@ -31,6 +31,7 @@ import {
   STATUS,
   STATUS_WRITE,
 } from './descriptor.ts';
+import { Direct } from './direct.ts';
 import {
   DRAINING_EARLIER,
   E_ANSWER,
@@ -78,6 +79,8 @@ export interface ExecutorWiring {
   /** The function has page requests, or its physical function has. */
   readonly pageRequests: boolean;
   readonly trace: Emitters<typeof DSA_EVENTS>;
+  /** False: every descriptor is done step by step, as those are that are not for Direct; for comparison. */
+  readonly direct: boolean;
 }
 
 export interface ExecutorState {
@@ -129,6 +132,7 @@ export class Executor {
   readonly #words = new Uint32Array(this.#bytes.buffer);
   readonly #rules: DescriptorRules = { maxTransfer: 0, maxBatch: 0, inBatch: false };
   readonly #check: CheckResult = { invalidFlags: 0 };
+  readonly #direct: Direct;
   /** A descriptor is being carried out: what its DMA does to this device waits until it is through. */
   #running = false;
 
@@ -145,6 +149,7 @@ export class Executor {
     this.#queues = queues;
     this.#finished = finished;
     this.#transfers = Array.from({ length: ENGINES }, (_, i) => new Transfer(agent, s.engines, engineAt(i)));
+    this.#direct = new Direct(s.engines, w, agent, queues);
     this.#jobs = this.#transfers.map((t, i) => new Job(s.engines, engineAt(i), t));
   }
 
@@ -326,6 +331,7 @@ export class Executor {
     const e = this.#s.engines;
     const d = at + E_DESCRIPTOR;
     if (e[at + E_BEGUN] === 0) {
+      if (e[at + E_IN_BATCH] === 0 && this.#w.direct && this.#direct.descriptor(at)) return true;
       const wrong = this.#checked(at);
       if (wrong !== 0) {
         this.#reject(at, wrong);
@@ -513,6 +519,7 @@ export class Executor {
   #fetch(engine: number, at: number): void {
     const e = this.#s.engines;
     const t = this.#transfers[engine]!;
+    if (this.#w.direct) this.#direct.batch(at);
     const index = e[at + E_BATCH_INDEX]!;
     if (index === e[at + E_BATCH + D_SIZE]) {
       this.#endBatch(at, e[at + E_BATCH_FAILURES] === 0 ? STATUS.success : STATUS.batchFailures);

@@ -63,11 +63,15 @@ function virtualCapabilities(config: DsaConfig): ExtendedCapabilitySpec[] {
   return config.ats ? [vfAtsCapability(ATS)] : [];
 }
 
-/** A physical function, or a virtual one of `physical`: an accelerator of its own. */
-function createFunction(
+/**
+ * A physical function, or a virtual one of `physical`: an accelerator of its own.
+ * @param direct false: no descriptor is done by Direct, for comparison
+ */
+export function createDsa(
   config: DsaConfig,
   services: PciServices,
-  physical: PciFunction | undefined,
+  physical?: PciFunction,
+  direct = true,
 ): PciDevice {
   const { id, dma, clock, tracer } = services;
   const fn = new PciFunction(services, {
@@ -93,6 +97,7 @@ function createFunction(
     delay: config.delay_ns,
     pageRequests: config.ats && config.pri,
     trace: tracer.bind(DSA_EVENTS),
+    direct,
   });
   fn.connect({
     bars: { 0: device, 2: new Portals(device) },
@@ -130,9 +135,9 @@ export const DSA: PciDeviceKind<DsaConfig> = {
       vfs: z.number().int().min(0).max(7).default(0).describe('virtual functions (SR-IOV)'),
     }),
   create(config, services) {
-    const physical = createFunction(config, services, undefined);
+    const physical = createDsa(config, services);
     const virtual = Array.from({ length: config.vfs }, (_, i) =>
-      createFunction(config, services.virtual(i + 1), physical.fn),
+      createDsa(config, services.virtual(i + 1), physical.fn),
     );
     return { ...physical, virtual };
   },
