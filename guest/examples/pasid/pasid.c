@@ -17,10 +17,6 @@ TSVMM_MACHINE("--viommu intel,svm=on --viommu smmuv3,svm=on --device svm-engine"
 #define ADDRESS 0x40000000u
 #define NEVER_BOUND 0xabcdeu
 
-// VT-d fault reasons: the PASID directory entry, the PASID table entry is not present.
-#define NO_DIRECTORY_ENTRY 0x51
-#define NO_TABLE_ENTRY 0x59
-
 static struct svm_engine engine;
 static struct iommu_device device;
 static struct iommu_fault last_fault;
@@ -55,18 +51,17 @@ static struct svm_result device_writes(u32 pasid, u64 value)
 						 .dst = ADDRESS, .size = 8, .operand = value });
 }
 
-/// The fault comes as an interrupt.
-static bool faulted(struct svm_result result, u8 reason, u32 pasid, bool write)
+/// The fault comes as an interrupt, and says that the PASID means nothing. Of SMMUv3 such a record has no address.
+static bool faulted(struct svm_result result, u32 pasid, bool write)
 {
-	if (result.error != SVM_ERROR_UNSUPPORTED_REQUEST || poll_until(last_fault.reason, NSEC_PER_MSEC))
+	if (!svm_engine_refused(result) || poll_until(last_fault.text, NSEC_PER_MSEC))
 		return false;
 	struct iommu_fault fault = last_fault;
 
-	last_fault.reason = 0;
-	pr_info("%02xh: %s of PASID %05x at %pa\n", fault.reason, fault.write ? "write" : "read", fault.pasid,
-		&fault.address);
-	return fault.reason == reason && fault.bdf == engine.pci.bdf && fault.has_pasid && fault.pasid == pasid &&
-	       fault.address == ADDRESS && fault.write == write;
+	last_fault.text = NULL;
+	pr_info("%s\n", fault.text);
+	return fault.kind == IOMMU_FAULT_PASID && fault.bdf == engine.pci.bdf && fault.has_pasid && fault.pasid == pasid &&
+	       (!fault.has_address || (fault.address == ADDRESS && fault.write == write));
 }
 
 static void show_two(void)
@@ -88,8 +83,8 @@ static void show_two(void)
 	u32 pasid = first.pasid;
 
 	iommu_sva_unbind(&first);
-	report(faulted(device_writes(pasid, 0x4444), NO_TABLE_ENTRY, pasid, true), "after unbind a write faults, with its PASID");
-	report(faulted(device_reads(pasid), NO_TABLE_ENTRY, pasid, false), "and a read");
+	report(faulted(device_writes(pasid, 0x4444), pasid, true), "after unbind a write faults, with its PASID");
+	report(faulted(device_reads(pasid), pasid, false), "and a read");
 	value = 0;
 	copy_from_user(one, &value, ADDRESS, sizeof(value));
 	report(value == 0x1111, "nothing was written");
@@ -124,7 +119,7 @@ static void show_many(void)
 	// An address space that ends takes its bindings along.
 	for (u32 i = 0; i < MANY; i++)
 		mmput(spaces[i]);
-	report(faulted(device_reads(bound[1].pasid), NO_TABLE_ENTRY, bound[1].pasid, false),
+	report(faulted(device_reads(bound[1].pasid), bound[1].pasid, false),
 	       "after the end of an address space its PASID faults");
 }
 
@@ -138,8 +133,7 @@ int main(void)
 	iommu->on_fault = on_fault;
 	show_two();
 	show_many();
-	report(faulted(device_reads(NEVER_BOUND), NO_DIRECTORY_ENTRY, NEVER_BOUND, false),
-	       "a PASID far from all others has no directory entry");
+	report(faulted(device_reads(NEVER_BOUND), NEVER_BOUND, false), "so does one far from all others, which never had any");
 	iommu_detach(&device);
 	iommu_disable(iommu);
 	return 0;

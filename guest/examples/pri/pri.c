@@ -7,34 +7,33 @@
  * Response Failure, and page requests of the function are off until PRI is enabled anew.
  */
 #define pr_fmt(format) "pri: " format
+#include <tsvmm/iommu.h>
 #include <tsvmm/kernel.h>
 #include <tsvmm/pci_ats.h>
 #include <tsvmm/svm_engine_driver.h>
-#include <tsvmm/vtd_scalable.h>
 
-TSVMM_MACHINE("--viommu intel,svm=on --device svm-engine");
+TSVMM_MACHINE("--viommu intel,svm=on --viommu smmuv3,svm=on --device svm-engine");
 
 #define PASID 7
-#define DID 1
 #define AREA 0x40000000u
 #define AREA_PAGES 64
 #define BEYOND (AREA + AREA_PAGES * PAGE_SIZE)
 #define MOST 32
 
-static struct vtd_unit unit;
-static struct vtd_pasid_table table;
+static struct iommu *iommu;
+static struct iommu_device device;
 static struct svm_engine engine;
 static struct mm_struct *mm;
 
 /// What came, in order.
-static struct vtd_page_request seen[MOST];
+static struct iommu_page_request seen[MOST];
 static u32 count;
 /// An answer that the handler gives whatever the page is; -1: as the page is.
 static int forced = -1;
 static bool silent; /* nothing is answered */
 static bool group_bad;
 
-static void on_page_request(const struct vtd_page_request *request, void *context __maybe_unused)
+static void on_page_request(struct iommu *asked, const struct iommu_page_request *request)
 {
 	if (count < MOST)
 		seen[count] = *request;
@@ -46,10 +45,10 @@ static void on_page_request(const struct vtd_page_request *request, void *contex
 	// One answer for the whole group.
 	if (!request->last || silent)
 		return;
-	u32 code = forced >= 0 ? (u32)forced : group_bad ? VTD_RESPONSE_INVALID : VTD_RESPONSE_SUCCESS;
+	u32 code = forced >= 0 ? (u32)forced : group_bad ? IOMMU_PAGE_INVALID : IOMMU_PAGE_SUCCESS;
 
 	group_bad = false;
-	vtd_page_response(&unit, request, code);
+	iommu_page_response(asked, request, code);
 }
 
 static void forget(void)
@@ -86,7 +85,7 @@ static void show_success(void)
 		       seen[0].address == AREA && seen[0].write && !seen[0].read && !seen[0].execute &&
 		       !seen[0].privileged && seen[0].last,
 	       "a request says who wants which page of which PASID, and what for");
-	report(seen[2].address == AREA + 2 * PAGE_SIZE && result.answered && result.response == VTD_RESPONSE_SUCCESS,
+	report(seen[2].address == AREA + 2 * PAGE_SIZE && result.answered && result.response == IOMMU_PAGE_SUCCESS,
 	       "each is answered before the next one is sent");
 	report(word_at(AREA + 3 * PAGE_SIZE - 8) == 0x5555555555555555, "and the data is there");
 	forget();
@@ -123,7 +122,7 @@ static void show_refusals(void)
 	result = fill(20, 1, 0);
 	report(result.error == SVM_ERROR_NONE, "and may go on asking for other pages");
 	forget();
-	forced = VTD_RESPONSE_SUCCESS;
+	forced = IOMMU_PAGE_SUCCESS;
 	result = svm_engine_run(&engine, 0,
 				&(struct svm_job){ .op = SVM_OP_FILL, .control = SVM_WITH_PASID | SVM_ASKS_PAGES,
 						   .pasid = PASID, .dst = BEYOND, .size = 8, .max_requests = 3 });
@@ -136,7 +135,7 @@ static void show_failure(void)
 	struct svm_result result;
 
 	forget();
-	forced = VTD_RESPONSE_FAILURE;
+	forced = IOMMU_PAGE_FAILURE;
 	result = fill(30, 1, 0);
 	report(result.error == SVM_ERROR_RESPONSE_FAILURE, "Response Failure ends the operation");
 	forget();
@@ -162,55 +161,41 @@ static void show_stop(void)
 	svm_engine_stop_pasid(&engine, PASID);
 	result = svm_engine_result(&engine, 0);
 	report(result.error == SVM_ERROR_ABORTED, "stopped, it ends what it did for the PASID");
-	vtd_drain_page_requests(&unit);
-	report(count == 2 && seen[1].last && !seen[1].read && !seen[1].write && seen[1].pasid == PASID,
+	iommu_drain(iommu);
+	report(count == 2 && seen[1].stop_marker && seen[1].pasid == PASID,
 	       "and a stop marker follows its last request");
 	// The request is still outstanding: PRI counts it until it is answered.
-	vtd_page_response(&unit, &seen[0], VTD_RESPONSE_INVALID);
-	report(vtd_pasid_clear(&table, PASID) == 0 && pci_disable_pri(&engine.pci) == 0,
+	iommu_page_response(iommu, &seen[0], IOMMU_PAGE_INVALID);
+	report(iommu_unbind(&device, PASID) == 0 && pci_disable_pri(&engine.pci) == 0,
 	       "with that answered, the PASID and PRI can go");
 }
 
 static int start(void)
 {
-	int vector = irq_alloc_vector();
 	int result = svm_engine_probe(&engine, 0);
 
+	iommu = iommu_probe();
+	if (!iommu)
+		return -E_NODEV;
+	iommu->on_page_request = on_page_request;
 	if (!result)
-		result = vtd_init(&unit, dmar_find_unit(engine.pci.bdf));
+		result = iommu_attach(&device, iommu, &engine.pci, IOMMU_DEV_PASID | IOMMU_DEV_ATS | IOMMU_DEV_PRI);
 	if (!result)
-		result = vtd_use_scalable_mode(&unit);
-	if (!result)
-		result = vtd_enable_queue(&unit);
-	if (!result)
-		result = vtd_set_root(&unit);
-	// First the queue that takes the requests, then the entry that lets them through, then the device.
-	if (!result)
-		result = vtd_enable_page_requests(&unit, 0, (u32)vector, on_page_request, NULL);
-	if (!result)
-		result = vtd_pasid_table_init(&table, &unit, engine.pci.bdf, 20);
-	if (!result)
-		result = vtd_attach_pasid_table(&table, VTD_ATTACH_PASID | VTD_ATTACH_ATS | VTD_ATTACH_PRI);
-	if (!result)
-		result = vtd_pasid_first_stage(&table, PASID, DID, virt_to_phys(mm->pgd), 0);
-	if (!result)
-		result = vtd_enable_translation(&unit);
-	return result ? result : svm_engine_enable(&engine, SVM_ENGINE_PASID | SVM_ENGINE_ATS | SVM_ENGINE_PRI);
+		result = iommu_bind(&device, PASID, virt_to_phys(mm->pgd), 0);
+	return result ? result : iommu_enable(iommu);
 }
 
 int main(void)
 {
 	mm = mm_alloc();
 	if (!mm || !mm_map(mm, AREA, AREA_PAGES * PAGE_SIZE, PROT_READ | PROT_WRITE, VM_ANON, 0) || start())
-		report_bail_out("an svm-engine behind VT-d with page requests is needed");
+		report_bail_out("an svm-engine behind an IOMMU with page requests is needed");
 	show_success();
 	show_groups();
 	show_refusals();
 	show_failure();
 	show_stop();
-	svm_engine_disable(&engine);
-	vtd_detach_pasid_table(&table);
-	vtd_disable_page_requests(&unit);
-	vtd_destroy(&unit);
+	iommu_detach(&device);
+	iommu_disable(iommu);
 	return 0;
 }

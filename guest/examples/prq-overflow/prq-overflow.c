@@ -2,41 +2,41 @@
 /*
  * More page requests than the queue holds.
  *
- * What does not fit is not lost in silence: PRO is set, and every group that would have gone into the queue is answered by the unit
- * itself, with Success, so that the device tries again. As long as PRO is 1 that goes for every further request, room or not. The
- * driver takes what is in the queue, clears PRO, and from there on requests are queued again.
+ * What does not fit is not lost in silence: a flag is set (PRO of VT-d, OVFLG of SMMUv3), and every group that would have gone into
+ * the queue is answered by the unit itself, with Success, so that the device tries again. As long as the flag stands that goes for
+ * every further request, room or not. The driver takes what is in the queue, clears the flag, and from there on requests are
+ * queued again.
  */
 #define pr_fmt(format) "prq: " format
+#include <tsvmm/iommu.h>
 #include <tsvmm/kernel.h>
 #include <tsvmm/pci_ats.h>
 #include <tsvmm/svm_engine_driver.h>
-#include <tsvmm/vtd_scalable.h>
 
-TSVMM_MACHINE("--viommu intel,svm=on --device svm-engine,page-requests=512,frames=256");
+TSVMM_MACHINE("--viommu intel,svm=on --viommu smmuv3,svm=on --device svm-engine,page-requests=512,frames=256");
 
 #define PASID 1
-#define DID 1
 #define AREA 0x40000000u
 #define FRAMES 256u
-/// A queue of one page holds 128 requests, one place stays empty.
-#define ROOM 127u
+#define QUEUE 128
 /// A device that is told to try again does so a few times.
 #define TRIES 3
 #define DATA 0x2222222222222222ull
 
-static struct vtd_unit unit;
-static struct vtd_pasid_table table;
+static struct iommu *iommu;
+static struct iommu_device device;
 static struct svm_engine engine;
 static struct mm_struct *mm;
+static u32 room; /* of VT-d's queue one place stays empty */
 static u32 handled;
 
-static void on_page_request(const struct vtd_page_request *request, void *context __maybe_unused)
+static void on_page_request(struct iommu *asked, const struct iommu_page_request *request)
 {
 	int result = handle_mm_fault(mm, (u32)request->address, request->write ? FAULT_FLAG_WRITE : 0);
 
 	handled++;
 	if (request->last)
-		vtd_page_response(&unit, request, result ? VTD_RESPONSE_INVALID : VTD_RESPONSE_SUCCESS);
+		iommu_page_response(asked, request, result ? IOMMU_PAGE_INVALID : IOMMU_PAGE_SUCCESS);
 }
 
 static void start_frame(u32 frame)
@@ -66,57 +66,51 @@ static u32 frames_in(u32 state, u8 error)
 
 static u32 queued(void)
 {
-	u32 head = (u32)FIELD_GET(VTD_PQH_QH, readq(unit.regs + VTD_PQH));
-	u32 tail = (u32)FIELD_GET(VTD_PQT_QT, readq(unit.regs + VTD_PQT));
-
-	return (tail - head) % (ROOM + 1);
+	return iommu_queues(iommu).requests;
 }
 
 static bool overflowed(void)
 {
-	return readl(unit.regs + VTD_PRS) & VTD_PRS_PRO;
+	return iommu_queues(iommu).requests_lost;
 }
 
 static void show_overflow(void)
 {
 	start_frames(0);
-	report(queued() == ROOM, "%u frames ask for a page each, and the queue holds %u", FRAMES, ROOM);
-	report(overflowed(), "the others set PRO");
-	report(frames_in(SVM_STATE_WAITING, SVM_ERROR_NONE) == ROOM, "whose request is in the queue waits");
-	report(frames_in(SVM_STATE_IDLE, SVM_ERROR_TOO_MANY_REQUESTS) == FRAMES - ROOM,
+	report(queued() == room, "%u frames ask for a page each, and the queue holds %u", FRAMES, room);
+	report(overflowed(), "the others set a flag");
+	report(frames_in(SVM_STATE_WAITING, SVM_ERROR_NONE) == room, "whose request is in the queue waits");
+	report(frames_in(SVM_STATE_IDLE, SVM_ERROR_TOO_MANY_REQUESTS) == FRAMES - room,
 	       "the others are told by the unit to try again, until they give up");
-	report(readl(engine.regs + SVM_RESPONSES) == (FRAMES - ROOM) * TRIES, "each try had an answer of its own");
+	report(readl(engine.regs + SVM_RESPONSES) == (FRAMES - room) * TRIES, "each try had an answer of its own");
 }
 
 /// Room alone is not enough.
-static void show_pro(void)
+static void show_flag(void)
 {
-	u64 tail = readq(unit.regs + VTD_PQT);
+	struct iommu_page_request first;
 
 	// One request is taken by hand.
-	struct vtd_page_request first = { .bdf = engine.pci.bdf, .has_pasid = true, .pasid = PASID,
-					  .group = svm_engine_result(&engine, 0).group };
-
+	report(iommu_take_request(iommu, &first) && first.address == AREA && first.last, "the first one is taken out");
 	handle_mm_fault(mm, AREA, FAULT_FLAG_WRITE);
-	writeq(FIELD_PREP(VTD_PQH_QH, 1), unit.regs + VTD_PQH);
-	vtd_page_response(&unit, &first, VTD_RESPONSE_SUCCESS);
+	iommu_page_response(iommu, &first, IOMMU_PAGE_SUCCESS);
 	svm_engine_wait(&engine, 0);
 	start_frames(FRAMES - 1);
-	report(readq(unit.regs + VTD_PQT) == tail && svm_engine_result(&engine, FRAMES - 1).error == SVM_ERROR_TOO_MANY_REQUESTS,
-	       "with room again but PRO set, nothing is queued");
+	report(queued() == room - 1 && svm_engine_result(&engine, FRAMES - 1).error == SVM_ERROR_TOO_MANY_REQUESTS,
+	       "with room again but the flag set, nothing is queued");
 }
 
 static void show_recovery(u32 flags)
 {
 	u32 wrong = 0;
 
-	// The handler of vtd_page_request.c: empties the queue, then clears PRO.
+	// The driver's handler empties the queue, then clears the flag.
 	local_irq_restore(flags);
 	poll_until(frames_in(SVM_STATE_WAITING, SVM_ERROR_NONE) == 0, NSEC_PER_MSEC);
-	report(handled == ROOM - 1 && queued() == 0, "the driver takes what is in the queue");
-	report(!overflowed(), "and clears PRO");
-	report(frames_in(SVM_STATE_IDLE, SVM_ERROR_NONE) == ROOM, "who was in the queue has been served");
-	start_frames(ROOM);
+	report(handled == room - 1 && queued() == 0, "the driver takes what is in the queue");
+	report(!overflowed(), "and clears the flag");
+	report(frames_in(SVM_STATE_IDLE, SVM_ERROR_NONE) == room, "who was in the queue has been served");
+	start_frames(room);
 	for (u32 frame = 0; frame < FRAMES; frame++) {
 		u64 value = 0;
 
@@ -134,41 +128,36 @@ static void show_drain(void)
 	u32 flags = local_irq_save();
 
 	mm_unmap(mm, AREA, FRAMES * PAGE_SIZE);
-	vtd_flush_piotlb(&unit, DID, PASID);
-	vtd_flush_device_tlb_pasid(&unit, engine.pci.bdf, PASID, 0, 0);
+	iommu_flush(&device, PASID, 0, 0);
+	iommu_flush_device(&device, PASID, 0, 0);
 	start_frames(0);
-	report(overflowed() && queued() == ROOM, "the same again, with the area unmapped");
+	report(overflowed() && queued() == room, "the same again, with the area unmapped");
 	local_irq_restore(flags);
-	report(vtd_drain_page_requests(&unit) == 0 && queued() == 0 && !overflowed(), "a drain: the queue is empty, PRO is clear");
+	report(iommu_drain(iommu) == 0 && queued() == 0 && !overflowed(), "a drain: the queue is empty, the flag is clear");
 	poll_until(frames_in(SVM_STATE_WAITING, SVM_ERROR_NONE) == 0, NSEC_PER_MSEC);
-	report(frames_in(SVM_STATE_IDLE, SVM_ERROR_INVALID_RESPONSE) == ROOM, "all requests have been answered");
+	report(frames_in(SVM_STATE_IDLE, SVM_ERROR_INVALID_RESPONSE) == room, "all requests have been answered");
 	report(pci_disable_pri(&engine.pci) == 0, "and PRI stops");
 }
 
 static int start(void)
 {
-	int vector = irq_alloc_vector();
 	int result = svm_engine_probe(&engine, 0);
 
+	iommu = iommu_probe_with(&(struct iommu_rooms){ .requests = QUEUE });
+	if (!iommu)
+		return -E_NODEV;
+	iommu->on_page_request = on_page_request;
+	room = iommu->request_room;
 	if (!result)
-		result = vtd_init(&unit, dmar_find_unit(engine.pci.bdf));
+		result = iommu_attach(&device, iommu, &engine.pci, IOMMU_DEV_PASID | IOMMU_DEV_ATS | IOMMU_DEV_PRI);
+	// As many outstanding requests as the device can have: iommu_attach() is content with a few.
 	if (!result)
-		result = vtd_use_scalable_mode(&unit);
+		result = pci_disable_pri(&engine.pci);
 	if (!result)
-		result = vtd_enable_queue(&unit);
+		result = pci_enable_pri(&engine.pci, FRAMES * 2);
 	if (!result)
-		result = vtd_set_root(&unit);
-	if (!result)
-		result = vtd_enable_page_requests(&unit, 0, (u32)vector, on_page_request, NULL);
-	if (!result)
-		result = vtd_pasid_table_init(&table, &unit, engine.pci.bdf, 13);
-	if (!result)
-		result = vtd_attach_pasid_table(&table, VTD_ATTACH_PASID | VTD_ATTACH_ATS | VTD_ATTACH_PRI);
-	if (!result)
-		result = vtd_pasid_first_stage(&table, PASID, DID, virt_to_phys(mm->pgd), 0);
-	if (!result)
-		result = vtd_enable_translation(&unit);
-	return result ? result : svm_engine_enable(&engine, SVM_ENGINE_PASID | SVM_ENGINE_ATS | SVM_ENGINE_PRI);
+		result = iommu_bind(&device, PASID, virt_to_phys(mm->pgd), 0);
+	return result ? result : iommu_enable(iommu);
 }
 
 int main(void)
@@ -177,16 +166,14 @@ int main(void)
 
 	mm = mm_alloc();
 	if (!mm || !mm_map(mm, AREA, FRAMES * PAGE_SIZE, PROT_READ | PROT_WRITE, VM_ANON, 0) || start())
-		report_bail_out("an svm-engine behind VT-d with page requests is needed");
+		report_bail_out("an svm-engine behind an IOMMU with page requests is needed");
 	// Nobody takes requests for a while.
 	flags = local_irq_save();
 	show_overflow();
-	show_pro();
+	show_flag();
 	show_recovery(flags);
 	show_drain();
-	svm_engine_disable(&engine);
-	vtd_detach_pasid_table(&table);
-	vtd_disable_page_requests(&unit);
-	vtd_destroy(&unit);
+	iommu_detach(&device);
+	iommu_disable(iommu);
 	return 0;
 }

@@ -82,7 +82,9 @@ static u64 *page_behind(u32 page)
 {
 	u64 *pte = pte_of(mm->pgd, AREA + page * PAGE_SIZE, false);
 
-	return pte && *pte & PTE_P ? phys_to_virt(*pte & PTE_ADDRESS) : NULL;
+	u64 entry = pte ? pte_get(pte) : 0;
+
+	return entry & PTE_P ? phys_to_virt(entry & PTE_ADDRESS) : NULL;
 }
 
 static void show_before(void)

@@ -8,9 +8,12 @@
 static void sva_invalidate(struct mmu_notifier *notifier, struct mm_struct *mm __maybe_unused, u32 start, u32 end)
 {
 	struct iommu_sva *sva = container_of(notifier, struct iommu_sva, notifier);
+	u64 size = (end ? (u64)end : 1ull << 32) - start;
 
 	sva->dev->iommu->invalidations++;
-	sva->dev->iommu->ops->invalidate(sva->dev, sva->pasid, start, end);
+	// The IOTLB before the device's own: the device must not fetch the old translation again.
+	iommu_flush(sva->dev, sva->pasid, start, size);
+	iommu_flush_device(sva->dev, sva->pasid, start, size);
 }
 
 /// The address space ends. The device may be in the middle of something.
@@ -32,7 +35,7 @@ int iommu_sva_bind(struct iommu_sva *sva, struct iommu_device *dev, struct mm_st
 	sva->dev = dev;
 	sva->mm = mm;
 	sva->pasid = (u32)pasid;
-	result = dev->iommu->ops->bind(dev, sva->pasid, mm);
+	result = iommu_bind(dev, sva->pasid, virt_to_phys(mm->pgd), 0);
 	if (result) {
 		sva->mm = NULL;
 		return result;
@@ -51,6 +54,6 @@ void iommu_sva_unbind(struct iommu_sva *sva)
 	if (sva->stop)
 		sva->stop(sva);
 	sva->mm = NULL;
-	sva->dev->iommu->ops->unbind(sva->dev, sva->pasid);
+	iommu_unbind(sva->dev, sva->pasid);
 	mmu_notifier_unregister(&sva->notifier, mm);
 }

@@ -24,13 +24,14 @@
 
 bool pte_vmsa;
 
-static void choose_format(void)
+bool pte_is_vmsa(void)
 {
 	static bool chosen;
 
 	if (!chosen)
 		pte_vmsa = madt_find(ACPI_MADT_GICC) != NULL;
 	chosen = true;
+	return pte_vmsa;
 }
 
 u64 pte_from_vmsa(u64 descriptor)
@@ -69,9 +70,31 @@ u64 pte_to_vmsa(u64 entry)
 	       (entry & PTE_IO ? VMSA_IO : 0);
 }
 
-static u64 table_entry(const void *page)
+u64 pte_table(phys_addr_t table)
 {
-	return virt_to_phys(page) | (pte_vmsa ? VMSA_TYPE : TABLE_FLAGS);
+	return table | (pte_is_vmsa() ? VMSA_TYPE : TABLE_FLAGS);
+}
+
+/// VMSAv8-64: hardware clears AP[2] of an entry with DBM at the first write, and sets AF at the first use.
+u64 pte_fresh(phys_addr_t page)
+{
+	return pte_is_vmsa() ? pte_unmarked(pte_to_vmsa(page | PTE_P | PTE_W | PTE_U) | VMSA_S1_DBM) :
+			       page | PTE_P | PTE_W | PTE_U;
+}
+
+bool pte_is_used(u64 entry)
+{
+	return entry & (pte_is_vmsa() ? VMSA_S1_AF : PTE_A);
+}
+
+bool pte_is_written(u64 entry)
+{
+	return pte_is_vmsa() ? entry & VMSA_S1_DBM && !(FIELD_GET(VMSA_S1_AP, entry) & AP_READ_ONLY) : entry & PTE_D;
+}
+
+u64 pte_unmarked(u64 entry)
+{
+	return pte_is_vmsa() ? (entry & ~VMSA_S1_AF) | FIELD_PREP(VMSA_S1_AP, AP_READ_ONLY) : entry & ~(PTE_A | PTE_D);
 }
 
 static u32 index_of(u32 address, int level)
@@ -83,7 +106,7 @@ u64 *pte_of(u64 *pgd, u32 address, bool make)
 {
 	u64 *table = pgd;
 
-	choose_format();
+	pte_is_vmsa();
 	for (int level = LEVELS - 1; level > 0; level--) {
 		u64 *entry = &table[index_of(address, level)];
 
@@ -93,7 +116,7 @@ u64 *pte_of(u64 *pgd, u32 address, bool make)
 
 			if (!page)
 				return NULL;
-			*entry = table_entry(page);
+			*entry = pte_table(virt_to_phys(page));
 		}
 		table = phys_to_virt(*entry & VMSA_ADDRESS);
 	}

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// SMMUv3: taking a unit over, its command queue, invalidations, streams.
+// SMMUv3: taking a unit over, its command queue, streams.
 #include <tsvmm.h>
 #include <tsvmm/smmu_driver.h>
 
@@ -9,6 +9,7 @@
 // One page each.
 #define COMMANDS_LOG2 8u
 #define EVENTS_LOG2 7u
+#define EVENT_SIZE 32u
 
 // Two-level stream table: second-level tables of one page.
 #define STREAM_BITS 16u
@@ -19,9 +20,6 @@
 // CR1: queues and tables are inner shareable, write-back.
 #define INNER_SHAREABLE 3
 #define WRITE_BACK 1
-
-#define PAGES_PER_RANGE 32u
-#define TG_4K 1
 
 static int poll_register(const struct smmu_unit *unit, u32 offset, u32 wanted)
 {
@@ -53,8 +51,45 @@ static int allocate(struct smmu_unit *unit)
 
 	unit->streams = alloc_pages_aligned(bytes / PAGE_SIZE, bytes);
 	unit->commands = alloc_page();
-	unit->events = alloc_page();
-	return unit->streams && unit->commands && unit->events ? 0 : -E_NOMEM;
+	return unit->streams && unit->commands ? 0 : -E_NOMEM;
+}
+
+static size_t queue_pages(u32 log2, size_t entry)
+{
+	return max((entry << log2) / PAGE_SIZE, (size_t)1);
+}
+
+static int make_event_queue(struct smmu_unit *unit, u32 log2)
+{
+	size_t pages = queue_pages(log2, EVENT_SIZE);
+
+	if (log2 > FIELD_GET(SMMU_IDR1_EVENTQS, unit->idr1))
+		return -E_INVAL;
+	unit->events = alloc_pages_aligned(pages, pages * PAGE_SIZE);
+	if (!unit->events)
+		return -E_NOMEM;
+	unit->event_log2 = log2;
+	unit->event_cons = 0;
+	writeq(virt_to_phys(unit->events) | log2 | SMMU_EVENTQ_BASE_WA, unit->regs + SMMU_EVENTQ_BASE);
+	writel(0, unit->regs + SMMU_EVENTQ_PROD);
+	writel(0, unit->regs + SMMU_EVENTQ_CONS);
+	return 0;
+}
+
+static void free_event_queue(struct smmu_unit *unit)
+{
+	free_pages(unit->events, queue_pages(unit->event_log2, EVENT_SIZE));
+	unit->events = NULL;
+}
+
+int smmu_resize_events(struct smmu_unit *unit, u32 log2)
+{
+	int result = smmu_control(unit, SMMU_CR0_EVENTQEN, false);
+
+	free_event_queue(unit);
+	if (!result)
+		result = make_event_queue(unit, log2);
+	return result ? result : smmu_control(unit, SMMU_CR0_EVENTQEN, true);
 }
 
 static void set_bases(struct smmu_unit *unit)
@@ -74,9 +109,6 @@ static void set_bases(struct smmu_unit *unit)
 	writeq(virt_to_phys(unit->commands) | COMMANDS_LOG2 | SMMU_CMDQ_BASE_RA, regs + SMMU_CMDQ_BASE);
 	writel(0, regs + SMMU_CMDQ_PROD);
 	writel(0, regs + SMMU_CMDQ_CONS);
-	writeq(virt_to_phys(unit->events) | EVENTS_LOG2 | SMMU_EVENTQ_BASE_WA, regs + SMMU_EVENTQ_BASE);
-	writel(0, regs + SMMU_EVENTQ_PROD);
-	writel(0, regs + SMMU_EVENTQ_CONS);
 }
 
 int smmu_init(struct smmu_unit *unit, const struct acpi_iort_smmuv3 *iort)
@@ -99,6 +131,8 @@ int smmu_init(struct smmu_unit *unit, const struct acpi_iort_smmuv3 *iort)
 	result = poll_register(unit, SMMU_CR0ACK, 0);
 	if (!result)
 		result = allocate(unit);
+	if (!result)
+		result = make_event_queue(unit, EVENTS_LOG2);
 	if (result)
 		return result;
 	set_bases(unit);
@@ -126,7 +160,7 @@ void smmu_destroy(struct smmu_unit *unit)
 	for (u32 i = 0; unit->streams && i < FIRST_LEVEL * sizeof(u64) / PAGE_SIZE; i++)
 		free_page((u8 *)unit->streams + i * PAGE_SIZE);
 	free_page(unit->commands);
-	free_page(unit->events);
+	free_event_queue(unit);
 	*unit = (struct smmu_unit){ 0 };
 }
 
@@ -146,14 +180,15 @@ static bool stopped(const struct smmu_unit *unit)
 	return (readl(unit->regs + SMMU_GERROR) ^ readl(unit->regs + SMMU_GERRORN)) & SMMU_GERROR_CMDQ_ERR;
 }
 
-/// Has the queue go on with a CMD_SYNC in place of the command it stopped at.
+/// Has the queue go on with a CMD_SYNC in place of the command it stopped at. Where a device has not completed an invalidation
+/// of its translations that was one already.
 static int skip_command(struct smmu_unit *unit)
 {
-	u32 at = consumed(unit) & COMMAND_INDEX;
+	u32 cons = readl(unit->regs + SMMU_CMDQ_CONS);
 
-	unit->commands[at] = (struct smmu_command){ .lo = SMMU_CMD_SYNC };
+	unit->commands[cons & COMMAND_INDEX] = (struct smmu_command){ .lo = SMMU_CMD_SYNC };
 	writel(readl(unit->regs + SMMU_GERRORN) ^ SMMU_GERROR_CMDQ_ERR, unit->regs + SMMU_GERRORN);
-	return -E_IO;
+	return FIELD_GET(SMMU_CMDQ_CONS_ERR, cons) == SMMU_CERROR_ATC_INV_SYNC ? -E_TIMEDOUT : -E_IO;
 }
 
 static bool has_room(const struct smmu_unit *unit)
@@ -190,77 +225,11 @@ int smmu_sync(struct smmu_unit *unit)
 	}
 }
 
-static int command(struct smmu_unit *unit, u64 lo, u64 hi)
+int smmu_command(struct smmu_unit *unit, u64 lo, u64 hi)
 {
 	int result = smmu_submit(unit, lo, hi);
 
 	return result ? result : smmu_sync(unit);
-}
-
-int smmu_flush_config(struct smmu_unit *unit, u32 stream)
-{
-	return command(unit, SMMU_CMD_CFGI_STE | FIELD_PREP(SMMU_CMD_CFGI_STE_SID, stream), SMMU_CMD_CFGI_STE_LEAF);
-}
-
-int smmu_flush_config_all(struct smmu_unit *unit)
-{
-	return command(unit, SMMU_CMD_CFGI_STE_RANGE, FIELD_PREP(SMMU_CMD_CFGI_STE_RANGE_RANGE, 31));
-}
-
-int smmu_flush_cd(struct smmu_unit *unit, u32 stream, u32 substream)
-{
-	return command(unit,
-		       SMMU_CMD_CFGI_CD | FIELD_PREP(SMMU_CMD_CFGI_CD_SID, stream) |
-			       FIELD_PREP(SMMU_CMD_CFGI_CD_SSID, substream),
-		       SMMU_CMD_CFGI_CD_LEAF);
-}
-
-int smmu_flush_tlb_all(struct smmu_unit *unit)
-{
-	return command(unit, SMMU_CMD_TLBI_NSNH_ALL, 0);
-}
-
-int smmu_flush_tlb_asid(struct smmu_unit *unit, u16 asid)
-{
-	return command(unit, SMMU_CMD_TLBI_NH_ASID | FIELD_PREP(SMMU_CMD_TLBI_NH_ASID_ASID, asid), 0);
-}
-
-int smmu_flush_tlb_pages(struct smmu_unit *unit, u16 asid, u64 iova, u64 size)
-{
-	u64 pages = size >> PAGE_SHIFT;
-	int result = 0;
-
-	while (pages && !result) {
-		u32 n = unit->idr3 & SMMU_IDR3_RIL ? (u32)min(pages, (u64)PAGES_PER_RANGE) : 1;
-		u64 range = unit->idr3 & SMMU_IDR3_RIL ? FIELD_PREP(SMMU_CMD_TLBI_NH_VA_NUM, n - 1) : 0;
-		u64 granule = range || n > 1 ? FIELD_PREP(SMMU_CMD_TLBI_NH_VA_TG, TG_4K) : 0;
-
-		result = smmu_submit(unit, SMMU_CMD_TLBI_NH_VA | range | FIELD_PREP(SMMU_CMD_TLBI_NH_VA_ASID, asid),
-				     (iova & PAGE_MASK) | granule);
-		iova += (u64)n << PAGE_SHIFT;
-		pages -= n;
-	}
-	return result ? result : smmu_sync(unit);
-}
-
-int smmu_flush_atc(struct smmu_unit *unit, u32 stream, s32 substream, u64 iova, u64 size)
-{
-	u64 who = substream < 0 ? 0 : SMMU_CMD_ATC_INV_SSV | FIELD_PREP(SMMU_CMD_ATC_INV_SSID, substream);
-	u32 order = 0;
-
-	// The smallest aligned block that holds all of it.
-	while (order < 52 && ((iova ^ (iova + size - 1)) >> PAGE_SHIFT) >> order)
-		order++;
-	return command(unit, SMMU_CMD_ATC_INV | who | FIELD_PREP(SMMU_CMD_ATC_INV_SID, stream),
-		       (order < 52 ? iova & (PAGE_MASK << order) : 0) | FIELD_PREP(SMMU_CMD_ATC_INV_SIZE, order));
-}
-
-int smmu_resume(struct smmu_unit *unit, u32 stream, u16 tag, bool retry)
-{
-	u64 action = retry ? SMMU_CMD_RESUME_AC : SMMU_CMD_RESUME_AB;
-
-	return command(unit, SMMU_CMD_RESUME | action | FIELD_PREP(SMMU_CMD_RESUME_SID, stream),
-		       FIELD_PREP(SMMU_CMD_RESUME_STAG, tag));
 }
 
 // --- streams ----------------------------------------------------------------------------------------------------------

@@ -3,17 +3,34 @@
 #include <tsvmm.h>
 #include <tsvmm/smmu_driver.h>
 
-#define EVENTS_LOG2 7u
-#define EVENT_INDEX ((1u << EVENTS_LOG2) - 1)
-#define EVENT_WRAP ((1u << (EVENTS_LOG2 + 1)) - 1)
+/// Indices have a wrap bit above them.
+static u32 index_mask(u32 log2)
+{
+	return (1u << log2) - 1;
+}
+
+static u32 wrap_mask(u32 log2)
+{
+	return (2u << log2) - 1;
+}
+
+u32 smmu_events_waiting(const struct smmu_unit *unit)
+{
+	return (readl(unit->regs + SMMU_EVENTQ_PROD) - unit->event_cons) & wrap_mask(unit->event_log2);
+}
+
+bool smmu_events_lost(const struct smmu_unit *unit)
+{
+	return (readl(unit->regs + SMMU_EVENTQ_PROD) ^ readl(unit->regs + SMMU_EVENTQ_CONS)) & SMMU_EVENTQ_PROD_OVFLG;
+}
 
 bool smmu_read_event(struct smmu_unit *unit, struct smmu_event *event)
 {
 	u32 prod = readl(unit->regs + SMMU_EVENTQ_PROD);
 
-	if ((prod & EVENT_WRAP) == unit->event_cons)
+	if (!smmu_events_waiting(unit))
 		return false;
-	const u64 *q = unit->events[unit->event_cons & EVENT_INDEX];
+	const u64 *q = unit->events[unit->event_cons & index_mask(unit->event_log2)];
 
 	*event = (struct smmu_event){
 		.type = (u8)FIELD_GET(SMMU_EVENT_TYPE, q[SMMU_EVENT_TYPE_QW]),
@@ -30,7 +47,7 @@ bool smmu_read_event(struct smmu_unit *unit, struct smmu_event *event)
 		.address = q[SMMU_EVENT_INPUTADDR_LO_QW],
 		.ipa = q[SMMU_EVENT_IPA_QW] & PAGE_MASK & ~(0xffull << 56),
 	};
-	unit->event_cons = (unit->event_cons + 1) & EVENT_WRAP;
+	unit->event_cons = (unit->event_cons + 1) & wrap_mask(unit->event_log2);
 	// The overflow flag is acknowledged with the record.
 	writel(unit->event_cons | (prod & SMMU_EVENTQ_PROD_OVFLG), unit->regs + SMMU_EVENTQ_CONS);
 	return true;
@@ -45,13 +62,26 @@ static int interrupts(struct smmu_unit *unit, u32 bit, bool on)
 	return poll_until(readl(unit->regs + SMMU_IRQ_CTRLACK) == state, NSEC_PER_MSEC);
 }
 
-static void event_interrupt(u32 vector __maybe_unused, void *context)
+static void take_events(struct smmu_unit *unit)
 {
-	struct smmu_unit *unit = context;
 	struct smmu_event event;
 
 	while (smmu_read_event(unit, &event))
 		unit->on_event(&event, unit->event_context);
+}
+
+static void event_interrupt(u32 vector __maybe_unused, void *context)
+{
+	take_events(context);
+}
+
+void smmu_poll_events(struct smmu_unit *unit)
+{
+	u32 flags = local_irq_save();
+
+	if (unit->on_event)
+		take_events(unit);
+	local_irq_restore(flags);
 }
 
 int smmu_enable_events(struct smmu_unit *unit, smmu_event_handler_t handler, void *context)
@@ -78,54 +108,93 @@ void smmu_disable_events(struct smmu_unit *unit)
 
 // --- page requests ----------------------------------------------------------------------------------------------------
 
-#define REQUESTS_LOG2 8u
-#define REQUEST_INDEX ((1u << REQUESTS_LOG2) - 1)
-#define REQUEST_WRAP ((1u << (REQUESTS_LOG2 + 1)) - 1)
+#define REQUEST_SIZE 16u
+
+u32 smmu_requests_waiting(const struct smmu_unit *unit)
+{
+	return (readl(unit->regs + SMMU_PRIQ_PROD) - unit->request_cons) & wrap_mask(unit->request_log2);
+}
+
+bool smmu_requests_lost(const struct smmu_unit *unit)
+{
+	return (readl(unit->regs + SMMU_PRIQ_PROD) ^ readl(unit->regs + SMMU_PRIQ_CONS)) & SMMU_PRIQ_PROD_OVFLG;
+}
+
+bool smmu_take_request(struct smmu_unit *unit, struct smmu_page_request *request)
+{
+	if (!unit->requests || !smmu_requests_waiting(unit))
+		return false;
+	const u64 *q = unit->requests[unit->request_cons & index_mask(unit->request_log2)];
+
+	*request = (struct smmu_page_request){
+		.stream = (u32)FIELD_GET(SMMU_PRI_STREAMID, q[0]),
+		.has_substream = q[0] & SMMU_PRI_SSV,
+		.substream = (u32)FIELD_GET(SMMU_PRI_SUBSTREAMID, q[0]),
+		.read = q[0] & SMMU_PRI_R,
+		.write = q[0] & SMMU_PRI_W,
+		.execute = q[0] & SMMU_PRI_X,
+		.privileged = q[0] & SMMU_PRI_PRIV,
+		.last = q[0] & SMMU_PRI_LAST,
+		.group = (u16)FIELD_GET(SMMU_PRI_PRGINDEX, q[1]),
+		.address = q[1] & PAGE_MASK,
+	};
+	unit->request_cons = (unit->request_cons + 1) & wrap_mask(unit->request_log2);
+	writel(unit->request_cons | (readl(unit->regs + SMMU_PRIQ_CONS) & SMMU_PRIQ_CONS_OVACKFLG),
+	       unit->regs + SMMU_PRIQ_CONS);
+	return true;
+}
+
+static void take_requests(struct smmu_unit *unit)
+{
+	struct smmu_page_request request;
+
+	do {
+		while (smmu_take_request(unit, &request))
+			unit->on_request(&request, unit->request_context);
+		// What did not fit was answered by the unit; nothing more comes until that is acknowledged. Groups of which only a
+		// part was there are no more.
+		if (smmu_requests_lost(unit)) {
+			if (unit->on_requests_lost)
+				unit->on_requests_lost(unit->request_context);
+			writel(unit->request_cons | (readl(unit->regs + SMMU_PRIQ_PROD) & SMMU_PRIQ_PROD_OVFLG),
+			       unit->regs + SMMU_PRIQ_CONS);
+		}
+	} while (smmu_requests_waiting(unit));
+}
 
 void smmu_poll_requests(struct smmu_unit *unit)
 {
-	u32 prod;
+	u32 flags = local_irq_save();
 
-	if (!unit->requests)
-		return;
-	while (((prod = readl(unit->regs + SMMU_PRIQ_PROD)) & REQUEST_WRAP) != unit->request_cons) {
-		const u64 *q = unit->requests[unit->request_cons & REQUEST_INDEX];
-		struct smmu_page_request request = {
-			.stream = (u32)FIELD_GET(SMMU_PRI_STREAMID, q[0]),
-			.has_substream = q[0] & SMMU_PRI_SSV,
-			.substream = (u32)FIELD_GET(SMMU_PRI_SUBSTREAMID, q[0]),
-			.read = q[0] & SMMU_PRI_R,
-			.write = q[0] & SMMU_PRI_W,
-			.execute = q[0] & SMMU_PRI_X,
-			.privileged = q[0] & SMMU_PRI_PRIV,
-			.last = q[0] & SMMU_PRI_LAST,
-			.group = (u16)FIELD_GET(SMMU_PRI_PRGINDEX, q[1]),
-			.address = q[1] & PAGE_MASK,
-		};
-
-		unit->request_cons = (unit->request_cons + 1) & REQUEST_WRAP;
-		// The place is given back before the answer: it may bring the next request.
-		writel(unit->request_cons | (prod & SMMU_PRIQ_PROD_OVFLG), unit->regs + SMMU_PRIQ_CONS);
-		unit->on_request(&request, unit->request_context);
-	}
+	if (unit->requests)
+		take_requests(unit);
+	local_irq_restore(flags);
 }
 
 static void request_interrupt(u32 vector __maybe_unused, void *context)
 {
-	smmu_poll_requests(context);
+	take_requests(context);
 }
 
-int smmu_enable_requests(struct smmu_unit *unit, smmu_request_handler_t handler, void *context)
+static size_t request_pages(const struct smmu_unit *unit)
+{
+	return max(((size_t)REQUEST_SIZE << unit->request_log2) / PAGE_SIZE, (size_t)1);
+}
+
+int smmu_enable_requests(struct smmu_unit *unit, u32 log2, smmu_request_handler_t handler, void *context)
 {
 	int result;
 
-	unit->requests = alloc_page();
+	if (log2 > FIELD_GET(SMMU_IDR1_PRIQS, unit->idr1))
+		return -E_INVAL;
+	unit->request_log2 = log2;
+	unit->requests = alloc_pages_aligned(request_pages(unit), request_pages(unit) * PAGE_SIZE);
 	if (!unit->requests)
 		return -E_NOMEM;
 	unit->on_request = handler;
 	unit->request_context = context;
 	unit->request_cons = 0;
-	writeq(virt_to_phys(unit->requests) | REQUESTS_LOG2 | SMMU_PRIQ_BASE_WA, unit->regs + SMMU_PRIQ_BASE);
+	writeq(virt_to_phys(unit->requests) | log2 | SMMU_PRIQ_BASE_WA, unit->regs + SMMU_PRIQ_BASE);
 	writel(0, unit->regs + SMMU_PRIQ_PROD);
 	writel(0, unit->regs + SMMU_PRIQ_CONS);
 	irq_set_edge(unit->pri_vector);
@@ -142,7 +211,7 @@ void smmu_disable_requests(struct smmu_unit *unit)
 	interrupts(unit, SMMU_IRQ_CTRL_PRIQ_IRQEN, false);
 	smmu_control(unit, SMMU_CR0_PRIQEN, false);
 	free_irq(unit->pri_vector);
-	free_page(unit->requests);
+	free_pages(unit->requests, request_pages(unit));
 	unit->requests = NULL;
 }
 

@@ -191,38 +191,82 @@ static struct vtd_entry *make_context_entry(struct vtd_unit *unit, u16 bdf)
 	return vtd_context_entry(unit, bdf);
 }
 
-int vtd_attach(struct vtd_domain *domain, u16 bdf)
+#define TT_UNTRANSLATED 0
+#define TT_PASS_THROUGH 2
+
+static int publish_context(struct vtd_unit *unit, u16 bdf, u64 lo, u64 hi)
 {
-	struct vtd_unit *unit = domain->unit;
 	struct vtd_entry *context = make_context_entry(unit, bdf);
 
 	if (!context)
 		return -E_NOMEM;
 	if (context->lo & VTD_CONTEXT_ENTRY_P)
 		return -E_BUSY;
-	context->hi = FIELD_PREP(VTD_CONTEXT_ENTRY_AW, aw_of(domain->levels)) |
-		      FIELD_PREP(VTD_CONTEXT_ENTRY_DID, domain->id);
+	context->hi = hi;
 	// Present last: the unit may look at any moment.
 	dma_wmb();
-	context->lo = virt_to_phys(domain->table) | VTD_CONTEXT_ENTRY_P;
+	context->lo = lo | VTD_CONTEXT_ENTRY_P;
 	if (!caches_absent(unit))
 		return vtd_flush_write_buffer(unit);
 	// What was cached as absent carries domain id 0.
 	int result = vtd_flush_context_device(unit, 0, bdf);
 
-	return result ? result : vtd_flush_iotlb_domain(unit, domain->id);
+	return result ? result : vtd_flush_iotlb_domain(unit, (u16)FIELD_GET(VTD_CONTEXT_ENTRY_DID, hi));
 }
 
-int vtd_detach(struct vtd_domain *domain, u16 bdf)
+static u64 context_lo(const struct vtd_domain *domain)
 {
-	struct vtd_unit *unit = domain->unit;
+	return virt_to_phys(domain->table) | FIELD_PREP(VTD_CONTEXT_ENTRY_TT, TT_UNTRANSLATED);
+}
+
+static u64 context_hi(const struct vtd_domain *domain)
+{
+	return FIELD_PREP(VTD_CONTEXT_ENTRY_AW, aw_of(domain->levels)) | FIELD_PREP(VTD_CONTEXT_ENTRY_DID, domain->id);
+}
+
+int vtd_attach(struct vtd_domain *domain, u16 bdf)
+{
+	return publish_context(domain->unit, bdf, context_lo(domain), context_hi(domain));
+}
+
+int vtd_pass_through(struct vtd_unit *unit, u16 bdf, u16 did)
+{
+	u32 levels = 5;
+
+	if (!(unit->ecap & VTD_ECAP_PT))
+		return -E_OPNOTSUPP;
+	while (levels > 3 && !has_levels(unit, levels))
+		levels--;
+	return publish_context(unit, bdf, FIELD_PREP(VTD_CONTEXT_ENTRY_TT, TT_PASS_THROUGH),
+			       FIELD_PREP(VTD_CONTEXT_ENTRY_AW, aw_of(levels)) | FIELD_PREP(VTD_CONTEXT_ENTRY_DID, did));
+}
+
+void vtd_redirect(struct vtd_domain *domain, u16 bdf)
+{
+	struct vtd_entry *context = vtd_context_entry(domain->unit, bdf);
+
+	if (!context)
+		return;
+	context->lo = context_lo(domain) | VTD_CONTEXT_ENTRY_P;
+	context->hi = context_hi(domain);
+}
+
+int vtd_clear_context(struct vtd_unit *unit, u16 bdf)
+{
 	struct vtd_entry *context = vtd_context_entry(unit, bdf);
 	int result;
 
 	if (!context || !(context->lo & VTD_CONTEXT_ENTRY_P))
 		return -E_NODEV;
+	u16 did = (u16)FIELD_GET(VTD_CONTEXT_ENTRY_DID, context->hi);
+
 	context->lo = 0;
 	context->hi = 0;
-	result = vtd_flush_context_device(unit, domain->id, bdf);
-	return result ? result : vtd_flush_iotlb_domain(unit, domain->id);
+	result = vtd_flush_context_device(unit, did, bdf);
+	return result ? result : vtd_flush_iotlb_domain(unit, did);
+}
+
+int vtd_detach(struct vtd_domain *domain, u16 bdf)
+{
+	return vtd_clear_context(domain->unit, bdf);
 }

@@ -14,10 +14,28 @@ static bool pending(const struct vtd_unit *unit, u32 index)
 	return readl(record_at(unit, index) + 12) & upper_32_bits(VTD_FRCD_HI_F);
 }
 
+static u32 record_count(const struct vtd_unit *unit)
+{
+	return (u32)FIELD_GET(VTD_CAP_NFR, unit->cap) + 1;
+}
+
+u32 vtd_faults_waiting(const struct vtd_unit *unit)
+{
+	u32 n = 0;
+
+	for (u32 i = 0; i < record_count(unit); i++)
+		n += pending(unit, i);
+	return n;
+}
+
+bool vtd_faults_lost(const struct vtd_unit *unit)
+{
+	return readl(unit->regs + VTD_FSTS) & VTD_FSTS_PFO;
+}
+
 bool vtd_read_fault(struct vtd_unit *unit, struct vtd_fault *fault)
 {
 	u32 status = readl(unit->regs + VTD_FSTS);
-	u32 records = (u32)FIELD_GET(VTD_CAP_NFR, unit->cap) + 1;
 	u32 index = unit->fault_next;
 
 	if (!(status & VTD_FSTS_PPF))
@@ -27,7 +45,7 @@ bool vtd_read_fault(struct vtd_unit *unit, struct vtd_fault *fault)
 		index = (u32)FIELD_GET(VTD_FSTS_FRI, status);
 	if (!pending(unit, index))
 		return false;
-	unit->fault_next = (index + 1) % records;
+	unit->fault_next = (index + 1) % record_count(unit);
 	volatile void *record = record_at(unit, index);
 	u64 lo = readq(record);
 	u64 hi = readq(record + 8);

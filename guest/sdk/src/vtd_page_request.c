@@ -30,23 +30,39 @@ static struct vtd_page_request decode(const volatile u64 *entry)
 	};
 }
 
-/// Hands over what is in the queue. An answer may bring the next request, so the tail is read again each time.
+static u32 head_of(const struct vtd_unit *unit)
+{
+	return (u32)FIELD_GET(VTD_PQH_QH, readq(unit->regs + VTD_PQH));
+}
+
+u32 vtd_requests_waiting(const struct vtd_unit *unit)
+{
+	return ((u32)FIELD_GET(VTD_PQT_QT, readq(unit->regs + VTD_PQT)) - head_of(unit)) % queue_entries(unit);
+}
+
+bool vtd_requests_lost(const struct vtd_unit *unit)
+{
+	return readl(unit->regs + VTD_PRS) & VTD_PRS_PRO;
+}
+
+bool vtd_take_request(struct vtd_unit *unit, struct vtd_page_request *request)
+{
+	u32 head = head_of(unit);
+
+	if (!vtd_requests_waiting(unit))
+		return false;
+	*request = decode(&unit->requests[head * QWORDS]);
+	writeq(FIELD_PREP(VTD_PQH_QH, (head + 1) % queue_entries(unit)), unit->regs + VTD_PQH);
+	return true;
+}
+
+/// Hands over what is in the queue. The place is free before the answer: that may bring the next request.
 static void take_requests(struct vtd_unit *unit)
 {
-	u32 entries = queue_entries(unit);
+	struct vtd_page_request request;
 
-	for (;;) {
-		u32 head = (u32)FIELD_GET(VTD_PQH_QH, readq(unit->regs + VTD_PQH));
-		u32 tail = (u32)FIELD_GET(VTD_PQT_QT, readq(unit->regs + VTD_PQT));
-
-		if (head == tail)
-			return;
-		struct vtd_page_request request = decode(&unit->requests[head * QWORDS]);
-
-		// The place is free before the answer: more requests may come at once.
-		writeq(FIELD_PREP(VTD_PQH_QH, (head + 1) % entries), unit->regs + VTD_PQH);
+	while (vtd_take_request(unit, &request))
 		unit->on_request(&request, unit->request_context);
-	}
 }
 
 static void request_interrupt(u32 vector __maybe_unused, void *context)
@@ -57,9 +73,13 @@ static void request_interrupt(u32 vector __maybe_unused, void *context)
 		// Cleared first: a request that comes while we look raises the interrupt again.
 		writel(VTD_PRS_PPR, unit->regs + VTD_PRS);
 		take_requests(unit);
-		// What overflowed was answered by the unit; the devices ask again.
-		if (readl(unit->regs + VTD_PRS) & VTD_PRS_PRO)
+		// What overflowed was answered by the unit; the devices ask again. Nothing came meanwhile: groups of which only a
+		// part was there are no more.
+		if (vtd_requests_lost(unit)) {
+			if (unit->on_requests_lost)
+				unit->on_requests_lost(unit->request_context);
 			writel(VTD_PRS_PRO, unit->regs + VTD_PRS);
+		}
 	} while (readl(unit->regs + VTD_PRS) & VTD_PRS_PPR);
 }
 

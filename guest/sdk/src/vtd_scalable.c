@@ -207,6 +207,16 @@ int vtd_pasid_second_stage(struct vtd_pasid_table *table, u32 pasid, const struc
 	return publish(table, pasid, &entry);
 }
 
+void vtd_pasid_redirect(struct vtd_pasid_table *table, u32 pasid, const struct vtd_domain *domain)
+{
+	struct vtd_pasid_entry entry = { { type(VTD_PGTT_SECOND) | VTD_PASID_TABLE_ENTRY_P } };
+	struct vtd_pasid_entry *to = vtd_pasid_entry(table, pasid, false);
+
+	second_stage_fields(&entry, domain);
+	for (u32 i = 0; to && i < ARRAY_SIZE(entry.qw); i++)
+		to->qw[i] = entry.qw[i];
+}
+
 int vtd_pasid_nested(struct vtd_pasid_table *table, u32 pasid, const struct vtd_domain *domain, phys_addr_t root,
 		     u32 flags)
 {

@@ -3,6 +3,7 @@
 #ifndef TSVMM_PTE_H
 #define TSVMM_PTE_H
 
+#include <tsvmm/abi.h>
 #include <tsvmm/types.h>
 
 /*
@@ -21,7 +22,8 @@
 #define PTE_IO BIT_ULL(10) /* ignored by hardware: not a page of RAM of ours */
 #define PTE_ADDRESS GENMASK_ULL(51, 12)
 
-extern bool pte_vmsa; /* known from the first pte_of() on, which is where entries come from */
+extern bool pte_vmsa; /* known from the first pte_of() or pte_is_vmsa() on */
+bool pte_is_vmsa(void);
 u64 pte_from_vmsa(u64 descriptor);
 u64 pte_to_vmsa(u64 entry);
 
@@ -34,5 +36,17 @@ static inline void pte_put(u64 *pte, u64 entry)
 {
 	*pte = pte_vmsa ? pte_to_vmsa(entry) : entry;
 }
+
+/* Tables that hardware marks (IOMMU_BIND_MARKS), made by hand. */
+
+/** A page that may be read and written, and that nobody has used yet. */
+u64 pte_fresh(phys_addr_t page);
+/** An entry that leads to a table. */
+u64 pte_table(phys_addr_t table);
+/** What hardware has marked: the page was used; it was written. */
+bool pte_is_used(u64 entry);
+bool pte_is_written(u64 entry);
+/** The entry without its marks. */
+u64 pte_unmarked(u64 entry);
 
 #endif

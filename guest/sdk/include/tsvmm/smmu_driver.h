@@ -66,24 +66,32 @@ struct smmu_unit {
 	struct smmu_command *commands;
 	u32 command_prod; /* index and wrap bit */
 	u64 (*events)[4];
+	u32 event_log2; /* entries */
 	u32 event_cons;
 	smmu_event_handler_t on_event;
 	void *event_context;
 	u64 (*requests)[2]; /* the PRI queue */
+	u32 request_log2; /* entries */
 	u32 request_cons;
 	smmu_request_handler_t on_request;
+	void (*on_requests_lost)(void *context); /* the queue was full: groups without their last request are gone */
 	void *request_context;
 };
 
 #define SMMU_READ BIT(0)
 #define SMMU_WRITE BIT(1)
 
-/** An address space of devices: one tree of stage 1 tables (4 KiB granule, 48 bits) under one ASID. */
+/**
+ * An address space of devices: one tree of stage 1 tables (4 KiB granule, 48 bits) under one ASID. Or one of virtual machines:
+ * stage 2 tables (4 KiB granule, 39 bits) under one VMID.
+ */
 struct smmu_domain {
 	struct smmu_unit *unit;
-	u16 asid;
+	u8 stage;
+	u8 levels;
+	u16 asid; /* or VMID */
 	u64 *table;
-	struct smmu_entry *cds; /* of SubstreamID 0 */
+	struct smmu_entry *cds; /* stage 1: of SubstreamID 0 */
 };
 
 /* The unit. */
@@ -96,6 +104,8 @@ void smmu_destroy(struct smmu_unit *unit);
 int smmu_control(struct smmu_unit *unit, u32 bits, bool on);
 int smmu_enable(struct smmu_unit *unit);
 int smmu_disable(struct smmu_unit *unit);
+/** Another event queue, of 2^log2 records; what was in the old one is gone. */
+int smmu_resize_events(struct smmu_unit *unit, u32 log2);
 
 /* Commands. */
 
@@ -103,9 +113,12 @@ int smmu_disable(struct smmu_unit *unit);
 int smmu_submit(struct smmu_unit *unit, u64 lo, u64 hi);
 /**
  * Waits until everything submitted is done. -E_IO when the unit refused a command (CMDQ_CONS.ERR); the queue then goes on after
- * it.
+ * it. -E_TIMEDOUT when a device did not complete an invalidation of its translations: those since the last wait have to be
+ * submitted again.
  */
 int smmu_sync(struct smmu_unit *unit);
+/** Both. */
+int smmu_command(struct smmu_unit *unit, u64 lo, u64 hi);
 
 /* Invalidations: submitted and waited for. */
 
@@ -116,10 +129,17 @@ int smmu_flush_tlb_all(struct smmu_unit *unit);
 int smmu_flush_tlb_asid(struct smmu_unit *unit, u16 asid);
 /** The pages of [iova, iova + size); by ranges where the unit has them. */
 int smmu_flush_tlb_pages(struct smmu_unit *unit, u16 asid, u64 iova, u64 size);
+/** The same of a virtual machine: streams with stage 2 are those of a VMID, all others have VMID 0. */
+int smmu_flush_guest_asid(struct smmu_unit *unit, u16 vmid, u16 asid);
+int smmu_flush_guest_pages(struct smmu_unit *unit, u16 vmid, u16 asid, u64 iova, u64 size);
+/** Everything of a virtual machine, both stages. */
+int smmu_flush_vmid(struct smmu_unit *unit, u16 vmid);
 /** Translations that a device keeps: those of a SubstreamID, or with -1 those without. */
 int smmu_flush_atc(struct smmu_unit *unit, u32 stream, s32 substream, u64 iova, u64 size);
 /** Lets a stalled transaction go on, or ends it. */
 int smmu_resume(struct smmu_unit *unit, u32 stream, u16 tag, bool retry);
+/** Ends all of a stream, whose entry refuses transactions already. */
+int smmu_stall_term(struct smmu_unit *unit, u32 stream);
 
 /* Streams. */
 
@@ -138,16 +158,26 @@ bool smmu_read_event(struct smmu_unit *unit, struct smmu_event *event);
 /** Has `handler` called for each event, from the interrupt the unit has on a wire. */
 int smmu_enable_events(struct smmu_unit *unit, smmu_event_handler_t handler, void *context);
 void smmu_disable_events(struct smmu_unit *unit);
+/** Handles events that have come, without an interrupt. */
+void smmu_poll_events(struct smmu_unit *unit);
+u32 smmu_events_waiting(const struct smmu_unit *unit);
+/** The queue was full. Acknowledged with the next record that is read. */
+bool smmu_events_lost(const struct smmu_unit *unit);
 /** As the architecture calls it: `F_TRANSLATION`. */
 const char *smmu_event_name(u8 type);
 
 /* Page requests. */
 
-/** The PRI queue on, and `handler` called for each request, from the interrupt the unit has on a wire. */
-int smmu_enable_requests(struct smmu_unit *unit, smmu_request_handler_t handler, void *context);
+/** A PRI queue of 2^log2 requests, and `handler` called for each, from the interrupt the unit has on a wire. */
+int smmu_enable_requests(struct smmu_unit *unit, u32 log2, smmu_request_handler_t handler, void *context);
 void smmu_disable_requests(struct smmu_unit *unit);
 /** Handles requests that have come, without an interrupt. */
 void smmu_poll_requests(struct smmu_unit *unit);
+/** The next request, for those who do it by hand. False: there is none. */
+bool smmu_take_request(struct smmu_unit *unit, struct smmu_page_request *request);
+u32 smmu_requests_waiting(const struct smmu_unit *unit);
+/** The queue was full. Until the handler has emptied it the unit answers further requests by itself. */
+bool smmu_requests_lost(const struct smmu_unit *unit);
 
 #define SMMU_RESPONSE_FAILURE 0
 #define SMMU_RESPONSE_INVALID 1
@@ -158,15 +188,30 @@ int smmu_page_response(struct smmu_unit *unit, const struct smmu_page_request *r
 /* Domains. */
 
 int smmu_domain_init(struct smmu_domain *domain, struct smmu_unit *unit, u16 asid);
+/** For virtual machines; VMIDs start at 1. -E_OPNOTSUPP without stage 2. */
+int smmu_domain_init_stage2(struct smmu_domain *domain, struct smmu_unit *unit, u16 vmid);
 /** Frees its tables. Its streams have been detached. */
 void smmu_domain_destroy(struct smmu_domain *domain);
 int smmu_attach(struct smmu_domain *domain, u32 stream);
 int smmu_detach(struct smmu_domain *domain, u32 stream);
+/** What smmu_attach() writes of a stream that is attached already, without an invalidation. */
+void smmu_redirect(struct smmu_domain *domain, u32 stream);
+/** Puts the fields of stage 2 into a stream table entry. */
+void smmu_domain_stage2(const struct smmu_domain *domain, struct smmu_entry *entry);
 /** Maps pages that are not mapped. Nothing has to be invalidated: absence is not cached. -E_EXIST when one is. */
 int smmu_map(struct smmu_domain *domain, u64 iova, phys_addr_t physical, u64 size, u32 access);
 /** Unmaps pages and drops what the unit has cached of them. */
 int smmu_unmap(struct smmu_domain *domain, u64 iova, u64 size);
 /** The same without the invalidation: what a driver with a bug does. */
 void smmu_unmap_only(struct smmu_domain *domain, u64 iova, u64 size);
+/** Drops what is cached of [iova, + size); size 0: of everything. */
+int smmu_domain_flush(struct smmu_domain *domain, u64 iova, u64 size);
+/**
+ * The descriptor for `iova` in the table of a level (1: the last, which holds pages), or NULL when the tables do not reach that
+ * far. For those who do it by hand.
+ */
+volatile u64 *smmu_table_entry(struct smmu_domain *domain, u64 iova, u32 level);
+u64 smmu_page_descriptor(const struct smmu_domain *domain, phys_addr_t physical, u32 access);
+u64 smmu_table_descriptor(const void *table);
 
 #endif

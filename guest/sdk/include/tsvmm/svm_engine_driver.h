@@ -73,6 +73,11 @@ struct svm_result svm_engine_wait(const struct svm_engine *engine, u32 frame);
 struct svm_result svm_engine_run(const struct svm_engine *engine, u32 frame, const struct svm_job *job);
 /** Before a PASID loses its meaning: no frame uses it any more, and the IOMMU is told so by a stop marker. */
 void svm_engine_stop_pasid(const struct svm_engine *engine, u32 pasid);
+/** The IOMMU has refused a request: as an Unsupported Request, or by a Completer Abort. */
+static inline bool svm_engine_refused(struct svm_result result)
+{
+	return result.error == SVM_ERROR_UNSUPPORTED_REQUEST || result.error == SVM_ERROR_COMPLETER_ABORT;
+}
 /** Name of an SVM_ERROR_ for messages. */
 const char *svm_engine_error(u8 error);
 

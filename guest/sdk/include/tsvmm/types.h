@@ -32,7 +32,7 @@ typedef u64 dma_addr_t;
 #define BIT_ULL(n) (1ull << (n))
 #define GENMASK_ULL(hi, lo) ((~0ull >> (63 - (hi))) & (~0ull << (lo)))
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-#define ALIGN(x, a) (((x) + (a) - 1) & ~((a) - 1))
+#define ALIGN(x, a) (((x) + (a) - 1) & ~((__typeof__((x) + (a)))(a) - 1))
 #define IS_ALIGNED(x, a) (((x) & ((a) - 1)) == 0)
 #define lower_32_bits(x) ((u32)(x))
 #define upper_32_bits(x) ((u32)((u64)(x) >> 32))

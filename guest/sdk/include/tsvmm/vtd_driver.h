@@ -65,6 +65,7 @@ struct vtd_unit {
 	u32 requests_order;
 	u32 request_vector;
 	void (*on_request)(const struct vtd_page_request *request, void *context);
+	void (*on_requests_lost)(void *context); /* the queue was full: groups without their last request are gone */
 	void *request_context;
 };
 
@@ -132,6 +133,12 @@ u32 vtd_best_width(const struct vtd_unit *unit);
 int vtd_attach(struct vtd_domain *domain, u16 bdf);
 /** From now on the device's DMA faults. Invalidates. */
 int vtd_detach(struct vtd_domain *domain, u16 bdf);
+/** What vtd_attach() writes of a device that is attached already, without an invalidation. */
+void vtd_redirect(struct vtd_domain *domain, u16 bdf);
+/** Its DMA goes untranslated, under a domain id that no domain has. -E_OPNOTSUPP without ECAP.PT. */
+int vtd_pass_through(struct vtd_unit *unit, u16 bdf, u16 did);
+/** From now on its DMA faults, whatever it was. Invalidates. */
+int vtd_clear_context(struct vtd_unit *unit, u16 bdf);
 /** The device's context entry, or NULL when its bus has no table yet. */
 struct vtd_entry *vtd_context_entry(struct vtd_unit *unit, u16 bdf);
 
@@ -151,6 +158,9 @@ volatile u64 *vtd_leaf(struct vtd_domain *domain, u64 iova);
 /** Fault events come as interrupts on `vector`; `handler` is called for each record. */
 int vtd_enable_fault_irq(struct vtd_unit *unit, u32 vector, vtd_fault_handler_t handler, void *context);
 void vtd_disable_fault_irq(struct vtd_unit *unit);
+/** Records that wait, and whether some were lost because all were taken. */
+u32 vtd_faults_waiting(const struct vtd_unit *unit);
+bool vtd_faults_lost(const struct vtd_unit *unit);
 /** Takes the next fault record; false when there is none. */
 bool vtd_read_fault(struct vtd_unit *unit, struct vtd_fault *fault);
 /** The meaning of a fault reason code. */

@@ -63,6 +63,8 @@ struct vtd_pasid_entry *vtd_pasid_entry(struct vtd_pasid_table *table, u32 pasid
 /** First-stage tables in x86 format at `root`. */
 int vtd_pasid_first_stage(struct vtd_pasid_table *table, u32 pasid, u16 did, phys_addr_t root, u32 flags);
 int vtd_pasid_second_stage(struct vtd_pasid_table *table, u32 pasid, const struct vtd_domain *domain);
+/** What the same writes where there is an entry already, without an invalidation. */
+void vtd_pasid_redirect(struct vtd_pasid_table *table, u32 pasid, const struct vtd_domain *domain);
 /** First-stage tables whose addresses the domain's second stage translates; the domain id is the domain's. */
 int vtd_pasid_nested(struct vtd_pasid_table *table, u32 pasid, const struct vtd_domain *domain, phys_addr_t root,
 		     u32 flags);
@@ -108,6 +110,11 @@ void vtd_disable_page_requests(struct vtd_unit *unit);
 int vtd_page_response(struct vtd_unit *unit, const struct vtd_page_request *request, u32 code);
 /** Hands what is in the queue to the handler: where interrupts are off, or one does not want to wait for one. */
 void vtd_poll_page_requests(struct vtd_unit *unit);
+/** The next request, for those who do it by hand. False: there is none. */
+bool vtd_take_request(struct vtd_unit *unit, struct vtd_page_request *request);
+u32 vtd_requests_waiting(const struct vtd_unit *unit);
+/** The queue was full (PRS.PRO). Until the handler has emptied it the unit answers further requests by itself. */
+bool vtd_requests_lost(const struct vtd_unit *unit);
 /** Waits until every page request under way is in the queue, and hands what is there to the handler. */
 int vtd_drain_page_requests(struct vtd_unit *unit);
 
