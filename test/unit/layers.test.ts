@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 /** Which rooms a room may import from, besides itself. A type is an import like any other. */
 const BASE = ['vmm/core', 'vmm/regs', 'vmm/state', 'vmm/mem', 'vmm/trace'];
 const BUS = [...BASE, 'vmm/bus'];
-const BELOW_MACHINE = [...BUS, 'devices', 'viommu', 'firmware', 'guest/abi', 'vmm/vcpu'];
+const BELOW_MACHINE = [...BUS, 'devices', 'viommu', 'firmware', 'guest/abi', 'vmm/vcpu', 'vmm/host'];
 const LAYERS: Readonly<Record<string, readonly string[] | 'all'>> = {
   'vmm/core': [],
   'vmm/regs': ['vmm/core'],
@@ -13,6 +13,8 @@ const LAYERS: Readonly<Record<string, readonly string[] | 'all'>> = {
   'vmm/mem': ['vmm/core'],
   'vmm/trace': ['vmm/core'],
   'vmm/bus': BASE,
+  'vmm/host/kernel': ['vmm/core'],
+  'vmm/host/iommufd': ['vmm/core', 'vmm/host/kernel'],
   'viommu/spec': ['vmm/core', 'vmm/regs'],
   'viommu/walk': ['vmm/core', 'viommu/spec'],
   'viommu/watch': BUS,

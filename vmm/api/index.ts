@@ -56,6 +56,11 @@ export { Bug, type ErrorParts, EXIT, type ExitCode, TsvmmError } from '../core/e
 export type { Limit } from '../core/limit.ts';
 export { hex, hex32, hex64, hi32, hiOf, lo32, loOf, numberOf, u64 } from '../core/u64.ts';
 export type { Zod, ZodType } from '../core/zod.ts';
+export { HostKernel, type HostKernelOptions } from '../host/iommufd/host-kernel.ts';
+export { type MapRequest, POLL } from '../host/kernel/files.ts';
+export { MemoryFile } from '../host/kernel/memory-file.ts';
+export type { MemoryRange, Process, ProcessOptions } from '../host/kernel/process.ts';
+export { Syscalls } from '../host/kernel/syscalls.ts';
 export { builtinRegistry } from '../machine/builtin.ts';
 export { defaultConfig, type MachineConfig, parseMachineConfig } from '../machine/config.ts';
 export { faultText } from '../machine/explain.ts';

@@ -2,6 +2,7 @@ import { CHIPSET_LIMITS } from '../../devices/chipset/limits.ts';
 import { PCI_LIMITS } from '../../devices/pci/limits.ts';
 import { FIRMWARE_LIMITS } from '../../firmware/limits.ts';
 import type { Limit } from '../core/limit.ts';
+import { IOMMUFD_LIMITS } from '../host/iommufd/limits.ts';
 import { VCPU_LIMITS } from '../vcpu/limits.ts';
 import { KEPT_FAULTS } from './explain.ts';
 import { MACHINE_LIMITS } from './machine-limits.ts';
@@ -16,6 +17,7 @@ export function allLimits(registry: Registry): readonly Limit[] {
     ...CHIPSET_LIMITS,
     ...FIRMWARE_LIMITS,
     ...VCPU_LIMITS,
+    ...IOMMUFD_LIMITS,
     ...MACHINE_LIMITS,
     {
       id: 'kept-faults',

@@ -1,0 +1,43 @@
+import { Allocations } from '../kernel/allocations.ts';
+import { Files, type HostFile } from '../kernel/files.ts';
+import { HostMemory } from '../kernel/host-memory.ts';
+import { Process, type ProcessOptions } from '../kernel/process.ts';
+import { Syscalls } from '../kernel/syscalls.ts';
+import type { IommufdHost } from './context.ts';
+import type { Ioctl } from './ioctl.ts';
+import { Iommufd } from './iommufd.ts';
+import { selftestIoctls } from './selftest.ts';
+
+export interface HostKernelOptions {
+  /** Bits of the kernel's `unsigned long`; 64 unless told otherwise. */
+  readonly wordBits?: 32 | 64;
+  /** Offer IOMMU_TEST_CMD with its mock IOMMU, as a kernel built with CONFIG_IOMMUFD_TEST does. */
+  readonly selftest?: boolean;
+}
+
+/**
+ * The entry to the modelled host: processes with memory and files of their own, and the system calls by which they reach
+ * `/dev/iommu`.
+ */
+export class HostKernel implements IommufdHost {
+  readonly memory = new HostMemory();
+  readonly allocations = new Allocations();
+  readonly wordBits: 32 | 64;
+  readonly userLocked = { locked: 0n };
+  readonly #extra: readonly Ioctl[];
+  readonly #devices: Map<string, () => HostFile>;
+
+  constructor(options: HostKernelOptions = {}) {
+    this.wordBits = options.wordBits ?? 64;
+    this.#extra = options.selftest === true ? selftestIoctls() : [];
+    this.#devices = new Map();
+  }
+
+  /** A new process, and its system calls. */
+  process(options: ProcessOptions): Syscalls {
+    const process = new Process(this.memory, new Files(), options);
+    const devices = new Map(this.#devices);
+    devices.set('/dev/iommu', () => new Iommufd(this, process, this.#extra));
+    return new Syscalls(process, devices);
+  }
+}

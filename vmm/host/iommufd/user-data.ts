@@ -1,0 +1,81 @@
+import { refuse } from '../kernel/errno.ts';
+import type { Process } from '../kernel/process.ts';
+import { decode, type UapiFields, type UapiStruct, type UapiValues } from '../kernel/struct.ts';
+
+/** Driver-specific data of one allocation: type, and bytes in the caller's memory. */
+export class UserData {
+  readonly type: number;
+  readonly length: number;
+  readonly #caller: Process;
+  readonly #address: bigint;
+
+  constructor(caller: Process, type: number, address: bigint, length: number) {
+    this.type = type;
+    this.length = length;
+    this.#caller = caller;
+    this.#address = address;
+  }
+
+  /**
+   * The structure. Throws EINVAL for another type, for too few bytes and for more than are known (Linux, include/linux/iommu.h:
+   * iommu_copy_struct_from_user; unlike the ioctl's own structure a longer one is never taken), EFAULT.
+   */
+  read<F extends UapiFields>(type: number, struct: UapiStruct<F>): UapiValues<F> {
+    if (this.type !== type)
+      refuse('EINVAL', `data of type ${this.type} where ${struct.name} is type ${type}`);
+    if (this.length > struct.bytes)
+      refuse('EINVAL', `${this.length} bytes where ${struct.name} has ${struct.bytes}`);
+    return decode(struct, entryOf(this.#caller, this.#address, this.length, struct));
+  }
+
+  /** Puts bytes back: as many as the caller has room for. */
+  write(bytes: Uint8Array): void {
+    const length = Math.min(bytes.length, this.length);
+    this.#caller.bytes(this.#address, length, true).set(bytes.subarray(0, length));
+  }
+}
+
+/** An array of driver-specific entries, and how many of them were done. */
+export class UserArray {
+  readonly type: number;
+  readonly entries: number;
+  readonly #entryBytes: number;
+  readonly #caller: Process;
+  readonly #address: bigint;
+  /** Goes back to the caller, also where an entry is refused. */
+  done = 0;
+
+  constructor(caller: Process, type: number, address: bigint, entryBytes: number, entries: number) {
+    this.type = type;
+    this.entries = entries;
+    this.#entryBytes = entryBytes;
+    this.#caller = caller;
+    this.#address = address;
+  }
+
+  /** Throws EINVAL where the array is of another type. */
+  expect(type: number): void {
+    if (this.type !== type) refuse('EINVAL', `invalidation data of type 0x${this.type.toString(16)}`);
+  }
+
+  /** Entry `index`. Throws EINVAL for a length that does not fit, EFAULT. */
+  read<F extends UapiFields>(struct: UapiStruct<F>, index: number): UapiValues<F> {
+    return decode(struct, this.bytes(struct, index));
+  }
+
+  bytes(struct: UapiStruct, index: number): Uint8Array {
+    return entryOf(this.#caller, this.#address + BigInt(index * this.#entryBytes), this.#entryBytes, struct);
+  }
+}
+
+function entryOf(caller: Process, address: bigint, length: number, struct: UapiStruct): Uint8Array {
+  if (length < struct.least)
+    refuse('EINVAL', `${length} bytes where ${struct.name} has at least ${struct.least}`);
+  const given = caller.bytes(address, length, false);
+  for (let at = struct.bytes; at < length; at++) {
+    if (given[at] !== 0) refuse('E2BIG', `byte ${at} of ${struct.name} is not zero and not known`);
+  }
+  const bytes = new Uint8Array(struct.bytes);
+  bytes.set(given.subarray(0, struct.bytes));
+  return bytes;
+}

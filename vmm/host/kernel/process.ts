@@ -1,0 +1,116 @@
+import { refuse } from './errno.ts';
+import type { Files } from './files.ts';
+import { type Backing, type HostMemory, PAGE_SHIFT, PAGE_SIZE } from './host-memory.ts';
+
+/** Which addresses a process has: inclusive, page-aligned. */
+export interface MemoryRange {
+  readonly start: bigint;
+  readonly last: bigint;
+  readonly writable: boolean;
+}
+
+export type Capability = 'CAP_SYS_RESOURCE' | 'CAP_SYS_RAWIO' | 'CAP_IPC_LOCK';
+
+export interface ProcessOptions {
+  /** The bytes behind its addresses: address 0 is the first of them. */
+  readonly backing: Backing;
+  /** The addresses that do not fault, in any order. */
+  readonly ranges: readonly MemoryRange[];
+  readonly capabilities?: readonly Capability[];
+  /** RLIMIT_MEMLOCK in bytes. */
+  readonly memlock?: bigint;
+}
+
+/**
+ * A caller of the modelled kernel: addresses with the bytes behind them, open files, capabilities, a limit of locked memory.
+ * An address outside of its ranges is a bad pointer (EFAULT).
+ */
+export class Process {
+  readonly files: Files;
+  readonly memlock: bigint;
+  /** Bytes pinned on its account. */
+  locked = 0n;
+  /** Files that are mapped, by address: told when the addresses go. */
+  readonly mappings = new Map<bigint, { readonly length: bigint; unmapped(): void }>();
+  readonly #backing: Backing;
+  readonly #capabilities: ReadonlySet<Capability>;
+  readonly #firstFrame: bigint;
+  #ranges: MemoryRange[];
+
+  constructor(memory: HostMemory, files: Files, options: ProcessOptions) {
+    this.files = files;
+    this.memlock = options.memlock ?? 1n << 40n;
+    this.#backing = options.backing;
+    this.#capabilities = new Set(options.capabilities);
+    this.#firstFrame = memory.add(options.backing);
+    this.#ranges = [...options.ranges];
+  }
+
+  capable(capability: Capability): boolean {
+    return this.#capabilities.has(capability);
+  }
+
+  /** Makes addresses valid, as an mmap of anonymous memory does. */
+  map(range: MemoryRange): void {
+    this.unmap(range.start, range.last);
+    this.#ranges.push(range);
+  }
+
+  /** Makes addresses invalid; parts of ranges stay. Pages pinned before keep their pins. */
+  unmap(start: bigint, last: bigint): void {
+    this.#ranges = this.#ranges.flatMap((range) => {
+      if (range.last < start || range.start > last) return [range];
+      const parts: MemoryRange[] = [];
+      if (range.start < start) parts.push({ ...range, last: start - 1n });
+      if (range.last > last) parts.push({ ...range, start: last + 1n });
+      return parts;
+    });
+  }
+
+  /** Takes addresses away, and the files that are mapped at them. */
+  munmap(start: bigint, length: bigint): void {
+    for (const [address, mapping] of [...this.mappings]) {
+      if (address < start || address >= start + length) continue;
+      this.mappings.delete(address);
+      mapping.unmapped();
+    }
+    this.unmap(start, start + length - 1n);
+  }
+
+  /** Puts bytes at addresses whatever their protection: the content of a file that is being mapped. Throws EFAULT. */
+  fill(va: bigint, bytes: Uint8Array): void {
+    this.bytes(va, bytes.length, false).set(bytes);
+  }
+
+  /** The bytes at [va, va + length) for copying in or out. Throws EFAULT. */
+  bytes(va: bigint, length: number, write: boolean): Uint8Array {
+    if (length === 0) return new Uint8Array(0);
+    const buffer = this.#backing.buffer();
+    if (
+      !this.#covers(va, va + BigInt(length) - 1n, write) ||
+      va + BigInt(length) > BigInt(buffer.byteLength)
+    ) {
+      refuse(
+        'EFAULT',
+        `address 0x${va.toString(16)} of the caller is not ${write ? 'writable' : 'readable'} memory`,
+      );
+    }
+    return new Uint8Array(buffer, Number(va), length);
+  }
+
+  /** The frame behind a page of the process. Throws EFAULT. */
+  frame(va: bigint, write: boolean): bigint {
+    const page = va & ~BigInt(PAGE_SIZE - 1);
+    this.bytes(page, PAGE_SIZE, write);
+    return this.#firstFrame + (page >> PAGE_SHIFT);
+  }
+
+  #covers(start: bigint, last: bigint, write: boolean): boolean {
+    for (let at = start; at <= last; ) {
+      const range = this.#ranges.find((one) => one.start <= at && at <= one.last && (one.writable || !write));
+      if (range === undefined) return false;
+      at = range.last + 1n;
+    }
+    return true;
+  }
+}

@@ -1,0 +1,106 @@
+import { refuse } from './errno.ts';
+
+/** A field of a structure that user space passes: little-endian, naturally aligned. */
+export interface UapiField {
+  readonly kind: 'u8' | 'u16' | 'u32' | 's32' | 'u64';
+  readonly at: number;
+}
+export type UapiFields = Readonly<Record<string, UapiField>>;
+
+export const u8 = (at: number) => ({ kind: 'u8', at }) as const;
+export const u16 = (at: number) => ({ kind: 'u16', at }) as const;
+export const u32 = (at: number) => ({ kind: 'u32', at }) as const;
+export const s32 = (at: number) => ({ kind: 's32', at }) as const;
+export const u64 = (at: number) => ({ kind: 'u64', at }) as const;
+
+/** A structure's fields as values: 64-bit fields are bigints. */
+export type UapiValues<F extends UapiFields> = {
+  -readonly [K in keyof F]: F[K]['kind'] extends 'u64' ? bigint : number;
+};
+
+const WIDTH = { u8: 1, u16: 2, u32: 4, s32: 4, u64: 8 } as const;
+
+/** A structure of the user interface: its whole length, the shortest that is taken, and its fields. */
+export interface UapiStruct<F extends UapiFields = UapiFields> {
+  readonly name: string;
+  readonly bytes: number;
+  readonly least: number;
+  readonly fields: F;
+}
+
+export function uapi<const F extends UapiFields>(
+  name: string,
+  bytes: number,
+  least: number,
+  fields: F,
+): UapiStruct<F> {
+  return { name, bytes, least, fields };
+}
+
+export function decode<F extends UapiFields>(struct: UapiStruct<F>, bytes: Uint8Array): UapiValues<F> {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const values: Record<string, number | bigint> = {};
+  for (const [name, { kind, at }] of Object.entries(struct.fields)) values[name] = READ[kind](view, at);
+  return values as UapiValues<F>;
+}
+
+export function encode<F extends UapiFields>(
+  struct: UapiStruct<F>,
+  values: Partial<UapiValues<F>>,
+  bytes: Uint8Array = new Uint8Array(struct.bytes),
+): Uint8Array {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  for (const [name, value] of Object.entries(values)) {
+    const { kind, at } = struct.fields[name] as UapiField;
+    if (kind === 'u64') view.setBigUint64(at, BigInt.asUintN(64, value as bigint), true);
+    else WRITE[kind](view, at, value as number);
+  }
+  return bytes;
+}
+
+const READ = {
+  u8: (view: DataView, at: number) => view.getUint8(at),
+  u16: (view: DataView, at: number) => view.getUint16(at, true),
+  u32: (view: DataView, at: number) => view.getUint32(at, true),
+  s32: (view: DataView, at: number) => view.getInt32(at, true),
+  u64: (view: DataView, at: number) => view.getBigUint64(at, true),
+} as const;
+const WRITE = {
+  u8: (view: DataView, at: number, value: number) => view.setUint8(at, value),
+  u16: (view: DataView, at: number, value: number) => view.setUint16(at, value, true),
+  u32: (view: DataView, at: number, value: number) => view.setUint32(at, value >>> 0, true),
+  s32: (view: DataView, at: number, value: number) => view.setInt32(at, value, true),
+} as const;
+
+/** Fields overlap, leave the structure or are not aligned: the mistakes a table can have. Used by tests. */
+export function faultsOf(struct: UapiStruct): readonly string[] {
+  const taken = new Map<number, string>();
+  const faults: string[] = [];
+  for (const [name, { kind, at }] of Object.entries(struct.fields)) {
+    if (at % WIDTH[kind] !== 0) faults.push(`${struct.name}.${name} is not aligned`);
+    if (at + WIDTH[kind] > struct.bytes) faults.push(`${struct.name}.${name} ends outside`);
+    for (let byte = at; byte < at + WIDTH[kind]; byte++) {
+      const other = taken.get(byte);
+      if (other !== undefined) faults.push(`${struct.name}.${name} overlaps ${other}`);
+      taken.set(byte, name);
+    }
+  }
+  return faults;
+}
+
+/**
+ * The extensible-structure rule of Linux's copy_struct_from_user: a shorter structure is filled up with zeros, a longer one must
+ * be zero where this kernel knows nothing (E2BIG).
+ */
+export function widen(struct: UapiStruct, given: Uint8Array): Uint8Array {
+  for (let at = struct.bytes; at < given.length; at++) {
+    if (given[at] !== 0)
+      refuse(
+        'E2BIG',
+        `byte ${at} of ${struct.name} is not zero, and this kernel knows ${struct.bytes} bytes`,
+      );
+  }
+  const bytes = new Uint8Array(struct.bytes);
+  bytes.set(given.subarray(0, struct.bytes));
+  return bytes;
+}

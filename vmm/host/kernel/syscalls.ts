@@ -1,0 +1,97 @@
+import { Refusal, refuse } from './errno.ts';
+import type { HostFile, MapRequest } from './files.ts';
+import type { Process } from './process.ts';
+
+/** A refused call: which one, and why. */
+export interface RefusedCall {
+  readonly call: string;
+  readonly refusal: Refusal;
+}
+
+/**
+ * The system calls of one process on the modelled host, in terms of its own memory: results are what Linux returns, with error
+ * numbers negative. Whatever is passed, nothing is thrown.
+ */
+export class Syscalls {
+  readonly process: Process;
+  readonly #open: ReadonlyMap<string, () => HostFile>;
+  /** The last refusal and its reason: what `errno` does not say. */
+  lastRefusal: RefusedCall | undefined;
+
+  /** `devices`: what `open` finds, by path. */
+  constructor(process: Process, devices: ReadonlyMap<string, () => HostFile>) {
+    this.process = process;
+    this.#open = devices;
+  }
+
+  open(path: string): number {
+    return this.#answer(`open ${path}`, () => {
+      const make = this.#open.get(path) ?? refuse('ENOENT', `there is no ${path}`);
+      return this.process.files.install(make());
+    });
+  }
+
+  close(fd: number): number {
+    return this.#answer('close', () => {
+      this.process.files.close(fd);
+      return 0;
+    });
+  }
+
+  ioctl(fd: number, word: number, argument: bigint | number): number {
+    return this.#answer(`ioctl 0x${(word >>> 0).toString(16)}`, () => {
+      const file = this.process.files.get(fd);
+      if (file.ioctl === undefined) refuse('ENOTTY', `${file.name} has no ioctls`);
+      return file.ioctl(this.process, word >>> 0, BigInt.asUintN(64, BigInt(argument)));
+    });
+  }
+
+  read(fd: number, address: bigint | number, length: number): number {
+    return this.#answer('read', () => {
+      const file = this.process.files.get(fd);
+      if (file.read === undefined) refuse('EINVAL', `${file.name} cannot be read`);
+      return file.read(this.process, BigInt(address), length);
+    });
+  }
+
+  write(fd: number, address: bigint | number, length: number): number {
+    return this.#answer('write', () => {
+      const file = this.process.files.get(fd);
+      if (file.write === undefined) refuse('EINVAL', `${file.name} cannot be written`);
+      return file.write(this.process, BigInt(address), length);
+    });
+  }
+
+  /** Maps a file to addresses that the caller chose. Returns 0. */
+  mmap(fd: number, request: MapRequest): number {
+    return this.#answer('mmap', () => {
+      const file = this.process.files.get(fd);
+      if (file.mmap === undefined) refuse('ENODEV', `${file.name} cannot be mapped`);
+      file.mmap(this.process, request);
+      return 0;
+    });
+  }
+
+  /** Takes addresses away, those of files and others. */
+  munmap(address: bigint, length: bigint): number {
+    return this.#answer('munmap', () => {
+      this.process.munmap(address, length);
+      return 0;
+    });
+  }
+
+  /** Poll bits of a descriptor that would not block. */
+  poll(fd: number): number {
+    return this.#answer('poll', () => this.process.files.get(fd).poll?.() ?? 0);
+  }
+
+  #answer(call: string, run: () => number): number {
+    try {
+      return run();
+    } catch (cause) {
+      if (!(cause instanceof Refusal)) throw cause;
+      this.lastRefusal = { call, refusal: cause };
+      return cause.code;
+    }
+  }
+}
