@@ -146,6 +146,7 @@ export class SmmuMachine {
     const v = BigInt(value);
     this.ram.u32[at] = lo32(v);
     this.ram.u32[at + 1] = hi32(v);
+    this.ram.storedByCpu(address, 8);
   }
 
   storeWords(address: number, words: ArrayLike<number>): void {

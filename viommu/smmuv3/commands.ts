@@ -12,6 +12,14 @@ import * as C from '../spec/smmuv3/commands.ts';
 import { CR0ACK } from '../spec/smmuv3/registers.ts';
 import type { SmmuCaches } from './caches.ts';
 import type { PriQueue } from './pri-queue.ts';
+import {
+  ANNOUNCES_ALL,
+  ANNOUNCES_CONTEXT,
+  ANNOUNCES_CONTEXTS,
+  ANNOUNCES_STREAM,
+  ANNOUNCES_STREAMS,
+  type Announcements,
+} from './sinks.ts';
 import type { Stalls } from './stalls.ts';
 import type { SmmuState } from './state.ts';
 import { STALLS_NEVER, type UnitFeatures } from './unit.ts';
@@ -39,6 +47,9 @@ const OPCODES = 256;
 const GRANULE_OF_TG = [0, 12, 14, 16] as const;
 /** A look is cheaper than a power. */
 const POWERS = Float64Array.from({ length: 48 }, (_, i) => 2 ** i);
+const SID_BITS = 16;
+/** These reach stage 2 of every address. */
+const IS_OF_ALL: readonly number[] = [C.CMD_TLBI_S12_VMALL, C.CMD_TLBI_NSNH_ALL];
 
 /** PRI_RESP.Resp to the code of a PRG response message; -1: ILLEGAL. */
 const RESPONSES = [PAGE_RESPONSE_FAILURE, PAGE_RESPONSE_INVALID, PAGE_RESPONSE_SUCCESS, -1] as const;
@@ -86,6 +97,7 @@ export function commandsOf(u: UnitFeatures): readonly Offer[] {
 }
 
 export interface CommandParts {
+  readonly announce: Announcements;
   readonly caches: SmmuCaches;
   readonly tlbs: DeviceTlbs;
   readonly pages: PriQueue;
@@ -141,8 +153,42 @@ export class Commands {
     if (((w0 & bad[at]!) | (w1 & bad[at + 1]!) | (w2 & bad[at + 2]!) | (w3 & bad[at + 3]!)) !== 0)
       return C.CERROR_ILL;
     const outcome = this.#do(w0, w1, w2, w3);
-    if (outcome === 0 && this.#told.on) this.#told.emit(this.#names[w0 & 0xff]!, w0, w1, w2, w3);
-    return outcome;
+    if (outcome !== 0) return outcome;
+    if (this.#told.on) this.#told.emit(this.#names[w0 & 0xff]!, w0, w1, w2, w3);
+    if (this.#p.announce.on) this.#announce(w0 & 0xff, w0, w1, w2);
+    return 0;
+  }
+
+  /** What the watch of tables is to know of a command that was done. */
+  #announce(op: number, w0: number, w1: number, w2: number): void {
+    const { announce } = this.#p;
+    const name = this.#names[op]!;
+    const leaf = (w2 & LEAF) !== 0;
+    const range = w2 & 0x1f;
+    const all = range === 0x1f;
+    switch (op) {
+      case C.CMD_CFGI_STE:
+        announce.announced(name, ANNOUNCES_STREAM, w1, 0, leaf);
+        return;
+      case C.CMD_CFGI_STE_RANGE:
+        announce.announced(
+          name,
+          all ? ANNOUNCES_ALL : ANNOUNCES_STREAMS,
+          w1,
+          Math.min(range, SID_BITS),
+          false,
+        );
+        return;
+      case C.CMD_CFGI_CD:
+        announce.announced(name, ANNOUNCES_CONTEXT, w1, w0 >>> 12, leaf);
+        return;
+      case C.CMD_CFGI_CD_ALL:
+        announce.announced(name, ANNOUNCES_CONTEXTS, w1, 0, false);
+        return;
+      default:
+        if (op >= C.CMD_TLBI_NH_ALL && op < C.CMD_ATC_INV)
+          announce.announcedTranslations(name, IS_OF_ALL.includes(op));
+    }
   }
 
   #do(w0: number, w1: number, w2: number, w3: number): number {

@@ -10,6 +10,7 @@ import { PriQueue, type ResponseRule } from './pri-queue.ts';
 import { RegisterFile } from './register-file.ts';
 import { Stalls } from './stalls.ts';
 import type { SmmuState } from './state.ts';
+import type { TableWatch } from './table-watch.ts';
 import { unitFeatures } from './unit.ts';
 import type { SmmuWiring } from './wiring.ts';
 
@@ -27,6 +28,7 @@ export function smmuControl(
   s: SmmuState,
   w: SmmuWiring,
   caches: SmmuCaches,
+  watch: TableWatch,
   rule: ResponseRule,
 ): SmmuControl {
   const features = unitFeatures(w.config);
@@ -42,13 +44,13 @@ export function smmuControl(
     unexpected: () => {},
   });
   const commands = new CommandQueue(s, w, {
-    commands: new Commands(s, w, { caches, tlbs, pages, stalls, features }),
+    commands: new Commands(s, w, { announce: watch, caches, tlbs, pages, stalls, features }),
     tlbs,
     errors,
     interrupts,
   });
   return {
-    registers: new RegisterFile(s, w, { caches, commands, stalls, errors, features }),
+    registers: new RegisterFile(s, w, { caches, commands, stalls, errors, features, watch }),
     commands,
     pages,
     stalls,

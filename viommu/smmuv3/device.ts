@@ -12,7 +12,9 @@ import { controlEvent, resetControl, type SmmuControl, smmuControl } from './con
 import { RECORDED, type Recording, STALLED } from './events.ts';
 import { eventWords, outcomeText, translationSteps } from './explain.ts';
 import { NO_STE, WITH_PASID, WITHOUT_PASID } from './pri-queue.ts';
+import type { ReadSink } from './sinks.ts';
 import { resetIdentification, type SmmuState } from './state.ts';
+import { TableWatch } from './table-watch.ts';
 import { SmmuTranslation } from './translation.ts';
 import type { SmmuWiring } from './wiring.ts';
 
@@ -21,6 +23,7 @@ export interface SmmuParts {
   readonly caches: SmmuCaches;
   readonly control: SmmuControl;
   readonly translation: SmmuTranslation;
+  readonly watch: TableWatch;
 }
 
 /** An Arm SMMUv3. */
@@ -41,16 +44,21 @@ export class SmmuV3 extends Device<SmmuState, SmmuWiring, SmmuParts> implements 
     const caches = new SmmuCaches(s, ((old?.caches.epoch ?? 0) + 1) | 0, w.trace.smmuv3_config_dropped);
     // Ports that look at the old ones see the change too.
     if (old !== undefined) old.caches.epoch = caches.epoch;
-    const control = smmuControl(s, w, caches, (sid) => this.#responseRule(sid));
+    old?.watch.stop();
+    const memory = new TableMemory(w);
+    const watch = new TableWatch(s, w, memory);
+    memory.updates = watch;
+    const control = smmuControl(s, w, caches, watch, (sid) => this.#responseRule(sid));
     const translation = new SmmuTranslation(
       s,
       w,
       caches,
-      new TableMemory(w),
+      memory,
+      watch,
       control.sink,
       (port, code, lo, hi, access, recording) => this.#report(port, code, lo, hi, access, recording),
     );
-    return { caches, control, translation };
+    return { caches, control, translation, watch };
   }
 
   translate(port: DmaPort, lo: number, hi: number, access: number): number {
@@ -100,6 +108,10 @@ export class SmmuV3 extends Device<SmmuState, SmmuWiring, SmmuParts> implements 
     for (const words of [s.steCounters, s.cdCounters, s.tlbCounters, s.tlbSizes]) words.fill(0);
     for (const words of [s.steTags, s.cdTags, s.vmidTags, s.contextFloors, s.contextLatest]) words.fill(0);
     for (const words of [s.steCache, s.cdCache, s.contexts, s.tlb, s.walkCache]) words.fill(0);
+    s.roots.fill(0);
+    s.watched.length = 0;
+    s.changed.length = 0;
+    s.tableStores = 0;
     this.dropCache();
   }
 
@@ -141,6 +153,8 @@ class TableMemory implements WalkMemory {
   readonly base: number;
   readonly end: number;
   readonly #w: SmmuWiring;
+  /** Who is to know that a store is an update of the unit's. */
+  updates: Pick<ReadSink, 'updating'> | undefined;
 
   constructor(w: SmmuWiring) {
     const { ram } = w.services.memory;
@@ -157,6 +171,9 @@ class TableMemory implements WalkMemory {
   wrote(address: number, bytes: number): void {
     const { memory, id } = this.#w.services;
     memory.writer = id;
+    const { updates } = this;
+    if (updates !== undefined) updates.updating = true;
     memory.ram.wrote(address, bytes);
+    if (updates !== undefined) updates.updating = false;
   }
 }

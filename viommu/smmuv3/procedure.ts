@@ -42,6 +42,7 @@ import { Context, decodeCd, inRange, isLegalCd } from './context-descriptor.ts';
 import { EventRecord } from './events.ts';
 import { eventOf } from './outcomes.ts';
 import { EVERYTHING, PRIVILEGED, rowFlags, stage1In, stage2In, usableIn } from './row-flags.ts';
+import type { ReadSink } from './sinks.ts';
 import type { SmmuState } from './state.ts';
 import {
   alignedLo,
@@ -117,11 +118,13 @@ export class TranslationProcedure {
   protected stage1 = false;
   readonly #w: SmmuWiring;
   readonly #memory: WalkMemory;
+  readonly #reads: ReadSink;
   #privileged = false;
   #need = 0;
 
-  constructor(s: SmmuState, w: SmmuWiring, caches: SmmuCaches, memory: WalkMemory) {
+  constructor(s: SmmuState, w: SmmuWiring, caches: SmmuCaches, memory: WalkMemory, reads: ReadSink) {
     this.#w = w;
+    this.#reads = reads;
     this.caches = caches;
     this.#memory = memory;
     this.regs = s.regs;
@@ -268,6 +271,7 @@ export class TranslationProcedure {
       return status;
     }
     const fetched = this.table.fetch(sid, record.l1std, record.ste);
+    if (live) this.#reads.sawStream(sid, record);
     if (fetched !== 0) return fetched;
     const { words } = record.ste;
     // docs/deviations.md: smmu-faults-not-cached.
@@ -302,6 +306,7 @@ export class TranslationProcedure {
       return status === 0 ? 0 : this.#raise(status);
     }
     const fetched = this.#fetchContext(substream, live);
+    if (live) this.#reads.sawContext(sid, record);
     if (fetched !== 0) return fetched;
     const { words } = record.cd;
     const status = isLegalCd(words, 0, this.features, stream) ? 0 : C_BAD_CD;
@@ -546,6 +551,7 @@ export class TranslationProcedure {
       under,
       this.vmidTag(live),
     );
+    if (live) this.#sawStage1(t);
     if (outcome === VMSA_OK) return 0;
     if (outcome >= VMSA_TABLE) {
       this.event.tableRead = !first.updating;
@@ -566,6 +572,13 @@ export class TranslationProcedure {
         first.addressHi[first.level]!,
       );
     return this.#fault(eventOf(outcome), false, CLASS_IN, 0, 0);
+  }
+
+  /** Of stage 2 only what was read for the last table is known any more. */
+  #sawStage1(t: VmsaTables): void {
+    const { stream } = this;
+    this.#reads.sawWalk(this.first, 1, t.granule, stream.stage2);
+    if (stream.stage2) this.#reads.sawWalk(this.second, 2, stream.tables.granule, false);
   }
 
   /** docs/deviations.md: smmu-table-fault. */
@@ -606,6 +619,7 @@ export class TranslationProcedure {
     this.record.walked2 = true;
     const tag = this.vmidTag(live);
     const outcome = second.walk(stream.tables, lo, hi, need, this.#privileged, tag, undefined, 0);
+    if (live) this.#reads.sawWalk(second, 2, stream.tables.granule, false);
     return outcome === VMSA_OK ? 0 : this.#stage2Fault(outcome, CLASS_IN, lo, hi);
   }
 

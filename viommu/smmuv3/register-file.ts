@@ -6,6 +6,7 @@ import type { CommandQueue } from './command-queue.ts';
 import { CMDQ_ERR, EVENTQ_ABT_ERR, type GlobalErrors } from './gerror.ts';
 import type { Stalls } from './stalls.ts';
 import type { SmmuState } from './state.ts';
+import type { TableWatch } from './table-watch.ts';
 import type { UnitFeatures } from './unit.ts';
 import type { SmmuWiring } from './wiring.ts';
 
@@ -47,6 +48,7 @@ export interface RegisterFileParts {
   readonly stalls: Stalls;
   readonly errors: GlobalErrors;
   readonly features: UnitFeatures;
+  readonly watch: TableWatch;
 }
 
 /**
@@ -148,14 +150,18 @@ export class RegisterFile implements MmioHandler {
   /** CR0 (SMMUv3: SMMU_CR0): CR0ACK follows before anything that may look at it. */
   #control(value: number): void {
     const regs = this.#regs;
-    const { caches, commands, stalls } = this.#p;
+    const { caches, commands, stalls, watch } = this.#p;
     const changed = regs[CR0ACK_WORD]! ^ value;
     regs[CR0_WORD] = value;
     regs[CR0ACK_WORD] = value;
     const event = this.#w.trace.smmuv3_enable;
     if (event.on) event.emit(value);
     if ((changed & (SMMUEN | ATSCHK)) !== 0) caches.forget();
-    if ((changed & SMMUEN) !== 0 && (value & SMMUEN) === 0) stalls.terminateAll();
+    if ((changed & SMMUEN) !== 0 && (value & SMMUEN) === 0) {
+      stalls.terminateAll();
+      watch.end();
+    }
+    if ((changed & value & SMMUEN) !== 0) watch.live();
     if ((changed & value & EVENTQEN) !== 0) stalls.flush();
     if ((changed & value & CMDQEN) !== 0) commands.kick();
   }

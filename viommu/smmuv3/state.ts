@@ -2,7 +2,7 @@ import type { PendingDeviceTlb } from '../../vmm/bus/device-tlbs.ts';
 import { RegisterBlock } from '../../vmm/regs/block.ts';
 import type { Register } from '../../vmm/regs/layout.ts';
 import { defineState, type StateDef } from '../../vmm/state/define.ts';
-import { bool, list, registers, type Schema, u8, u16, words } from '../../vmm/state/schema.ts';
+import { bool, count, list, registers, type Schema, u8, u16, u32, words } from '../../vmm/state/schema.ts';
 import {
   AIDR,
   GBPA,
@@ -17,7 +17,34 @@ import { CONFIG_ROW_WORDS } from '../walk/config-cache.ts';
 import { ROW_WORDS } from '../walk/iotlb.ts';
 import { PAGING_ROW_WORDS } from '../walk/paging-cache.ts';
 import { PAIR_WORDS } from '../walk/pair-tags.ts';
+import type { ChangedEntry as Changed } from '../watch/changed-entries.ts';
+import type { WatchedTable as WatchedPart } from '../watch/watched-pages.ts';
 import { identification, type SmmuConfig } from './config.ts';
+
+/** A structure the unit can reach, or as much of it as lies in a page; `kind` is one of table-kinds.ts. */
+export interface WatchedTable extends WatchedPart {
+  /** Where in the page it begins, and how long it is. */
+  first: number;
+  bytes: number;
+  /** StreamID or SubstreamID of the first entry; of page tables log2 of the granule. */
+  base: number;
+  /** log2 of the streams or substreams that an entry stands for; of page tables the level. */
+  shift: number;
+  /** Of CDs: which CD table they belong to (`roots`). Of page tables: 1 where pointers are inputs of the other stage. */
+  owner: number;
+}
+
+/** An entry of a stream table or a CD table that software has changed and no invalidation has announced. */
+export interface ChangedEntry extends Changed {
+  /** StreamID or SubstreamID: the first one it stands for. */
+  number: number;
+  /** log2 of how many it stands for. */
+  shift: number;
+  /** CD table it belongs to. */
+  owner: number;
+  /** Streams that share the CD table and have been told. */
+  told: { sid: number }[];
+}
 
 /** Everything software can find out about a unit: registers, and the caches that can be stale. */
 export interface SmmuState {
@@ -48,6 +75,12 @@ export interface SmmuState {
   atcFailed: boolean;
   /** The command queue is due on the virtual clock. */
   queueDue: boolean;
+  watched: WatchedTable[];
+  changed: ChangedEntry[];
+  /** Stores to watched page tables since the last TLB invalidation. */
+  tableStores: number;
+  /** CD table of each stream, as it is watched: its address / 64; 0: none. */
+  roots: Uint32Array;
 }
 
 const STREAMS = 65536;
@@ -138,5 +171,28 @@ export function smmuState(config: SmmuConfig, block: RegisterBlock): StateDef<Sm
     deviceTlbs: list({ requester: u16, owner: u16, tag: u8 }),
     atcFailed: bool,
     queueDue: bool,
+    watched: list({
+      page: u32,
+      kind: u8,
+      first: u16,
+      bytes: u16,
+      base: u32,
+      shift: u8,
+      owner: u32,
+      detached: bool,
+    }),
+    changed: list({
+      address: u32,
+      kind: u8,
+      number: u32,
+      shift: u8,
+      owner: u32,
+      told: list({ sid: u16 }),
+      stores: count,
+      live: count,
+      used: bool,
+    }),
+    tableStores: u32,
+    roots: words(STREAMS),
   });
 }

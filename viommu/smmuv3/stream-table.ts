@@ -6,6 +6,7 @@ import type { WalkMemory } from '../walk/memory.ts';
 import { VmsaTables } from '../walk/vmsa.ts';
 import type { ReadEntry } from './access-record.ts';
 import { WORLD_EL2, WORLD_EL2_E2H } from './state.ts';
+import { CD_TABLE, L1_CD_TABLE } from './table-kinds.ts';
 import { STALLS_FORCED, STALLS_NEVER, STALLS_OPTIONAL, type UnitFeatures } from './unit.ts';
 
 export const EATS_OFF = 0;
@@ -263,4 +264,55 @@ export function alignedLo(lo: number, bits: number): number {
 
 export function alignedHi(hi: number, bits: number): number {
   return bits <= 32 ? hi : hi & -(2 ** (bits - 32));
+}
+
+/** A table as a whole, for those who look at all of it. */
+export interface TableExtent {
+  /** Halves unsigned. */
+  readonly lo: number;
+  readonly hi: number;
+  readonly entries: number;
+}
+
+/** The stream table, or its first level: then an entry stands for 2^split streams. */
+export function streamTableExtent(
+  regs: Uint32Array,
+  u: UnitFeatures,
+): TableExtent & { readonly split: number; readonly linear: boolean } {
+  const cfg = regs[STRTAB_BASE_CFG.offset / 4]!;
+  const size = cfg & 0x3f;
+  const linear = !u.st2l || ((cfg >>> 16) & 3) !== 1;
+  const split = linear ? 0 : splitOf((cfg >>> 6) & 0x1f);
+  const bits = linear ? size + 6 : Math.max(6, size - split + 3);
+  return {
+    lo: alignedLo(regs[STRTAB_BASE.offset / 4]! & -64, bits),
+    hi: alignedHi(regs[STRTAB_BASE.offset / 4 + 1]! & 0xffffff, bits),
+    entries: 2 ** Math.max(0, Math.min(size, u.sidSize) - split),
+    split,
+    linear,
+  };
+}
+
+/** The STEs of the level 1 descriptor at words[at], where it has any. */
+export function secondStreamTable(words: Uint32Array, at: number, split: number): TableExtent | undefined {
+  const span = words[at]! & 0x1f;
+  if (span === 0 || span >= SPANS || span > split + 1) return undefined;
+  return {
+    lo: alignedLo(words[at]! & -64, 5 + span),
+    hi: words[at + 1]! & 0xffffff,
+    entries: 2 ** (span - 1),
+  };
+}
+
+/** The CD table of a stream with stage 1, or its first level: then an entry stands for 2^shift substreams. */
+export function contextTableExtent(
+  stream: Stream,
+): TableExtent & { readonly kind: number; readonly shift: number } {
+  const { contextLo, contextHi: hi, cdMax, format } = stream;
+  if (cdMax === 0 || format === 0 || format === 3)
+    return { lo: alignedLo(contextLo, cdMax + 6), hi, entries: 2 ** cdMax, kind: CD_TABLE, shift: 0 };
+  const shift = format === 1 ? 6 : 10;
+  const entries = 2 ** Math.max(0, cdMax - shift);
+  const lo = alignedLo(contextLo, Math.max(6, cdMax - shift + 3));
+  return { lo, hi, entries, kind: L1_CD_TABLE, shift };
 }

@@ -1,4 +1,12 @@
 import { iommuEvents } from '../../vmm/trace/event.ts';
+import {
+  ANNOUNCED_ARGS,
+  PAGE_TABLE_WRITE_ARGS,
+  STORES_ANNOUNCED_ARGS,
+  TABLE_WRITE_ARGS,
+  TORN,
+  USED_UNANNOUNCED,
+} from '../watch/tell.ts';
 
 /** Trace events of the SMMUv3 model; names are QEMU's where it has the event. */
 export const SMMU_EVENTS = iommuEvents({
@@ -73,5 +81,33 @@ export const SMMU_EVENTS = iommuEvents({
   smmuv3_translate_success: {
     doc: 'A table walk gave a translation: 1 read, 2 write, 4 execute.',
     args: { sid: 'bdf', pasid: 'pasid', iova: 'u64', gpa: 'u64', permissions: 'count' },
+  },
+  smmuv3_table_write: {
+    doc: 'Software stored into a stream table or CD table entry, or a level 1 descriptor of one: written, not yet announced.',
+    args: TABLE_WRITE_ARGS,
+    role: 'store',
+    announcedBy: 'smmuv3_table_announced',
+  },
+  smmuv3_table_announced: {
+    doc: 'A CFGI command told the unit of changed entries: which it covers, and how many they are.',
+    args: ANNOUNCED_ARGS,
+    role: 'invalidation',
+  },
+  smmuv3_entry_torn: TORN(
+    'An entry was changed by more than one store while it was valid, in what hardware looks at, and then used or announced.',
+  ),
+  smmuv3_entry_used_unannounced: USED_UNANNOUNCED(
+    'The unit used an entry that software had changed and no CFGI command had announced.',
+  ),
+  smmuv3_descriptor_write: {
+    doc: 'Software stored into a page table the unit has read: written, not yet announced.',
+    args: PAGE_TABLE_WRITE_ARGS,
+    role: 'store',
+    announcedBy: 'smmuv3_descriptors_announced',
+  },
+  smmuv3_descriptors_announced: {
+    doc: 'A TLBI command told the unit of changes of page tables: how many stores it covers since the last one.',
+    args: STORES_ANNOUNCED_ARGS,
+    role: 'announcement',
   },
 });

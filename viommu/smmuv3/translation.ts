@@ -24,6 +24,7 @@ import { type EventSink, type Recording, STALLED } from './events.ts';
 import { ABORTED, NO_CD, OVERRIDE_OFF, OVERRIDE_ON, TranslationProcedure } from './procedure.ts';
 import { HINT_MASK, IDENTITY, PAGING, PortContext, type Requester, SLOW } from './requester.ts';
 import { EVERYTHING, PRIVILEGED, rowFlags } from './row-flags.ts';
+import type { ReadSink } from './sinks.ts';
 import type { SmmuState } from './state.ts';
 import { decodeSte, EATS_OFF, EATS_SPLIT } from './stream-table.ts';
 import type { SmmuWiring } from './wiring.ts';
@@ -57,10 +58,11 @@ export class SmmuTranslation extends TranslationProcedure {
     w: SmmuWiring,
     caches: SmmuCaches,
     memory: WalkMemory,
+    reads: ReadSink,
     sink: EventSink,
     report: EventReport,
   ) {
-    super(s, w, caches, memory);
+    super(s, w, caches, memory, reads);
     this.#sink = sink;
     this.#report = report;
   }

@@ -2,7 +2,7 @@ import { bdfText } from '../../vmm/core/bdf.ts';
 import { PASID_ENTRY, PGTT_FIRST, PGTT_NESTED, PGTT_SECOND } from '../spec/vtd/structures.ts';
 import { ChangedEntries, type ChangeRules } from '../watch/changed-entries.ts';
 import { FROM_MEMORY, NOT_READ } from '../watch/entry-steps.ts';
-import { fieldChanges } from '../watch/field-changes.ts';
+import { requestersText, tellStore } from '../watch/tell.ts';
 import type { WatchedPages } from '../watch/watched-pages.ts';
 import type { AccessRecord } from './access-record.ts';
 import {
@@ -32,8 +32,6 @@ const TTM = 0xc00;
 const TTM_SCALABLE = 0x400;
 const NO_PASID = -1;
 const PRESENT = 1;
-/** Requesters named for one store. */
-const MOST_NAMED = 4;
 
 /** Root and context entries, PASID directories and tables of scalable mode: who stores what, and when it is announced. */
 export class PasidWatch implements ChangeRules<ChangedEntry> {
@@ -255,27 +253,17 @@ export class PasidWatch implements ChangeRules<ChangedEntry> {
   #tellStore(table: WatchedTable, address: number, old: Uint32Array, now: Uint32Array, byCpu: boolean): void {
     const { kind, owner } = table;
     const number = numberOf(table, address);
-    const layout = layoutOf(kind);
     const by = byCpu ? (this.#w.services.provenance.here() ?? 'guest') : 'dma';
     const requesters = this.#requesters({ kind, number, owner });
-    const changes = fieldChanges(layout, old, now);
-    this.#w.trace.pasid_table_write.emit(
-      layout.name,
-      requesters,
-      pasidOf(kind, number),
-      address,
-      changes,
-      by,
-    );
+    const entry = { layout: layoutOf(kind), requesters, pasid: pasidOf(kind, number), address };
+    tellStore(this.#w.trace.pasid_table_write, entry, old, now, by);
   }
 
   /** Whose requests an entry serves. */
   #requesters({ kind, number, owner }: { kind: number; number: number; owner: number }): string {
     if (kind === SCALABLE_ROOT_TABLE) return `bus ${(number >>> 8).toString(16).padStart(2, '0')}`;
     if (kind === SCALABLE_CONTEXT_TABLE) return bdfText(number);
-    const sids = this.#sidsOf(owner);
-    const named = sids.slice(0, MOST_NAMED).map(bdfText);
-    return sids.length > MOST_NAMED ? `${named.join(' ')} ...` : named.join(' ');
+    return requestersText(this.#sidsOf(owner));
   }
 
   /** Requester ids whose context entries point to the directory at page `owner`, lowest first. */

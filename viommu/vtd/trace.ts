@@ -1,4 +1,12 @@
 import { iommuEvents } from '../../vmm/trace/event.ts';
+import {
+  ANNOUNCED_ARGS,
+  PAGE_TABLE_WRITE_ARGS,
+  STORES_ANNOUNCED_ARGS,
+  TABLE_WRITE_ARGS,
+  TORN,
+  USED_UNANNOUNCED,
+} from '../watch/tell.ts';
 
 /** Trace events of the VT-d model; names are QEMU's where it has the event. */
 export const VTD_EVENTS = iommuEvents({
@@ -73,52 +81,32 @@ export const VTD_EVENTS = iommuEvents({
   },
   vtd_table_write: {
     doc: 'Software stored into a remapping structure the unit has read: written, not yet announced.',
-    args: { structure: 'text', address: 'u32', old: 'text', new: 'text', by: 'text' },
+    args: PAGE_TABLE_WRITE_ARGS,
     role: 'store',
     announcedBy: 'vtd_table_announced',
   },
   vtd_table_announced: {
     doc: 'An invalidation told the unit of table changes: how many stores it covers since the last one.',
-    args: { invalidation: 'text', stores: 'count' },
+    args: STORES_ANNOUNCED_ARGS,
     role: 'announcement',
   },
   pasid_table_write: {
     doc: 'Software stored into a root, context, PASID directory or PASID table entry of scalable mode: written, not yet announced.',
-    args: {
-      structure: 'text',
-      requesters: 'text',
-      pasid: 'pasid',
-      address: 'u32',
-      changes: 'text',
-      by: 'text',
-    },
+    args: TABLE_WRITE_ARGS,
     role: 'store',
     announcedBy: 'pasid_table_announced',
   },
   pasid_table_announced: {
     doc: 'An invalidation told the unit of changed scalable-mode entries: which it covers, and how many they are.',
-    args: { invalidation: 'text', covers: 'text', entries: 'count' },
+    args: ANNOUNCED_ARGS,
     role: 'invalidation',
   },
-  pasid_entry_torn: {
-    doc: 'A scalable-mode entry was changed by more than one store while it was present, and then used or announced.',
-    args: {
-      structure: 'text',
-      requesters: 'text',
-      pasid: 'pasid',
-      address: 'u32',
-      stores: 'count',
-      when: 'text',
-    },
-    ring: true,
-    role: 'mistake',
-  },
-  pasid_entry_used_unannounced: {
-    doc: 'With caching mode: the unit used a scalable-mode entry that software had changed and not announced.',
-    args: { structure: 'text', requesters: 'text', pasid: 'pasid', address: 'u32', stores: 'count' },
-    ring: true,
-    role: 'mistake',
-  },
+  pasid_entry_torn: TORN(
+    'A scalable-mode entry was changed by more than one store while it was present, and then used or announced.',
+  ),
+  pasid_entry_used_unannounced: USED_UNANNOUNCED(
+    'With caching mode: the unit used a scalable-mode entry that software had changed and not announced.',
+  ),
   vtd_iotlb_cc_update: {
     doc: 'A requester, or a PASID of it, was resolved to a domain by a context or PASID entry in memory.',
     args: { sid: 'bdf', pasid: 'pasid', did: 'u16', low: 'u64', high: 'u64' },

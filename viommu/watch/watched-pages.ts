@@ -82,15 +82,19 @@ export class WatchedPages<T extends WatchedTable> {
     return this.#pages.get(page);
   }
 
+  /** No more tables of the kind are watched. */
+  isFull(kind: number): boolean {
+    return this.#formats.isPaging(kind)
+      ? this.#pageTables >= MOST_PAGE_TABLES
+      : this.#list.length - this.#pageTables >= MOST_STRUCTURES;
+  }
+
   /** Begins to watch; undefined where there are too many, or no memory is there. */
   add(table: T): Watched<T> | undefined {
     const list = this.#list;
-    const full = this.#formats.isPaging(table.kind)
-      ? this.#pageTables >= MOST_PAGE_TABLES
-      : list.length - this.#pageTables >= MOST_STRUCTURES;
     // A directory may reach beyond 4 GiB, where nothing is watched.
     const memory = table.page < FOUR_GIB_PAGES && this.#ram.holds(table.page * 4096, 0, 4096);
-    if (full || !memory) return undefined;
+    if (this.isFull(table.kind) || !memory) return undefined;
     list.push(table);
     return this.#start(table, list.length - 1);
   }

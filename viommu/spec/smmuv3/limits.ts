@@ -102,4 +102,9 @@ export const LIMITS: readonly Limit[] = [
     what: 'a transaction that finds IDR5.STALL_MAX others held is terminated, and its event has Stall = 0',
     cite: 'SMMUv3: Stall model',
   },
+  {
+    id: 'smmu-watched-tables',
+    what: 'at most 32,768 parts of stream tables and CD tables and 4,096 pages of page tables are watched, below 4 GiB; with more, their stores are not traced; 4,096 changed entries are remembered until they are announced. Stage 1 tables under stage 2 are watched where stage 2 has led to them, until a TLB invalidation of every address',
+    cite: 'SMMUv3: Stream table; Context descriptor table',
+  },
 ];
