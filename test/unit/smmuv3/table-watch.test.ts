@@ -201,7 +201,7 @@ describe('announced', () => {
       setCd(m, 1, 0);
       setCd(m, 2, 0);
     };
-    for (const command of [CFGI_CD_ALL(DEV), CFGI_STE(DEV), CFGI_ALL]) {
+    for (const command of [CFGI_CD_ALL(DEV), CFGI_STE(DEV), CFGI_ALL] as const) {
       change();
       m.submit(...command);
     }
