@@ -201,9 +201,9 @@ describe('announced', () => {
       setCd(m, 1, 0);
       setCd(m, 2, 0);
     };
-    for (const command of [CFGI_CD_ALL(DEV), CFGI_STE(DEV), CFGI_ALL] as const) {
+    for (const [q0, q1] of [CFGI_CD_ALL(DEV), CFGI_STE(DEV), CFGI_ALL]) {
       change();
-      m.submit(...command);
+      m.submit(q0!, q1);
     }
 
     expect(lines.filter((l) => l.includes('table_announced')).map((l) => l.slice(36))).toEqual([
