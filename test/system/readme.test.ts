@@ -48,7 +48,7 @@ test('what `npm start` says to look inside with works', () => {
   });
 
   expect(outputs.map((ran) => ran.status)).toEqual([0, 0, 0]);
-  expect(outputs[0]!.stdout).toContain('translates to 0x634000');
+  expect(outputs[0]!.stdout).toContain('translates to 0xc34000');
   expect(outputs[1]!.stdout).toContain('VM status: prelaunch');
   expect(outputs[2]!.stderr).toContain('pasid_table_write');
 });

@@ -154,7 +154,7 @@ describeWithTool('chromium', 'a report in a browser', (chromium, browserTest) =>
       }
       expect(await page.locator('#faults details').count()).toBe(1);
       expect(await page.locator('#faults tbody tr').last().textContent()).toMatch(
-        /^SS-PTE0x2008000.*W=0.*revoke_write \(revoked\.c:\d+\) < main/,
+        /^SS-PTE0xc08000.*W=0.*revoke_write \(revoked\.c:\d+\) < main/,
       );
       expect(await page.locator('#tables .entry > summary').last().textContent()).toMatch(
         /^SS-PTE 0x400000 - 0x400fff R=1 ADDR=/,

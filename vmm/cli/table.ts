@@ -34,7 +34,7 @@ export const MACHINE_OPTIONS = options({
     complete: ['edu', 'iommu-testdev', 'pcie-root-port', 'help'],
     fallback: 'edu',
   },
-  memory: { value: 'SIZE', short: 'm', doc: 'RAM, such as 64M or 1G', fallback: '24M' },
+  memory: { value: 'SIZE', short: 'm', doc: 'RAM, such as 64M or 1G', fallback: '48M' },
   firmware: {
     value: 'STATE',
     doc: 'What firmware leaves behind: buses numbered and BARs assigned, or everything as after power-on',

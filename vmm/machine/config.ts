@@ -44,8 +44,8 @@ export interface ReservedConfig {
 }
 
 export const MIB = 1 << 20;
-/** V8 collects garbage for each 64 MiB of linear memories: two machines of this size, and the start of one, go without. */
-export const DEFAULT_MEMORY = 24 * MIB;
+/** Less than the 64 MiB of linear memory for which V8 collects garbage: a run goes without. */
+export const DEFAULT_MEMORY = 48 * MIB;
 /** RAM and the hidden region behind it end below the PCIe window of q35 (0xB0000000). */
 export const MAX_MEMORY = 2048 * MIB;
 
