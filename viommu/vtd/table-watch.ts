@@ -179,12 +179,14 @@ export class TableWatch implements ReadSink, PageWatcher, Announcements {
     }
     // Nothing but leaves.
     if (level === 1) return;
-    const words = entryBytes(kind) / 4;
-    const { u32 } = this.#w.services.memory.ram;
-    for (let at = page * 1024; at < (page + 1) * 1024; at += words) {
-      // Most entries are empty, and a view takes longer than all else.
-      if ((u32[at]! | u32[at + 1]!) === 0) continue;
-      const child = childOf(kind, level, u32.subarray(at, at + words));
+    const bytes = entryBytes(kind);
+    const { ram } = this.#w.services.memory;
+    const end = (page + 1) * 4096;
+    for (let at = page * 4096; ; at += bytes) {
+      // Most entries are empty.
+      at = (ram.skipZeros(at, end) & -bytes) >>> 0;
+      if (at === end) return;
+      const child = childOf(kind, level, ram.u32.subarray(at >>> 2, (at + bytes) >>> 2));
       if (child !== undefined) this.#pages.detach(this.#pages.find(child.page));
     }
   }

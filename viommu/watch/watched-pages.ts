@@ -6,6 +6,9 @@ export const MOST_PAGE_TABLES = 4096;
 export const MOST_STRUCTURES = 32768;
 
 const FOUR_GIB_PAGES = 1 << 20;
+const PAGE_WORDS = 1024;
+/** Copies kept for the next tables: those of some processes' worth. */
+const MOST_FREE = 64;
 
 /** A table, or as much of one as lies in a page: part of a unit's state. */
 export interface WatchedTable {
@@ -62,6 +65,8 @@ export class WatchedPages<T extends WatchedTable> {
   /** One bit a page, so that a miss asks at the cost of a load. */
   readonly #bits: Uint32Array;
   #pageTables = 0;
+  /** Copies of whole pages that nobody needs any more. */
+  readonly #free: Uint32Array[] = [];
 
   /** @param list part of the state */
   constructor(list: T[], ram: GuestRam, watcher: PageWatcher, formats: TableFormats<T>) {
@@ -197,6 +202,8 @@ export class WatchedPages<T extends WatchedTable> {
     if (this.#formats.isPaging(kind)) this.#pageTables--;
     this.heads.delete(watched);
     this.detached.delete(watched);
+    if (watched.copy?.length === PAGE_WORDS && this.#free.length < MOST_FREE) this.#free.push(watched.copy);
+    watched.copy = undefined;
     const head = this.#pages.get(page)!;
     if (head !== watched) {
       let before = head;
@@ -216,14 +223,18 @@ export class WatchedPages<T extends WatchedTable> {
   /** The words of entries that have fields; nothing for an empty table, of which there are many. */
   #copyOf(table: T): Uint32Array | undefined {
     const { u32 } = this.#ram;
-    const first = (table.page * 4096 + this.#formats.first(table)) >>> 2;
-    const end = first + this.#formats.bytes(table) / 4;
-    let i = first;
-    while (i < end && u32[i] === 0) i++;
-    if (i === end) return undefined;
+    const begin = table.page * 4096 + this.#formats.first(table);
+    const bytes = this.#formats.bytes(table);
+    if (this.#ram.skipZeros(begin, begin + bytes) === begin + bytes) return undefined;
+    const first = begin >>> 2;
+    const end = first + bytes / 4;
     const words = this.#formats.entryBytes(table.kind) / 4;
     const kept = this.#formats.keptWords(table.kind);
-    if (kept === words) return u32.slice(first, end);
+    if (kept === words) {
+      const whole = (bytes === PAGE_WORDS * 4 ? this.#free.pop() : undefined) ?? new Uint32Array(bytes / 4);
+      whole.set(u32.subarray(first, end));
+      return whole;
+    }
     const copy = new Uint32Array(((end - first) / words) * kept);
     for (let from = first, to = 0; to < copy.length; from += words, to += kept)
       for (let i = 0; i < kept; i++) copy[to + i] = u32[from + i]!;

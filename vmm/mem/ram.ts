@@ -1,5 +1,5 @@
 import { Bug } from '../core/errors.ts';
-import { type Copy, copier } from './copy.ts';
+import { type Bulk, bulkOf } from './bulk.ts';
 import { FLAG_FAST, type HiddenLayout, hiddenLayout, PAGE_SHIFT } from './layout.ts';
 
 /** Who wants to know of stores to a page. Called after the bytes are in memory. */
@@ -38,8 +38,8 @@ export class GuestRam {
   /** One bit a RAM page; meaningful while dirty logging is on. */
   readonly dirty: Uint32Array;
   #dirtyLogging = false;
-  /** Made by the first who copies. */
-  #copy: Copy | undefined;
+  /** Made by the first who needs it. */
+  #made: Bulk | undefined;
 
   /** @param userMode whether user processes can run in it */
   constructor(base: number, size: number, highSize = 0, userMode = false) {
@@ -78,7 +78,16 @@ export class GuestRam {
 
   /** Moves bytes from one place of the linear memory to another; the pieces may overlap. `wrote` is the caller's to call. */
   copy(to: number, from: number, bytes: number): void {
-    (this.#copy ??= copier(this.memory))(to, from, bytes);
+    this.#bulk.copy(to, from, bytes);
+  }
+
+  /** The first place in [at, end) of the linear memory that holds a quadword other than 0, or `end`. Both are aligned. */
+  skipZeros(at: number, end: number): number {
+    return this.#bulk.skipZeros(at, end) >>> 0;
+  }
+
+  get #bulk(): Bulk {
+    return (this.#made ??= bulkOf(this.memory));
   }
 
   /** Called for every write that does not come from guest code: DMA, firmware, WASI, monitor. `bytes` > 0, inside RAM. */
@@ -118,9 +127,9 @@ export class GuestRam {
   /** Reports stores to the page that holds `address` to `watcher`. Costs only stores to that page and the one before. */
   watch(address: number, watcher: PageWatcher): void {
     const page = this.#pageOf(address);
-    const list = this.#watchers.get(page) ?? [];
-    if (list.includes(watcher)) return;
-    this.#watchers.set(page, [...list, watcher]);
+    const list = this.#watchers.get(page);
+    if (list?.includes(watcher) === true) return;
+    this.#watchers.set(page, list === undefined ? [watcher] : [...list, watcher]);
     this.#attributes[page]! |= WATCHED;
     this.#refresh(page);
     this.#refresh(page - 1);
@@ -128,9 +137,10 @@ export class GuestRam {
 
   unwatch(address: number, watcher: PageWatcher): void {
     const page = this.#pageOf(address);
-    const list = (this.#watchers.get(page) ?? []).filter((w) => w !== watcher);
-    if (list.length > 0) {
-      this.#watchers.set(page, list);
+    const list = this.#watchers.get(page);
+    if (list !== undefined && (list.length > 1 || list[0] !== watcher)) {
+      const others = list.filter((w) => w !== watcher);
+      this.#watchers.set(page, others);
       return;
     }
     this.#watchers.delete(page);
