@@ -154,10 +154,13 @@ function reportMean(
   });
 }
 
+/** 10,000 pages and their tables. */
+const MEMORY = 128 << 20;
+
 /** Host time of a run of process-kernel.c that does `count` times what it is named for. */
 async function timeOf(kind: string, count: number): Promise<number> {
   const registry = builtinRegistry();
-  const config = defaultConfig(registry);
+  const config = { ...defaultConfig(registry), memory: MEMORY };
   const layout = hiddenLayout(0, config.memory);
   const file = join(benchDir(), 'process-kernel.c');
   const root = process.env['BENCH_ROOT'] ?? process.cwd();

@@ -14,6 +14,9 @@ import { benchDir } from './kit/cc.ts';
 import { median, roundsWanted } from './kit/rounds.ts';
 import { figure, finish, type Limit } from './kit/row.ts';
 
+/** 15,000 pages and their tables. */
+const MEMORY = 128 << 20;
+
 /** CPU time of a run of svm-kernel.c that does `count` times what it is named for. */
 async function timeOf(kind: string, count: number): Promise<number> {
   const registry = builtinRegistry();
@@ -22,12 +25,13 @@ async function timeOf(kind: string, count: number): Promise<number> {
   const config: MachineConfig = {
     ...defaults,
     viommu: { kind: 'intel', options: { ...options(registry.iommu('intel')), svm: true } },
+    memory: MEMORY,
     devices: [{ kind: 'svm-engine', id: 'svm0', options: options(registry.pci('svm-engine')) }],
   };
-  const layout = hiddenLayout(0, defaults.memory);
+  const layout = hiddenLayout(0, config.memory);
   const file = join(benchDir(), 'svm-kernel.c');
   const root = process.env['BENCH_ROOT'] ?? process.cwd();
-  const limit = growLimitOf(Q35, defaults.memory);
+  const limit = growLimitOf(Q35, config.memory);
   const guest = await prepareGuest({ file, sdkDir: join(root, 'guest/sdk') }, layout, limit, openCache());
   const session = await Session.open(new Machine(config, registry, guest), guest, {
     args: [guest.file, kind, String(count)],
