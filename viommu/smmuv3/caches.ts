@@ -2,10 +2,11 @@ import { NO_PASID } from '../../vmm/bus/dma.ts';
 import type { Emitter } from '../../vmm/trace/event.ts';
 import { CR0ACK, IDR0 } from '../spec/smmuv3/registers.ts';
 import { ConfigCache } from '../walk/config-cache.ts';
-import { Iotlb } from '../walk/iotlb.ts';
+import { Iotlb, ROW_WORDS } from '../walk/iotlb.ts';
 import { PagingCache } from '../walk/paging-cache.ts';
 import { PairTags, TRANSLATIONS } from '../walk/pair-tags.ts';
 import { GenerationTags } from '../walk/tags.ts';
+import { fragmentIn, fragmentOf } from './row-flags.ts';
 import { type SmmuState, WORLD_EL2, WORLD_EL2_E2H } from './state.ts';
 
 /** Page sizes of the TLB: log2, by size code. */
@@ -45,6 +46,8 @@ export class SmmuCaches {
   readonly #dropped: Emitter;
   /** Without stage 2 there are no VMIDs: everything has VMID 0. */
   readonly #vmidMask: number;
+  /** Stage 1 blocks that rows may hold parts of, a set of 1 << size code. */
+  #fragments: number;
   /** There may be contexts of global entries: else invalidation by address need not look for them. */
   #globals: boolean;
 
@@ -74,6 +77,14 @@ export class SmmuCaches {
     this.tlb = new Iotlb(s.tlb, s.tlbSizes, TLB_SHIFTS);
     this.walks = new PagingCache(s.walkCache, WALK_SHIFTS);
     this.#globals = this.vmids.last !== 0;
+    this.#fragments = this.tlb.sizes[0] === 0 ? 0 : fragmentsIn(s.tlb);
+  }
+
+  /** Flags of a row that holds a part of a stage 1 block of 2^shift bytes, because stage 2 maps it in smaller pieces. */
+  fragment(shift: number): number {
+    const size = TLB_SHIFTS.indexOf(shift as (typeof TLB_SHIFTS)[number]);
+    this.#fragments |= 1 << size;
+    return fragmentOf(size);
   }
 
   /** The tag of a context, for rows that are to live as long as it does. */
@@ -227,6 +238,7 @@ export class SmmuCaches {
   tlbiNsnhAll(): void {
     this.vmids.renewAll();
     this.tlb.sizes[0] = 0;
+    this.#fragments = 0;
     this.forget();
   }
 
@@ -271,6 +283,8 @@ export class SmmuCaches {
 
   #dropSpan(lo: number, hi: number, tag: number, bytes: number, leaf: boolean): void {
     this.tlb.dropSpan(lo, hi, tag, bytes);
+    for (let size = 1; this.#fragments >>> size !== 0; size++)
+      if ((this.#fragments & (1 << size)) !== 0) this.#dropFragments(lo, hi, tag, bytes, size);
     if (!leaf) this.walks.dropSpan(lo, hi, tag, bytes);
   }
 
@@ -282,11 +296,36 @@ export class SmmuCaches {
     return bytes > PROBED_PAGES << least;
   }
 
+  /**
+   * An address invalidates everything that is cached of the descriptors that translate it (DDI 0487: TLB maintenance
+   * instructions): all parts of a stage 1 block, and not only the part that holds the address.
+   */
+  #dropFragments(lo: number, hi: number, tag: number, bytes: number, size: number): void {
+    const { rows } = this.tlb;
+    const block = 2 ** TLB_SHIFTS[size]!;
+    const first = Math.floor((lo >>> 0) / block) * block;
+    const end = Math.ceil(((lo >>> 0) + bytes) / block) * block;
+    for (let r = 0; r < rows.length; r += ROW_WORDS) {
+      if ((rows[r + 2]! ^ tag) !== 0 || fragmentIn(rows[r + 5]!) !== size) continue;
+      const at = ((rows[r + 1]! - hi) | 0) * 4294967296 + ((rows[r]! & -4096) >>> 0);
+      if (at >= first && at < end) rows[r + 2] = 0;
+    }
+  }
+
   /** Low bits of VMIDs that invalidation ignores (SMMUv3: CR0.VMW). */
   #wildcard(): number {
     const vmw = (this.#regs[CR0_WORD]! >>> VMW_SHIFT) & 7;
     return vmw === 0 ? 0 : ((1 << vmw) - 1) & this.#vmidMask;
   }
+}
+
+function fragmentsIn(rows: Uint32Array): number {
+  let found = 0;
+  for (let r = 0; r < rows.length; r += ROW_WORDS) {
+    const size = rows[r + 2] === 0 ? 0 : fragmentIn(rows[r + 5]!);
+    if (size !== 0) found |= 1 << size;
+  }
+  return found;
 }
 
 const NO_FLOORS = new Uint32Array(1);

@@ -430,7 +430,9 @@ export class TranslationProcedure {
     this.outHi = inHi;
     this.shift = shift;
     if (live && tag !== 0) {
-      const flags = rowFlags(user1, privileged1, user2, privileged2, dirty);
+      const flags =
+        rowFlags(user1, privileged1, user2, privileged2, dirty) |
+        (stage1 && this.first.shift > shift ? this.caches.fragment(this.first.shift) : 0);
       this.insert(lo | 0, key, global ? this.#globalTag() : tag, flags, stream.vmid);
       this.#traceTranslation(flags);
     }

@@ -179,7 +179,8 @@ export class SmmuTranslation extends TranslationProcedure {
     this.outHi = last.outHi;
     this.shift = shift;
     const flags = stream.stage2
-      ? rowFlags(user1, privileged1, second.user, second.supervisor, dirty)
+      ? rowFlags(user1, privileged1, second.user, second.supervisor, dirty) |
+        (stage1 && first.shift > shift ? this.caches.fragment(first.shift) : 0)
       : rowFlags(user1, privileged1, EVERYTHING, EVERYTHING, dirty);
     this.insert(lo, key, q.tag, flags, stream.vmid);
     return true;
