@@ -116,6 +116,15 @@ export class SmmuMachine {
     this.bus.add({ name: 'smmu0', base: this.config.base, size: 0x20000, handler: this.device });
   }
 
+  /** Power-on: nothing is in memory below `end`, in the unit, or remembered here. Ports are to be made anew. */
+  reset(end: number): void {
+    this.device.reset('cold');
+    this.ram.u8.fill(0, RAM, end);
+    for (const list of [this.pulses, this.faults, this.invalidations, this.responses, this.resumes])
+      list.length = 0;
+    this.#prod = 0;
+  }
+
   port(requester: number): DmaPort {
     const port = new DmaPort('dev', requester, this.device, this.memory);
     port.enabled = true;

@@ -105,6 +105,18 @@ export class VtdMachine {
     for (const range of this.iommu.mmio) this.bus.add(range);
   }
 
+  /** Power-on: nothing is in memory, in the unit, or remembered here. Ports are to be made anew. */
+  reset(): void {
+    this.device.reset('cold');
+    this.ram.u8.fill(0, 0, this.#nextTable);
+    this.delivered.length = 0;
+    this.faults.length = 0;
+    this.enabled = 0;
+    this.#nextTable = TABLES;
+    this.#tail = 0;
+    this.#entry = 16;
+  }
+
   port(requester: number): DmaPort {
     const port = new DmaPort('dev', requester, this.iommu.translator, this.memory);
     port.enabled = true;
