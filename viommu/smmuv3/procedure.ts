@@ -162,6 +162,7 @@ export class TranslationProcedure {
       if (stream.ats !== EATS_SPLIT) return this.#passTranslated(lo, hi);
       this.attributes(access);
       this.stage1 = false;
+      if ((hi & this.beyond) !== 0) return this.#beyondInput();
       return this.translateThrough(lo, hi, live);
     }
     this.attributes(access);
@@ -196,14 +197,16 @@ export class TranslationProcedure {
     const { event } = this;
     event.clear();
     event.sid = port.requester;
-    event.ssid = port.pasid;
+    // IDR3.PASIDTT is 0: translated transactions, as translation requests without PASID, are unprivileged data.
+    const plain = port.at === AT_TRANSLATED || (port.at === AT_TRANSLATION && port.pasid === NO_PASID);
+    event.ssid = port.at === AT_TRANSLATED ? NO_PASID : port.pasid;
     event.inputLo = lo >>> 0;
     event.inputHi = hi >>> 0;
     event.read = (access & WRITE) === 0;
-    event.privileged = port.privileged;
-    event.instruction = (access & EXEC) !== 0;
-    event.requested = access;
-    this.#privileged = port.privileged;
+    event.privileged = port.privileged && !plain;
+    event.instruction = (access & EXEC) !== 0 && !plain;
+    event.requested = plain ? access & ~EXEC : access;
+    this.#privileged = event.privileged;
   }
 
   /** SMMUv3: SMMUEN = 0. */
@@ -243,7 +246,7 @@ export class TranslationProcedure {
   protected attributes(access: number): void {
     const { stream, event } = this;
     if (stream.privilege >= OVERRIDE_OFF) this.#privileged = stream.privilege === OVERRIDE_ON;
-    let instruction = (access & EXEC) !== 0;
+    let { instruction } = event;
     if (stream.instruction >= OVERRIDE_OFF) instruction = stream.instruction === OVERRIDE_ON;
     if ((access & WRITE) !== 0) instruction = false;
     event.privileged = this.#privileged;
@@ -275,7 +278,7 @@ export class TranslationProcedure {
     if (fetched !== 0) return fetched;
     const { words } = record.ste;
     // docs/deviations.md: smmu-faults-not-cached.
-    const status = isLegalSte(words, 0, this.features, controls) ? 0 : C_BAD_STE;
+    const status = isLegalSte(words, 0, this.features) ? 0 : C_BAD_STE;
     if (live && this.caching && (status === 0 || !this.qemu)) this.caches.insertSte(sid, words, status);
     if (live && this.#w.trace.smmuv3_find_ste.on)
       this.#w.trace.smmuv3_find_ste.emit(sid, record.ste.lo, record.ste.hi);
@@ -501,13 +504,16 @@ export class TranslationProcedure {
       granted = this.#privileged ? this.first.supervisor : this.first.user;
       ({ shift, outLo, outHi } = this.first);
     }
-    if (stream.stage2 && stream.ats !== EATS_SPLIT) {
+    // What stage 1 does not grant at all is not looked up in stage 2.
+    if (stream.stage2 && (this.#expressible(granted) & access) !== 0) {
       const failed = this.#walk2(outLo, outHi, 0, intent & granted, live);
       if (failed !== 0) return failed;
       granted &= this.#privileged ? this.second.supervisor : this.second.user;
       shift = Math.min(shift, this.second.shift);
-      ({ outLo, outHi } = this.second);
+      // Split-stage ATS: the rights are those of both stages, the address is that of stage 1.
+      if (stream.ats !== EATS_SPLIT) ({ outLo, outHi } = this.second);
     }
+    granted = this.#expressible(granted);
     const marks = live && (granted & access) !== 0;
     if (marks && this.stage1) this.first.commit();
     if (marks && stream.stage2 && stream.ats !== EATS_SPLIT) this.second.commit();
@@ -516,6 +522,14 @@ export class TranslationProcedure {
     this.shift = shift;
     this.granted = granted;
     return 0;
+  }
+
+  /** What PCIe can be told of rights: INSTCFG makes every read a fetch, or every fetch a read; fetching needs reading. */
+  #expressible(rights: number): number {
+    const { instruction } = this.stream;
+    if (instruction === OVERRIDE_ON) return (rights & WRITE) | ((rights & EXEC) === 0 ? 0 : READ | EXEC);
+    if ((rights & READ) === 0) return rights & WRITE;
+    return instruction === OVERRIDE_OFF ? rights | EXEC : rights;
   }
 
   /** docs/deviations.md: smmu-flash. */

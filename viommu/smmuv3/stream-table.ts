@@ -58,7 +58,7 @@ export interface StreamControls {
 const get = STE.get;
 
 /** SMMUv3: Validity of STE. True when the words are a valid STE that is not ILLEGAL. */
-export function isLegalSte(w: Uint32Array, at: number, u: UnitFeatures, c: StreamControls): boolean {
+export function isLegalSte(w: Uint32Array, at: number, u: UnitFeatures): boolean {
   if (get.V(w, at) === 0) return false;
   const config = get.Config(w, at);
   if ((config & 4) === 0) return true;
@@ -68,7 +68,7 @@ export function isLegalSte(w: Uint32Array, at: number, u: UnitFeatures, c: Strea
   // docs/deviations.md: smmu-stall-disable.
   if (u.qemu && (s1 || s2) && get.S1STALLD(w, at) === 1) return false;
   if (s1 && !isLegalStage1(w, at, u, s2)) return false;
-  if (u.ats && (s1 || s2) && !isLegalAts(w, at, u, c, config)) return false;
+  if (u.ats && (s1 || s2) && !isLegalAts(w, at, u, config)) return false;
   return !s2 || isLegalStage2(w, at, u);
 }
 
@@ -83,15 +83,14 @@ function isLegalStage1(w: Uint32Array, at: number, u: UnitFeatures, s2: boolean)
   return (w[at + 1]! & addressBeyond(u.oas)) === 0;
 }
 
-function isLegalAts(w: Uint32Array, at: number, u: UnitFeatures, c: StreamControls, config: number): boolean {
+function isLegalAts(w: Uint32Array, at: number, u: UnitFeatures, config: number): boolean {
   const stalls = get.S2S(w, at) === 1;
   switch (get.EATS(w, at)) {
     case EATS_FULL:
       return !((config & 2) !== 0 && stalls);
     case EATS_SPLIT:
-      return !c.checksTranslated || (u.splitAts && config === CONFIG_NESTED && !stalls);
-    case EATS_DPT:
-      return false;
+      // Whatever CR0.ATSCHK says.
+      return u.splitAts && config === CONFIG_NESTED && !stalls;
     default:
       return true;
   }
@@ -159,7 +158,8 @@ export function decodeSte(w: Uint32Array, at: number, u: UnitFeatures, c: Stream
   out.format = get.S1Fmt(w, at);
   out.withoutSubstream = get.S1DSS(w, at);
   out.ats = u.ats ? get.EATS(w, at) : EATS_OFF;
-  if (out.ats === EATS_SPLIT && !c.checksTranslated) out.ats = EATS_OFF;
+  // IDR3.DPT is 0: 3 is reserved and acts as 0.
+  if (out.ats === EATS_DPT || (out.ats === EATS_SPLIT && !c.checksTranslated)) out.ats = EATS_OFF;
   out.privilege = u.overrides ? get.PRIVCFG(w, at) : 0;
   out.instruction = u.overrides ? get.INSTCFG(w, at) : 0;
   out.el2 = out.stage1 && !out.stage2 && u.hyp && get.STRW(w, at) === 2;

@@ -12,7 +12,13 @@ import {
   READ,
   WRITE,
 } from '../../vmm/bus/dma.ts';
-import { C_BAD_STREAMID, EVENT_BY_CODE, F_BAD_ATS_TREQ, F_TRANSL_FORBIDDEN } from '../spec/smmuv3/faults.ts';
+import {
+  C_BAD_STREAMID,
+  EVENT_BY_CODE,
+  F_BAD_ATS_TREQ,
+  F_TRANSL_FORBIDDEN,
+  F_WALK_EABT,
+} from '../spec/smmuv3/faults.ts';
 import { CR0ACK, CR2, GBPA } from '../spec/smmuv3/registers.ts';
 import { CONFIG_BYPASS } from '../spec/smmuv3/structures.ts';
 import { CONFIG_ENTRY_AT, CONFIG_STATUS_AT } from '../walk/config-cache.ts';
@@ -217,10 +223,9 @@ export class SmmuTranslation extends TranslationProcedure {
     port.outSpan = inside + 1 - (lo & inside);
     if (port.at !== AT_TRANSLATION) return DMA_OK;
     port.outSize = inside + 1;
-    const granted = this.granted & access & (READ | WRITE | EXEC);
-    // Execution without reading is not usable by ATS (SMMUv3: ATS responses).
-    const usable = (granted & READ) === 0 ? granted & ~EXEC : granted;
-    port.outAccess = usable === 0 ? 0 : usable | (port.privileged ? GRANTED_PRIVILEGED : 0);
+    const granted = this.granted & access & (port.pasid < 0 ? READ | WRITE : READ | WRITE | EXEC);
+    const privileged = port.privileged && port.pasid >= 0;
+    port.outAccess = granted === 0 ? 0 : granted | (privileged ? GRANTED_PRIVILEGED : 0);
     return DMA_OK;
   }
 
@@ -236,10 +241,12 @@ export class SmmuTranslation extends TranslationProcedure {
       return DMA_OK;
     }
     const isAts = code === F_BAD_ATS_TREQ || code === F_TRANSL_FORBIDDEN;
-    if (port.at !== AT_UNTRANSLATED && !isAts && !stallable)
-      recorded = this.features.atsErrors && (cr2 & REC_CFG_ATS) !== 0;
-    // docs/deviations.md: smmu-invalid-streams.
-    if (code === C_BAD_STREAMID && (cr2 & RECINVSID) === 0 && !this.qemu) recorded = false;
+    // Walks of stage 2 for translated transactions are those of ordinary ones.
+    const ordinary = port.at === AT_UNTRANSLATED || (port.at === AT_TRANSLATED && code === F_WALK_EABT);
+    if (!ordinary && !isAts && !stallable) recorded = this.features.atsErrors && (cr2 & REC_CFG_ATS) !== 0;
+    // docs/deviations.md: smmu-invalid-streams. Of translated transactions REC_CFG_ATS alone decides.
+    if (code === C_BAD_STREAMID && (cr2 & RECINVSID) === 0 && port.at !== AT_TRANSLATED && !this.qemu)
+      recorded = false;
     if (event.stalls && port.at === AT_UNTRANSLATED) {
       const tag = this.#sink.stall(port, event, access);
       if (tag >= 0) {

@@ -49,7 +49,7 @@ export const LIMITS: readonly Limit[] = [
   },
   {
     id: 'smmu-permission-table',
-    what: 'the device permission table is not offered: IDR3.DPT is 0, EATS = 3 gives C_BAD_STE',
+    what: 'the device permission table is not offered: IDR3.DPT is 0, EATS = 3 acts as 0',
     cite: 'SMMUv3: Device Permission Table',
   },
   {
