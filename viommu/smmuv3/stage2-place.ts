@@ -21,7 +21,7 @@ export class Stage2Place {
   /** Makes `pageOf` speak for the STE at words[at]; false: it has no stage 1 to ask for. */
   begin(words: Uint32Array, at: number, controls: StreamControls): boolean {
     if (STE.get.V(words, at) === 0 || (STE.get.Config(words, at) & 5) !== 5) return false;
-    if (!isLegalSte(words, at, this.#features, controls)) return false;
+    if (!isLegalSte(words, at, this.#features)) return false;
     decodeSte(words, at, this.#features, controls, this.#stream);
     return true;
   }
