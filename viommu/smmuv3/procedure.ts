@@ -41,6 +41,7 @@ import { canonical, GLOBAL, type SmmuCaches, TLB_SHIFTS } from './caches.ts';
 import { Context, decodeCd, inRange, isLegalCd } from './context-descriptor.ts';
 import { EventRecord } from './events.ts';
 import { eventOf } from './outcomes.ts';
+import { expressible, OVERRIDE_OFF, OVERRIDE_ON } from './overrides.ts';
 import { EVERYTHING, PRIVILEGED, rowFlags, stage1In, stage2In, usableIn } from './row-flags.ts';
 import type { ReadSink } from './sinks.ts';
 import type { SmmuState } from './state.ts';
@@ -71,9 +72,6 @@ const GBPA_WORD = GBPA.offset / 4;
 /** STE.S1DSS. */
 const BYPASS_STAGE1 = 1;
 const USE_CD_0 = 2;
-/** PRIVCFG, INSTCFG. */
-export const OVERRIDE_OFF = 2;
-export const OVERRIDE_ON = 3;
 /** Substream of a transaction that does without a CD. */
 export const NO_CD = -1;
 const CD_BYTES = 64;
@@ -505,7 +503,7 @@ export class TranslationProcedure {
       ({ shift, outLo, outHi } = this.first);
     }
     // What stage 1 does not grant at all is not looked up in stage 2.
-    if (stream.stage2 && (this.#expressible(granted) & access) !== 0) {
+    if (stream.stage2 && (expressible(granted, stream.instruction) & access) !== 0) {
       const failed = this.#walk2(outLo, outHi, 0, intent & granted, live);
       if (failed !== 0) return failed;
       granted &= this.#privileged ? this.second.supervisor : this.second.user;
@@ -513,7 +511,7 @@ export class TranslationProcedure {
       // Split-stage ATS: the rights are those of both stages, the address is that of stage 1.
       if (stream.ats !== EATS_SPLIT) ({ outLo, outHi } = this.second);
     }
-    granted = this.#expressible(granted);
+    granted = expressible(granted, stream.instruction);
     const marks = live && (granted & access) !== 0;
     if (marks && this.stage1) this.first.commit();
     if (marks && stream.stage2 && stream.ats !== EATS_SPLIT) this.second.commit();
@@ -522,14 +520,6 @@ export class TranslationProcedure {
     this.shift = shift;
     this.granted = granted;
     return 0;
-  }
-
-  /** What PCIe can be told of rights: INSTCFG makes every read a fetch, or every fetch a read; fetching needs reading. */
-  #expressible(rights: number): number {
-    const { instruction } = this.stream;
-    if (instruction === OVERRIDE_ON) return (rights & WRITE) | ((rights & EXEC) === 0 ? 0 : READ | EXEC);
-    if ((rights & READ) === 0) return rights & WRITE;
-    return instruction === OVERRIDE_OFF ? rights | EXEC : rights;
   }
 
   /** docs/deviations.md: smmu-flash. */
