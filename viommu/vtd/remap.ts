@@ -32,7 +32,7 @@ import {
 import { GSTS } from '../spec/vtd/registers.ts';
 import { TT_DEVICE_TLB, TT_PASS_THROUGH } from '../spec/vtd/structures.ts';
 import type { FirstStageWalker } from '../walk/first-stage.ts';
-import { PAGE_MASK, SIZE_1G, SIZE_2M, SIZE_4K } from '../walk/iotlb.ts';
+import { type Iotlb, PAGE_MASK, SIZE_1G, SIZE_2M, SIZE_4K } from '../walk/iotlb.ts';
 import type { WalkMemory } from '../walk/memory.ts';
 import {
   SecondStageWalker,
@@ -56,7 +56,7 @@ import {
   SLOT_MASK,
   SLOW,
 } from './requester.ts';
-import { allowedIn, faultFlags, faultIn, secondStageFlags } from './row-flags.ts';
+import { allowedIn, faultFlags, faultIn, untrackedFlags } from './row-flags.ts';
 import { ScalableTranslation } from './scalable.ts';
 import { isReadError, isRecoverable, qemuStructureCode } from './scalable-faults.ts';
 import { fetchScalableContext } from './scalable-structures.ts';
@@ -101,10 +101,12 @@ export class DmaRemapper {
   /** Address bits, upper word, that pass-through refuses. */
   readonly #beyondIdentity: number;
   readonly #qemu: boolean;
+  readonly #iotlb: Iotlb;
   readonly #rows: Uint32Array;
   readonly #regs: Uint32Array;
   readonly #onFault: FaultSink;
   readonly #reads: ReadSink;
+  readonly #known: Uint32Array;
   readonly #update: Emitter;
   readonly #bound: Emitter;
 
@@ -114,6 +116,7 @@ export class DmaRemapper {
     this.#caches = caches;
     this.#onFault = onFault;
     this.#reads = reads;
+    this.#known = reads.known;
     this.#update = w.trace.vtd_iotlb_page_update;
     this.#bound = w.trace.vtd_iotlb_cc_update;
     const config = w.config;
@@ -124,6 +127,7 @@ export class DmaRemapper {
     this.#noZeroLength = !config.zlr;
     this.#beyondHost = reservedAddressHi(config['aw-bits']);
     this.#beyondIdentity = this.#qemu ? 0 : this.#beyondHost;
+    this.#iotlb = caches.iotlb;
     this.#rows = s.iotlb;
     this.#regs = s.regs;
     const sizes = { none: 0, '2M': 1, '1G': 3 } as const;
@@ -215,19 +219,24 @@ export class DmaRemapper {
 
   #lookup(port: DmaPort, q: Requester, lo: number, hi: number, access: number): number {
     const rows = this.#rows;
-    const r = this.#caches.iotlb.lookup(lo, hi, q.tag);
-    if (r >= 0 && ((access << q.permissions) & ~rows[r + 5]!) === 0) {
+    const iotlb = this.#iotlb;
+    const set = iotlb.setOf(lo, hi, q.tag);
+    const r = iotlb.lookupFrom(set, lo, hi, q.tag);
+    if (r >= 0) {
+      if (((access << q.permissions) & ~rows[r + 5]!) !== 0) return this.#translateSlow(port, lo, hi, access);
       if ((rows[r]! & 3) === q.size) q.hints[((lo >>> q.shift) ^ q.salt) & HINT_MASK] = r;
       return this.#hit(port, r, lo);
     }
-    if (r < 0) {
-      if (q.firstStage || q.secondMode !== 0) {
-        if (this.scalable.missLast(q, lo, hi, access)) return this.#page4K(port, lo);
-        if (this.scalable.miss(q, lo, hi, access)) return this.#answer(port, access);
-      } else if (this.#missLast(q, lo, hi, access)) return this.#page4K(port, lo);
-      else if (this.#miss(q, lo, hi, access)) return this.#answer(port, access);
+    if (q.legacy) {
+      if (iotlb.holdsSmallPages && this.#missLast(port, q, set, lo, hi, access)) return DMA_OK;
+      return this.#miss(q, lo, hi, access)
+        ? this.#answer(port, access)
+        : this.#translateSlow(port, lo, hi, access);
     }
-    return this.#translateSlow(port, lo, hi, access);
+    if (this.scalable.missLast(q, set, lo, hi, access)) return this.#page4K(port, lo);
+    return this.scalable.miss(q, lo, hi, access)
+      ? this.#answer(port, access)
+      : this.#translateSlow(port, lo, hi, access);
   }
 
   /** The page in the result is of 4 KiB. */
@@ -243,19 +252,19 @@ export class DmaRemapper {
    * The usual miss, in few steps: the last table is known and its entry is good. False: nothing has been changed and #miss
    * does it all.
    */
-  #missLast(q: Requester, lo: number, hi: number, access: number): boolean {
-    const { walker, result } = this;
-    const { iotlb } = this.#caches;
-    if (this.#update.on || !iotlb.holdsSmallPages) return false;
-    walker.mode = 0;
-    if (!walker.walkLast(lo, hi, permissionsOf(access), q.tag)) return false;
-    const outLo = walker.outLo;
-    const outHi = walker.outHi;
-    if (inMsiWindow(outLo, outHi)) return false;
-    this.#reads.sawLastTable(walker.lastEntry);
-    iotlb.insertPage(lo, hi, q.tag, outLo, outHi, legacyFlags(walker.permissions), q.did);
-    result.outLo = outLo;
-    result.outHi = outHi;
+  #missLast(port: DmaPort, q: Requester, set: number, lo: number, hi: number, access: number): boolean {
+    const walker = this.walker;
+    const { tag } = q;
+    if (this.#update.on || !walker.walkLast(lo, hi, permissionsOf(access), tag, 0)) return false;
+    const { outLo, outHi, lastEntry } = walker;
+    if (((outLo >>> 20) ^ MSI_WINDOW_PAGE) === 0 && outHi === 0) return false;
+    if ((this.#known[lastEntry >>> 17]! & (1 << (lastEntry >>> 12))) === 0)
+      this.#reads.sawLastTable(lastEntry);
+    this.#iotlb.fill(set, lo, hi, tag, outLo, outHi, untrackedFlags(walker.permissions & 3), q.did);
+    const offset = lo & 0xfff;
+    port.outLo = (outLo | offset) >>> 0;
+    port.outHi = outHi;
+    port.outSpan = 4096 - offset;
     return true;
   }
 
@@ -561,6 +570,7 @@ export class DmaRemapper {
     q.signed = 0;
     q.refused = 0;
     q.permissions = 0;
+    q.legacy = false;
     q.firstStage = false;
     q.secondMode = 0;
     q.salt = 0;
@@ -604,6 +614,7 @@ export class DmaRemapper {
     q.did = (e2 >>> 8) & 0xffff;
     q.tag = this.#caches.domains.tagOf(q.did) | 0;
     q.entry = r;
+    q.legacy = true;
     q.mode = PAGING;
     return translated;
   }
@@ -648,7 +659,7 @@ function answerOf(granted: number, access: number): number {
 
 /** Flags of a row in legacy mode: executing is reading, and nothing is marked. */
 function legacyFlags(permissions: number): number {
-  return secondStageFlags(permissions & 3, false, false);
+  return untrackedFlags(permissions & 3);
 }
 
 /** Second-stage permissions a request needs: executing is reading in legacy mode. */

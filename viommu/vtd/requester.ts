@@ -33,6 +33,8 @@ export class Requester {
   /** Class of permissions, and accesses that have to ask the procedure. */
   permissions = 0;
   refused = 0;
+  /** The tables are those of a context entry of legacy mode. */
+  legacy = false;
   /** The tables belong to the first stage, alone or nested. */
   firstStage = false;
   /** Of a second stage: a set of SS_ bits. */

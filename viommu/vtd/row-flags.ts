@@ -19,6 +19,11 @@ export function secondStageFlags(permissions: number, marks: boolean, dirty: boo
   return permissions | (tracked << UPPER_CLASS) | (permissions << ALLOWED) | (permissions << (ALLOWED + 3));
 }
 
+/** secondStageFlags() where nothing is tracked. */
+export function untrackedFlags(permissions: number): number {
+  return Math.imul(permissions, 1 | (1 << ALLOWED) | (8 << ALLOWED));
+}
+
 export function firstStageFlags(walker: FirstStageWalker): number {
   const { user, supervisor } = walker;
   const now = walker.dirty ? 7 : 7 & ~WRITE;

@@ -38,7 +38,13 @@ import { PAGE_MASK, SIZE_1G, SIZE_2M, SIZE_4K } from '../walk/iotlb.ts';
 import type { WalkMemory } from '../walk/memory.ts';
 import { TRANSLATIONS } from '../walk/pair-tags.ts';
 import { PASID_ENTRY_AT, PASID_ENTRY_WORDS, PASID_FPD, PASID_PAIR_AT } from '../walk/pasid-cache.ts';
-import { type SecondStageWalker, SS_ACCESSED_DIRTY, SS_EXECUTE, WALK_OK } from '../walk/second-stage.ts';
+import {
+  marksOf,
+  type SecondStageWalker,
+  SS_ACCESSED_DIRTY,
+  SS_EXECUTE,
+  WALK_OK,
+} from '../walk/second-stage.ts';
 import { FROM_CACHE } from '../watch/entry-steps.ts';
 import type { AccessRecord } from './access-record.ts';
 import { NO_DOMAIN, type RemappingCaches } from './caches.ts';
@@ -623,14 +629,14 @@ export class ScalableTranslation {
   }
 
   /** The usual miss, in few steps; false: nothing has been changed. Leaves the page in outLo, outHi of the result. */
-  missLast(q: Requester, lo: number, hi: number, access: number): boolean {
+  missLast(q: Requester, set: number, lo: number, hi: number, access: number): boolean {
     this.#load(q);
     const { iotlb } = this.#caches;
     if (this.#w.trace.vtd_iotlb_page_update.on || !iotlb.holdsSmallPages) return false;
-    return q.firstStage ? this.#missFirst(q, lo, hi, access) : this.#missSecond(q, lo, hi, access);
+    return q.firstStage ? this.#missFirst(q, set, lo, hi, access) : this.#missSecond(q, set, lo, hi, access);
   }
 
-  #missFirst(q: Requester, lo: number, hi: number, access: number): boolean {
+  #missFirst(q: Requester, set: number, lo: number, hi: number, access: number): boolean {
     const walker = this.first;
     walker.intent = access;
     const privileged = q.permissions !== 0;
@@ -638,21 +644,19 @@ export class ScalableTranslation {
     if (inMsiWindow(walker.outLo, walker.outHi)) return false;
     this.#reads.sawFirstStageLast?.(walker.lastEntry);
     if (q.tables.nested) this.#reads.sawLastTable(this.#second.lastEntry);
-    this.#caches.iotlb.insertPage(lo, hi, q.tag, walker.outLo, walker.outHi, firstStageFlags(walker), q.did);
+    this.#caches.iotlb.fill(set, lo, hi, q.tag, walker.outLo, walker.outHi, firstStageFlags(walker), q.did);
     this.#result.outLo = walker.outLo;
     this.#result.outHi = walker.outHi;
     return true;
   }
 
-  #missSecond(q: Requester, lo: number, hi: number, access: number): boolean {
+  #missSecond(q: Requester, set: number, lo: number, hi: number, access: number): boolean {
     const walker = this.#second;
-    walker.mode = q.secondMode;
-    walker.intent = access;
-    if (!walker.walkLast(lo, hi, access, q.tag)) return false;
+    if (!walker.walkLast(lo, hi, access, q.tag, marksOf(q.secondMode, access))) return false;
     if (inMsiWindow(walker.outLo, walker.outHi)) return false;
     this.#reads.sawLastTable(walker.lastEntry);
     const flags = secondStageFlags(walker.permissions, q.permissions !== 0, walker.dirty);
-    this.#caches.iotlb.insertPage(lo, hi, q.tag, walker.outLo, walker.outHi, flags, q.did);
+    this.#caches.iotlb.fill(set, lo, hi, q.tag, walker.outLo, walker.outHi, flags, q.did);
     this.#result.outLo = walker.outLo;
     this.#result.outHi = walker.outHi;
     return true;

@@ -10,6 +10,8 @@ export type FaultSink = (port: DmaPort, code: number, lo: number, hi: number, ac
 export interface ReadSink {
   /** True while the unit itself stores into a table: accessed and dirty bits are no news to it. */
   updating?: boolean;
+  /** One bit a page: nothing new is to be told of tables in the pages whose bit is set. */
+  readonly known: Uint32Array;
   sawContext(record: AccessRecord): void;
   /** The PASID directory entry, and the PASID-table entry if it came to that. */
   sawPasidEntries?(record: AccessRecord): void;

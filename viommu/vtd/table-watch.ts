@@ -55,6 +55,10 @@ export class TableWatch implements ReadSink, PageWatcher, Announcements {
     return this.#s.tableStores !== 0 || this.#pasids.changed.any;
   }
 
+  get known(): Uint32Array {
+    return this.#pages.bits;
+  }
+
   /** Ends every watch; the list of them stays in the state. */
   stop(): void {
     this.#pages.stop();

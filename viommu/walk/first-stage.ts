@@ -3,6 +3,7 @@ import type { PagingCache } from './paging-cache.ts';
 import {
   indexOf,
   insideOf,
+  marksOf,
   type SecondStageWalker,
   SS_ACCESSED_DIRTY,
   SS_EXECUTE,
@@ -132,7 +133,7 @@ export class FirstStageWalker {
     this.#memory = memory;
     this.#u32 = memory.u32;
     this.#first = memory.base >>> 12;
-    this.#end = memory.end / 4096;
+    this.#end = (memory.end / 4096) | 0;
     this.#cache = cache;
     this.second = second;
     this.#hugePages = options.hugePages;
@@ -230,7 +231,7 @@ export class FirstStageWalker {
   walkLast(t: StageTables, lo: number, hi: number, need: number, privileged: boolean, tag: number): boolean {
     const cache = this.#cache;
     if (cache === undefined) return false;
-    const r = cache.find(1, lo, hi, tag);
+    const r = cache.findLast(lo, hi, tag);
     if (r < 0) return false;
     const entry = cache.rows[r + 3]! | ((lo >>> 9) & 0xff8);
     const page = entry >>> 12;
@@ -257,9 +258,8 @@ export class FirstStageWalker {
   #lastSecond(t: StageTables, need: number): boolean {
     const second = this.second;
     if ((this.outHi & t.secondBeyond) !== 0) return false;
-    second.mode = t.secondMode;
-    second.intent = this.intent;
-    if (!second.walkLast(this.outLo, this.outHi, this.#secondNeed(t, need), t.secondTag)) return false;
+    const marks = marksOf(t.secondMode, this.intent);
+    if (!second.walkLast(this.outLo, this.outHi, this.#secondNeed(t, need), t.secondTag, marks)) return false;
     this.#restrict(t);
     this.outLo = second.outLo;
     this.outHi = second.outHi;

@@ -12,9 +12,12 @@
 export const ROW_WORDS = 8;
 const SET_WORDS = 2 * ROW_WORDS;
 /** Word 7 of the first row: the second row is the older one. */
-const OLDER = 0x80000000;
+const OLDER = -0x80000000;
 /** The owner id in word 7. */
 export const OWNER_MASK = 0xffff;
+
+/** A constant that V8 sees: what is ANDed with it is an index that cannot overflow. */
+const MOST_SETS = 0xffffff;
 
 /** Page sizes: codes, as bits of `sizes` 1 << code. */
 export const SIZE_4K = 0;
@@ -43,22 +46,31 @@ export class Iotlb {
     this.rows = rows;
     this.sizes = sizes;
     this.#shifts = shifts;
-    this.#masks = shifts.map((shift) => -(2 ** shift));
+    this.#masks = shifts.map((shift) => -1 << shift);
     const sets = rows.length / SET_WORDS;
     this.#setMask = sets - 1;
     this.#fold = 31 - Math.clz32(sets);
   }
 
+  /** The first row of the set in which 4 KiB pages of (lo, hi) are. */
+  setOf(lo: number, hi: number, tag: number): number {
+    return this.#set((lo >>> 12) | (hi << 20), hi, tag);
+  }
+
   /** The row that holds (lo, hi) under `tag`, smallest page first, or -1. */
   lookup(lo: number, hi: number, tag: number): number {
+    return this.lookupFrom(this.setOf(lo, hi, tag), lo, hi, tag);
+  }
+
+  /** lookup() by who knows setOf() already. */
+  lookupFrom(set: number, lo: number, hi: number, tag: number): number {
     const sizes = this.sizes[0]!;
     if ((sizes & 1) !== 0) {
       const rows = this.rows;
       const key = lo & -0x1000;
-      const r = this.#set((lo >>> 12) | (hi << 20), hi, tag);
-      if (((rows[r]! ^ key) | (rows[r + 1]! ^ hi) | (rows[r + 2]! ^ tag)) === 0) return r;
-      const s = r + ROW_WORDS;
-      if (((rows[s]! ^ key) | (rows[s + 1]! ^ hi) | (rows[s + 2]! ^ tag)) === 0) return s;
+      if (((rows[set]! ^ key) | (rows[set + 1]! ^ hi) | (rows[set + 2]! ^ tag)) === 0) return set;
+      if (((rows[set + 8]! ^ key) | (rows[set + 9]! ^ hi) | (rows[set + 10]! ^ tag)) === 0)
+        return set + ROW_WORDS;
     }
     return sizes > 1 ? this.#lookupLarge(lo, hi, tag, sizes) : -1;
   }
@@ -103,7 +115,7 @@ export class Iotlb {
     rows[r + 4] = outHi;
     rows[r + 5] = flags;
     rows[r + 6] = ~mask;
-    rows[r + 7] = (rows[r + 7]! & OLDER) | owner;
+    rows[r + 7] = r === set ? OLDER | owner : owner;
     this.sizes[0]! |= 1 << size;
     return r;
   }
@@ -113,8 +125,9 @@ export class Iotlb {
     return (this.sizes[0]! & 1) !== 0;
   }
 
-  /** insert() of a 4 KiB page where such pages may be present already. */
-  insertPage(
+  /** insert() of a 4 KiB page into its set, where such pages may be present already. */
+  fill(
+    set: number,
     lo: number,
     hi: number,
     tag: number,
@@ -124,7 +137,7 @@ export class Iotlb {
     owner: number,
   ): void {
     const rows = this.rows;
-    const r = this.#victim(this.#set((lo >>> 12) | (hi << 20), hi, tag));
+    const r = this.#victim(set);
     rows[r] = lo & -0x1000;
     rows[r + 1] = hi;
     rows[r + 2] = tag;
@@ -132,22 +145,17 @@ export class Iotlb {
     rows[r + 4] = outHi;
     rows[r + 5] = flags;
     rows[r + 6] = 0xfff;
-    rows[r + 7] = (rows[r + 7]! & OLDER) | owner;
+    rows[r + 7] = r === set ? OLDER | owner : owner;
   }
 
-  /** An empty row of the set, or its older one: the first row's OLDER bit says which. */
+  /** An empty row of the set, or its older one; the first row's OLDER bit says which. Of the second row it is brought up to date. */
   #victim(set: number): number {
     const rows = this.rows;
-    if (rows[set + 2] === 0) {
-      rows[set + 7]! |= OLDER;
-      return set;
-    }
-    if (rows[set + ROW_WORDS + 2] === 0) {
-      rows[set + 7]! &= ~OLDER;
-      return set + ROW_WORDS;
-    }
-    rows[set + 7]! ^= OLDER;
-    return (rows[set + 7]! & OLDER) !== 0 ? set : set + ROW_WORDS;
+    const state = rows[set + 7]! | 0;
+    // OLDER is the sign.
+    if (rows[set + 2] === 0 || (state >= 0 && rows[set + ROW_WORDS + 2] !== 0)) return set;
+    rows[set + 7] = state & ~OLDER;
+    return set + ROW_WORDS;
   }
 
   /** Drops the rows of `tag` that overlap the 2^order pages at the aligned address (lo, hi); order <= 18. */
@@ -214,8 +222,8 @@ export class Iotlb {
 
   #set(page: number, hi: number, tag: number): number {
     // Neighbouring pages, and the pages of neighbouring tags, lie side by side: few pages of memory are touched.
-    const hash = page ^ (page >>> this.#fold) ^ tag ^ Math.imul(hi, 0x85ebca6b);
-    return (hash & this.#setMask) << 4;
+    const hash = (page ^ (page >>> this.#fold) ^ (hi >>> 12)) + (Math.imul(tag, 0x9e3779b1) >>> 16);
+    return (hash & this.#setMask & MOST_SETS) << 4;
   }
 }
 

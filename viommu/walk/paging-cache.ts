@@ -9,13 +9,16 @@ export const PAGING_ROW_WORDS = 8;
 const HASH_OF_LEVEL = 0x1b5;
 /** Levels 1 and 2. */
 const SMALL_LEVELS = 6;
+/** A constant that V8 sees: what is ANDed with it is an index that cannot overflow. */
+const MOST_ROWS = 0xffffff;
 
 /** log2 of the region, by level; 0: no such level. */
 const REGION_SHIFT: readonly number[] = [0, 21, 30];
 
 export class PagingCache {
   readonly rows: Uint32Array;
-  readonly #mask: number;
+  /** Row numbers. */
+  readonly mask: number;
   readonly #shifts: readonly number[];
   readonly #masks: readonly number[];
   /** Levels there may be rows of: 1 << level. */
@@ -24,9 +27,9 @@ export class PagingCache {
   /** @param shifts log2 of the regions, by level: at most 31 */
   constructor(rows: Uint32Array, shifts: readonly number[] = REGION_SHIFT) {
     this.rows = rows;
-    this.#mask = rows.length / PAGING_ROW_WORDS - 1;
+    this.mask = rows.length / PAGING_ROW_WORDS - 1;
     this.#shifts = shifts;
-    this.#masks = shifts.map((shift) => -(2 ** shift));
+    this.#masks = shifts.map((shift) => -1 << shift);
     this.#levels = isEmpty(rows) ? 0 : -1;
   }
 
@@ -36,6 +39,15 @@ export class PagingCache {
     const r = this.#row(level, lo, hi, tag);
     const key = (lo & this.#masks[level]!) | level;
     return ((rows[r]! ^ key) | (rows[r + 1]! ^ hi) | (rows[r + 2]! ^ tag)) === 0 ? r : -1;
+  }
+
+  /** find() of a last table with 4 KiB granules. */
+  findLast(lo: number, hi: number, tag: number): number {
+    const rows = this.rows;
+    const region = (lo >>> 21) | (hi << 11);
+    const r = ((region ^ (region >>> 9) ^ tag ^ (tag >>> 1) ^ HASH_OF_LEVEL) & this.mask & MOST_ROWS) << 3;
+    if (((rows[r]! ^ ((lo & -0x200000) | 1)) | (rows[r + 1]! ^ hi) | (rows[r + 2]! ^ tag)) !== 0) return -1;
+    return r;
   }
 
   insert(
@@ -63,8 +75,8 @@ export class PagingCache {
   /** dropPages() of one page, with 4 KiB granules. */
   dropPage(lo: number, hi: number, tag: number): void {
     const rows = this.rows;
-    const mask = this.#mask;
-    const hashed = Math.imul(tag, 0x9e3779b1) >>> 18;
+    const mask = this.mask;
+    const hashed = tag ^ (tag >>> 1);
     const last = (lo >>> 21) | (hi << 11);
     const r = ((last ^ (last >>> 9) ^ hashed ^ HASH_OF_LEVEL) & mask) << 3;
     if (((rows[r]! ^ ((lo & -0x200000) | 1)) | (rows[r + 1]! ^ hi) | (rows[r + 2]! ^ tag)) === 0)
@@ -111,8 +123,8 @@ export class PagingCache {
   #row(level: number, lo: number, hi: number, tag: number): number {
     const shift = this.#shifts[level]!;
     const region = (lo >>> shift) | (hi << (32 - shift));
-    const hash = region ^ (region >>> 9) ^ (Math.imul(tag, 0x9e3779b1) >>> 18) ^ (level * HASH_OF_LEVEL);
-    return (hash & this.#mask) << 3;
+    const hash = region ^ (region >>> 9) ^ tag ^ (tag >>> 1) ^ (level * HASH_OF_LEVEL);
+    return (hash & this.mask) << 3;
   }
 }
 

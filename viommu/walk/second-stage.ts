@@ -92,11 +92,11 @@ export class SecondStageWalker {
     this.#memory = memory;
     this.#u32 = memory.u32;
     this.#first = memory.base >>> 12;
-    this.#end = memory.end / 4096;
+    this.#end = (memory.end / 4096) | 0;
     this.#cache = cache;
     this.#largePages = options.largePages;
     const width = Math.min(options.haw, 52) - 32;
-    this.#addressMaskHi = 2 ** width - 1;
+    this.#addressMaskHi = (2 ** width - 1) | 0;
     this.#reservedHi = 0xfffff & ~this.#addressMaskHi;
     if (options.strict) this.#reservedHi |= TM;
     this.#reservedTableLo = options.strict ? SNP : 0;
@@ -198,22 +198,25 @@ export class SecondStageWalker {
    * The common case of a walk, in few steps: the paging-structure cache knows the last table and its entry is good.
    * Leaves `lastEntry`, `permissions` and the page in outLo, outHi. False: nothing is decided and nothing was changed;
    * `walk` does it all.
+   * @param marks accessed and dirty bits that the walk would set: they have to be there
    */
-  walkLast(lo: number, hi: number, need: number, tag: number): boolean {
-    const marks = (this.mode & SS_ACCESSED_DIRTY) === 0 ? 0 : (this.intent & WRITE) === 0 ? A : A | D;
+  walkLast(lo: number, hi: number, need: number, tag: number, marks: number): boolean {
     const cache = this.#cache;
     if (cache === undefined) return false;
-    const r = cache.find(1, lo, hi, tag);
+    const r = cache.findLast(lo, hi, tag);
     if (r < 0) return false;
+    const above = cache.rows[r + 4]!;
     const entry = cache.rows[r + 3]! | ((lo >>> 9) & 0xff8);
     const page = entry >>> 12;
     if (page < this.#first || page >= this.#end) return false;
     const word = entry >>> 2;
     const e0 = this.#u32[word]! | 0;
     const e1 = this.#u32[word + 1]! | 0;
-    const allowed = cache.rows[r + 4]! & e0;
-    const bad = (need & ~allowed) | (e1 & this.#reservedHi) | (e0 & this.#reservedLeafLo) | (marks & ~e0);
-    if (bad !== 0 || (marks !== 0 && (cache.rows[r + 4]! & MARKED) === 0)) return false;
+    const allowed = above & e0;
+    // Of a table found by a walk that marks nothing the entries above may lack their accessed bits: MARKED is A >> 4.
+    const unmarked = (marks & ~e0) | ((marks >>> 4) & ~above & MARKED);
+    if (((need & ~allowed) | (e1 & this.#reservedHi) | (e0 & this.#reservedLeafLo) | unmarked) !== 0)
+      return false;
     this.lastEntry = entry;
     this.permissions = allowed & (READ | WRITE | EXEC);
     this.dirty = (e0 & D) !== 0;
@@ -283,4 +286,10 @@ export function indexOf(level: number, lo: number, hi: number): number {
     default:
       return (hi >>> 16) & 511;
   }
+}
+
+/** What walkLast() is to find set, by mode and intent. */
+export function marksOf(mode: number, intent: number): number {
+  if ((mode & SS_ACCESSED_DIRTY) === 0) return 0;
+  return (intent & WRITE) === 0 ? A : A | D;
 }

@@ -62,8 +62,8 @@ export class WatchedPages<T extends WatchedTable> {
   readonly #pages = new Map<number, Watched<T>>();
   /** In the order of the list. */
   readonly #watched: Watched<T>[] = [];
-  /** One bit a page, so that a miss asks at the cost of a load. */
-  readonly #bits: Uint32Array;
+  /** One bit a page that is watched, so that a miss asks at the cost of a load. */
+  readonly bits: Uint32Array;
   #pageTables = 0;
   /** Copies of whole pages that nobody needs any more. */
   readonly #free: Uint32Array[] = [];
@@ -74,12 +74,12 @@ export class WatchedPages<T extends WatchedTable> {
     this.#ram = ram;
     this.#watcher = watcher;
     this.#formats = formats;
-    this.#bits = new Uint32Array((ram.end >>> 17) + 1);
+    this.bits = new Uint32Array((ram.end >>> 17) + 1);
     for (const [index, table] of list.entries()) this.#start(table, index);
   }
 
   has(page: number): boolean {
-    return (this.#bits[page >>> 5]! & (1 << (page & 31))) !== 0;
+    return (this.bits[page >>> 5]! & (1 << (page & 31))) !== 0;
   }
 
   /** The first table of the page. */
@@ -173,7 +173,7 @@ export class WatchedPages<T extends WatchedTable> {
       return watched;
     }
     this.#pages.set(page, watched);
-    this.#bits[page >>> 5]! |= 1 << (page & 31);
+    this.bits[page >>> 5]! |= 1 << (page & 31);
     this.#ram.watch(page * 4096, this.#watcher);
     return watched;
   }
@@ -216,7 +216,7 @@ export class WatchedPages<T extends WatchedTable> {
       return;
     }
     this.#pages.delete(page);
-    this.#bits[page >>> 5]! &= ~(1 << (page & 31));
+    this.bits[page >>> 5]! &= ~(1 << (page & 31));
     this.#ram.unwatch(page * 4096, this.#watcher);
   }
 
