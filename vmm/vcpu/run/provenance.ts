@@ -11,7 +11,7 @@ const CAPACITY = 1 << 14;
  * second. So many are free, and one more for every so many instructions; what nobody kept is found by running the guest again.
  */
 const FREE_STACKS = 4096;
-const INSTRUCTIONS_PER_STACK = 20_000;
+const INSTRUCTIONS_PER_STACK = 100_000;
 /** Of the guest's frames, the innermost ones: a run that is repeated has more of ours above them than the first one. */
 const FRAMES_KEPT = 48;
 const PAGE_BASE = ~0xfff;
