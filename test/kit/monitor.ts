@@ -1,4 +1,5 @@
 import * as zod from 'zod';
+import { SMMU_DEFAULTS } from '../../viommu/smmuv3/config.ts';
 import { builtinRegistry } from '../../vmm/machine/builtin.ts';
 import type { MachineConfig } from '../../vmm/machine/config.ts';
 import { idleControl } from '../../vmm/monitor/idle.ts';
@@ -63,7 +64,14 @@ interface Options {
   /** An empty root port rp0 instead of the devices of `bootedMachine`. */
   readonly devices?: readonly 'rp'[];
   readonly viommu?: null;
+  /** virt has an SMMUv3 with everything that shared virtual memory uses. */
+  readonly machine?: 'virt';
 }
+
+const VIRT = {
+  machine: 'virt',
+  viommu: { kind: 'smmuv3', options: { ...SMMU_DEFAULTS, svm: true } },
+} as const;
 
 /** A machine without a guest, its monitor and one client. */
 export function idleMonitor(options: Options = {}) {
@@ -77,6 +85,7 @@ export function idleMonitor(options: Options = {}) {
     machine: bootedMachine({
       ...(devices === undefined ? {} : { devices }),
       ...(options.viommu === null ? { viommu: null } : {}),
+      ...(options.machine === undefined ? {} : VIRT),
     }),
     registry: builtinRegistry(),
     zod: () => zod,

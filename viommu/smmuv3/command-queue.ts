@@ -21,7 +21,7 @@ const CR0_WORD = CR0ACK.offset / 4;
 const BASE_WORD = CMDQ_BASE.offset / 4;
 const PROD_WORD = CMDQ_PROD.offset / 4;
 const CONS_WORD = CMDQ_CONS.offset / 4;
-const COMMAND_BYTES = 16;
+export const COMMAND_BYTES = 16;
 /** CMD_SYNC.CS. */
 const CS_BITS = 0x3000;
 const ERR_SHIFT = 24;

@@ -24,6 +24,7 @@ export interface SmmuParts {
   readonly control: SmmuControl;
   readonly translation: SmmuTranslation;
   readonly watch: TableWatch;
+  readonly memory: WalkMemory;
 }
 
 /** An Arm SMMUv3. */
@@ -58,7 +59,7 @@ export class SmmuV3 extends Device<SmmuState, SmmuWiring, SmmuParts> implements 
       control.sink,
       (port, code, lo, hi, access, recording) => this.#report(port, code, lo, hi, access, recording),
     );
-    return { caches, control, translation, watch };
+    return { caches, control, translation, watch, memory };
   }
 
   translate(port: DmaPort, lo: number, hi: number, access: number): number {

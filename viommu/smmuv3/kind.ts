@@ -4,6 +4,7 @@ import { REGISTER_BYTES } from '../spec/smmuv3/registers.ts';
 import { resolveOptions, SMMU_DEFAULTS, type SmmuConfig, smmuSchema } from './config.ts';
 import { SmmuV3 } from './device.ts';
 import { smmuBlock, smmuState } from './state.ts';
+import { tableTree } from './table-tree.ts';
 import { SMMU_EVENTS } from './trace.ts';
 import { smmuViews } from './views.ts';
 
@@ -33,6 +34,7 @@ function create(options: SmmuConfig, services: IommuServices): Iommu {
       ats: config.ats,
     },
     views: smmuViews(device),
+    tables: (most) => tableTree(device, most),
     explain: (port, lo, hi, access) => device.explain(port, lo, hi, access),
   };
 }

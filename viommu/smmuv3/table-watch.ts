@@ -117,7 +117,7 @@ export class TableWatch implements ReadSink, PageWatcher, Announcements {
       this.#descriptorStored(table, address, old, now, byCpu);
       return;
     }
-    if (changed) this.#leaveTables(table, address, old, now);
+    if (changed) this.#leaveTables(table, old, now);
     this.#streams.stored(table, address, old, now, changed, byCpu);
   }
 
@@ -141,7 +141,7 @@ export class TableWatch implements ReadSink, PageWatcher, Announcements {
   }
 
   /** The page tables that a CD or an STE pointed to and no longer does; another one may: then they are seen again. */
-  #leaveTables({ kind }: WatchedTable, _address: number, old: Uint32Array, now: Uint32Array): void {
+  #leaveTables({ kind }: WatchedTable, old: Uint32Array, now: Uint32Array): void {
     if (kind === CD_TABLE) {
       const after = cdTables(now, 0);
       for (const { page, granule } of cdTables(old, 0))
@@ -187,9 +187,26 @@ export class TableWatch implements ReadSink, PageWatcher, Announcements {
       ended.sort((x, y) => x.table.page - y.table.page || x.table.first - y.table.first);
       for (const watched of ended) {
         this.#pages.forget(watched);
-        if (paging) this.#detachDescriptors(watched.table);
-        else this.#streams.detachChildren(watched.table);
+        if (paging) {
+          this.#detachDescriptors(watched.table);
+          continue;
+        }
+        this.#detachRoots(watched.table);
+        this.#streams.detachChildren(watched.table);
       }
+    }
+  }
+
+  /** The page tables of CDs and STEs that nothing leads to any more; where others have them they are seen again. */
+  #detachRoots({ kind, page, first, bytes }: WatchedTable): void {
+    if (kind !== CD_TABLE && kind !== STREAM_TABLE) return;
+    const start = (page * 4096 + first) >>> 2;
+    for (let at = start; at < start + bytes / 4; at += entryBytes(kind) / 4) {
+      if (this.#u32[at] === 0) continue;
+      if (kind === CD_TABLE)
+        for (const table of cdTables(this.#u32, at)) this.#detachTable(table.page, table.granule, STAGE1_TABLE);
+      const second = kind === STREAM_TABLE ? steTable(this.#u32, at) : undefined;
+      if (second !== undefined) this.#detachTable(second.page, second.granule, STAGE2_TABLE);
     }
   }
 

@@ -2,6 +2,7 @@ import type { DeviceView } from '../../vmm/bus/device.ts';
 import { bdfText } from '../../vmm/core/bdf.ts';
 import { hex, hex32, hex64, u64 } from '../../vmm/core/u64.ts';
 import type { Layout } from '../../vmm/regs/layout.ts';
+import { EVENT_BYTES, PRI_BYTES } from '../spec/smmuv3/events.ts';
 import { eventCodeText } from '../spec/smmuv3/faults.ts';
 import {
   CMDQ_BASE,
@@ -24,11 +25,14 @@ import {
 } from '../walk/config-cache.ts';
 import { OWNER_MASK, ROW_WORDS } from '../walk/iotlb.ts';
 import { PAIR_WORDS, TRANSLATIONS } from '../walk/pair-tags.ts';
-import { registerView } from '../watch/views.ts';
+import { type CachedSubstream, substreamText } from '../watch/substream-view.ts';
+import { registerView, rowView, type WaitingEntry, waitingEntries, waitingLines } from '../watch/views.ts';
 import { GLOBAL, TLB_SHIFTS } from './caches.ts';
+import { COMMAND_BYTES } from './command-queue.ts';
 import type { SmmuV3 } from './device.ts';
 import { PRIVILEGED, stage1In, stage2In } from './row-flags.ts';
 import { WORLD_EL2 } from './state.ts';
+import { substreams } from './table-tree.ts';
 
 const ADDRESS = 0xfffff000;
 
@@ -127,33 +131,48 @@ interface QueueView {
   readonly entries: number;
   readonly prod: string;
   readonly cons: string;
+  /** What lies between CONS and PROD. */
+  readonly waiting: readonly WaitingEntry[];
 }
 
 type Place = { readonly offset: number };
 
-function queueView(device: SmmuV3, queue: string, base: Place, prod: Place, cons: Place): QueueView {
+/** A queue from its registers: at most 2^`most` entries of `width` bytes. */
+function queueView(
+  device: SmmuV3,
+  queue: string,
+  [base, prod, cons]: readonly [Place, Place, Place],
+  most: number,
+  width: number,
+): QueueView {
   const { regs } = device.s;
   const lo = regs[base.offset / 4]!;
-  return {
-    queue,
-    base: hex(u64((lo & -32) >>> 0, regs[base.offset / 4 + 1]! & 0xffffff)),
-    entries: 2 ** (lo & 0x1f),
-    prod: hex32(regs[prod.offset / 4]!),
-    cons: hex32(regs[cons.offset / 4]!),
-  };
+  const entries = 2 ** Math.min(lo & 0x1f, most);
+  const bytes = Math.max(32, entries * width);
+  const address = u64((lo & -bytes) >>> 0, regs[base.offset / 4 + 1]! & 0xffffff);
+  const [made, used] = [regs[prod.offset / 4]!, regs[cons.offset / 4]!];
+  const index = (register: number) => (register & (entries - 1)) * width;
+  const { ram } = device.w.services.memory;
+  // A full queue has one index twice.
+  const isFull = ((made - used) & (2 * entries - 1)) === entries;
+  const waiting = isFull
+    ? [
+        ...waitingEntries(ram, address, entries * width, width, index(used), 0),
+        ...waitingEntries(ram, address, entries * width, width, 0, index(made)),
+      ]
+    : waitingEntries(ram, address, entries * width, width, index(used), index(made));
+  return { queue, base: hex(address), entries, prod: hex32(made), cons: hex32(used), waiting };
 }
 
 function queues(device: SmmuV3): QueueView[] {
+  const { cmdqs, eventqs, priqs } = device.w.config;
   const all = [
-    queueView(device, 'command', CMDQ_BASE, CMDQ_PROD, CMDQ_CONS),
-    queueView(device, 'event', EVENTQ_BASE, EVENTQ_PROD, EVENTQ_CONS),
+    queueView(device, 'command', [CMDQ_BASE, CMDQ_PROD, CMDQ_CONS], cmdqs, COMMAND_BYTES),
+    queueView(device, 'event', [EVENTQ_BASE, EVENTQ_PROD, EVENTQ_CONS], eventqs, EVENT_BYTES),
   ];
-  if (device.c.translation.features.pri) all.push(queueView(device, 'PRI', PRIQ_BASE, PRIQ_PROD, PRIQ_CONS));
+  if (device.c.translation.features.pri)
+    all.push(queueView(device, 'PRI', [PRIQ_BASE, PRIQ_PROD, PRIQ_CONS], priqs, PRI_BYTES));
   return all;
-}
-
-function lines<T>(rows: readonly T[], text: (row: T) => string, none: string): string {
-  return rows.length === 0 ? none : rows.map(text).join('\n');
 }
 
 function configText(row: ConfigView): string {
@@ -162,50 +181,60 @@ function configText(row: ConfigView): string {
   return `${row.stream}${substream}${event}: ${row.fields}`;
 }
 
+function queueText(q: QueueView): string {
+  const head = `${q.queue} queue: base=${q.base} entries=${q.entries} prod=${q.prod} cons=${q.cons}`;
+  return [head, ...waitingLines(q.waiting)].join('\n');
+}
+
+/** What the CD cache has, as the view of PASIDs asks for it. */
+function cachedContexts(device: SmmuV3): CachedSubstream[] {
+  const { cds } = device.c.caches;
+  return configuration(cds, CD, false).map(({ stream, substream, raw, fields }) => ({
+    requester: stream,
+    pasid: substream,
+    raw,
+    fields,
+  }));
+}
+
 /** What `info` and `inspect` show of a unit. */
 export function smmuViews(device: SmmuV3): DeviceView[] {
-  const view = <T>(name: string, doc: string, rows: () => T[], text: (row: T) => string, none: string) => ({
-    name,
-    doc,
-    json: rows,
-    text: () => lines(rows(), text, none),
-  });
   return [
-    view(
+    rowView(
       'registers',
-      'Registers with their fields.',
+      'Every register with its fields',
       () => registerView(device.w.block, device.s.regs),
       (r) => `${r.offset.padStart(7)} ${r.name.padEnd(16)} ${r.value} ${r.fields}`,
       'none',
     ),
-    view(
+    rowView(
       'iotlb',
-      'Translations that are cached.',
+      'Translations that are cached',
       () => tlb(device),
       (r) =>
         `${r.regime} ${r.asid}: ${r.address} -> ${r.page} ${r.size} bytes, user ${r.user}, privileged ${r.privileged}`,
       'no translation is cached',
     ),
-    view(
+    rowView(
       'streams',
-      'Stream table entries that are cached.',
+      'Stream table entries that are cached',
       () => configuration(device.c.caches.stes, STE, true),
       configText,
       'no stream table entry is cached',
     ),
-    view(
+    rowView(
       'substreams',
-      'Context descriptors that are cached.',
+      'Context descriptors that are cached',
       () => configuration(device.c.caches.cds, CD, false),
       configText,
       'no context descriptor is cached',
     ),
-    view(
-      'queues',
-      'The queues of the unit.',
-      () => queues(device),
-      (q) => `${q.queue} queue: base=${q.base} entries=${q.entries} prod=${q.prod} cons=${q.cons}`,
-      'none',
-    ),
+    rowView('queues', 'The queues of the unit, and what waits in them', () => queues(device), queueText, 'none'),
+    {
+      name: 'pasid',
+      doc: 'The PASIDs of the requesters: what the tables say, and where the cache of CDs says something else',
+      json: () => substreams(device, cachedContexts(device)),
+      text: () => substreamText(substreams(device, cachedContexts(device)), CD.name),
+    },
   ];
 }

@@ -1,8 +1,6 @@
 import type { TableNode, TableTree } from '../../vmm/bus/iommu.ts';
 import { bdfText } from '../../vmm/core/bdf.ts';
-import { hex, hex64, hi32, lo32, u64 } from '../../vmm/core/u64.ts';
-import type { Layout } from '../../vmm/regs/layout.ts';
-import { decodedFields } from '../../vmm/regs/views.ts';
+import { hex, u64 } from '../../vmm/core/u64.ts';
 import { FS_ENTRY, FS_LEVEL_NAMES } from '../spec/paging/first-stage.ts';
 import { SS_ENTRY, SS_LEVEL_NAMES } from '../spec/paging/second-stage.ts';
 import { GSTS } from '../spec/vtd/registers.ts';
@@ -19,6 +17,7 @@ import {
   SCALABLE_ROOT_ENTRY,
   TT_PASS_THROUGH,
 } from '../spec/vtd/structures.ts';
+import { atOnce, type Described, type Format, NOWHERE, type Place, TableWalk } from '../watch/table-tree.ts';
 import type { VtdIommu } from './device.ts';
 import { PASIDS_OF_TABLE } from './table-kinds.ts';
 
@@ -37,52 +36,31 @@ const WIDEST_LEVEL = 5;
 
 /** What the tables in memory say now, whatever the caches hold (VT-d: Translation Structure Formats). */
 export function tableTree(device: VtdIommu, most: number): TableTree {
-  const walk = new TreeWalk(device, most, true);
+  const tables = new VtdTables(device, most, true);
   const { s } = device;
   const status = s.regs[GSTS.offset / 4]!;
   const roots: TableNode[] = [];
-  if ((status & TES) !== 0) roots.push(...walk.rootTable(s.rootLo, s.rootHi));
-  if ((status & IRES) !== 0) roots.push(...walk.interruptTable(s.irtaLo, s.irtaHi));
-  return { roots, pages: [...walk.pages], cut: walk.cut };
+  if ((status & TES) !== 0) roots.push(...tables.rootTable(s.rootLo, s.rootHi));
+  if ((status & IRES) !== 0) roots.push(...tables.interruptTable(s.irtaLo, s.irtaHi));
+  return tables.walk.tree(roots);
 }
 
 /** Of these tables, those that lead to PASID table entries: without paging tables and interrupts. */
 export function pasidTree(device: VtdIommu, most: number): TableTree {
-  const walk = new TreeWalk(device, most, false);
+  const tables = new VtdTables(device, most, false);
   const { s } = device;
-  const roots = walk.rootTable(s.rootLo, s.rootHi);
-  return { roots, pages: [...walk.pages], cut: walk.cut };
+  const roots = tables.rootTable(s.rootLo, s.rootHi);
+  return tables.walk.tree(roots);
 }
 
-/** Where the page of a table is in memory; undefined where it is not. */
-type Place = (page: bigint) => bigint | undefined;
-
-interface Format {
-  readonly layout: Layout;
-  readonly entries: number;
-  readonly present: (words: Uint32Array) => boolean;
-}
-
-interface Described {
-  /** Where it has a name of its own. */
-  readonly what?: string;
-  readonly of: string;
-  /** Tables that it points to. */
-  readonly tables: readonly bigint[];
-  children(): TableNode[];
-}
-
-class TreeWalk {
-  readonly pages = new Set<number>();
-  cut = false;
-  readonly #device: VtdIommu;
+class VtdTables {
+  readonly walk: TableWalk;
   readonly #paging: boolean;
-  #left: number;
 
   /** @param paging also the paging tables */
   constructor(device: VtdIommu, most: number, paging: boolean) {
-    this.#device = device;
-    this.#left = most;
+    const { memory, provenance } = device.w.services;
+    this.walk = new TableWalk(memory.ram, provenance, most);
     this.#paging = paging;
   }
 
@@ -91,7 +69,7 @@ class TreeWalk {
     if ((lo & TABLE_MODE) === SCALABLE_MODE) return this.#scalableRoots(table);
     if ((lo & TABLE_MODE) !== LEGACY_MODE) return [];
     const format = { layout: ROOT_ENTRY, entries: 256, present: isPresent };
-    return this.#entries(format, table, (words, bus) => {
+    return this.walk.entries(format, table, (words, bus) => {
       const contexts = pageOf(words[0]!, words[1]!);
       return { of: busText(bus), tables: [contexts], children: () => this.#contexts(contexts, bus) };
     });
@@ -99,7 +77,7 @@ class TreeWalk {
 
   #contexts(table: bigint, bus: number): TableNode[] {
     const format = { layout: CONTEXT_ENTRY, entries: 256, present: isPresent };
-    return this.#entries(format, table, (words, devfn) => {
+    return this.walk.entries(format, table, (words, devfn) => {
       const paging = pageOf(words[0]!, words[1]!);
       const passes = CONTEXT_ENTRY.get.TT(words, 0) === TT_PASS_THROUGH;
       return {
@@ -113,7 +91,7 @@ class TreeWalk {
   /** Each half leads to the context entries of half a bus; it is one entry where either is present. */
   #scalableRoots(table: bigint): TableNode[] {
     const format = { layout: SCALABLE_ROOT_ENTRY, entries: 256, present: hasHalf };
-    return this.#entries(format, table, (words, bus) => {
+    return this.walk.entries(format, table, (words, bus) => {
       const halves = [0, 2].filter((half) => (words[half]! & PRESENT) !== 0);
       return {
         of: busText(bus),
@@ -131,7 +109,7 @@ class TreeWalk {
 
   #scalableContexts(table: bigint, first: number): TableNode[] {
     const format = { layout: SCALABLE_CONTEXT_ENTRY, entries: HALF_BUS, present: isPresent };
-    return this.#entries(format, table, (words, i) => {
+    return this.walk.entries(format, table, (words, i) => {
       const directory = pageOf(words[0]!, words[1]!);
       const entries = 2 ** (SCALABLE_CONTEXT_ENTRY.get.PDTS(words, 0) + 7);
       return {
@@ -143,7 +121,7 @@ class TreeWalk {
   }
 
   #pasidDirectory(table: bigint, entries: number): TableNode[] {
-    return this.#entries(
+    return this.walk.entries(
       { layout: PASID_DIRECTORY_ENTRY, entries, present: isPresent },
       table,
       (words, i) => {
@@ -160,7 +138,7 @@ class TreeWalk {
 
   #pasidTable(table: bigint, first: number): TableNode[] {
     const format = { layout: PASID_ENTRY, entries: PASIDS_OF_TABLE, present: isPresent };
-    return this.#entries(format, table, (words, i) => {
+    return this.walk.entries(format, table, (words, i) => {
       const type = PASID_ENTRY.get.PGTT(words, 0);
       const hasFirst = type === PGTT_FIRST || type === PGTT_NESTED;
       const hasSecond = !hasFirst ? type !== PGTT_PASS_THROUGH : type === PGTT_NESTED;
@@ -211,67 +189,16 @@ class TreeWalk {
         children: () => (leaf ? [] : this.#pagingTable(format, names, next, level - 1, first, place)),
       };
     };
-    return this.#entries(format, table, describe, place);
+    return this.walk.entries(format, table, describe, place);
   }
 
   interruptTable(lo: number, hi: number): TableNode[] {
     const format = { layout: IRTE, entries: 2 << (lo & 0xf), present: isPresent };
-    return this.#entries(format, pageOf(lo, hi), (_words, index) => ({
+    return this.walk.entries(format, pageOf(lo, hi), (_words, index) => ({
       of: `interrupt ${index}`,
       tables: [],
       children: () => [],
     }));
-  }
-
-  /** The entries of a table that are present, as far as there is room for them. */
-  #entries(
-    { layout, entries, present }: Format,
-    table: bigint,
-    describe: (words: Uint32Array, index: number) => Described,
-    place: Place = atOnce,
-  ): TableNode[] {
-    const nodes: TableNode[] = [];
-    for (let i = 0; i < entries; i++) {
-      const offset = i * layout.bytes;
-      const page = place(table + BigInt(offset & -4096));
-      if (page === undefined) break;
-      const address = page + BigInt(offset & 4095);
-      const words = this.#words(address, layout.bytes);
-      if (words === undefined) break;
-      if (address < 1n << 32n) this.pages.add(Number(page));
-      if (!present(words)) continue;
-      if (this.#left === 0) {
-        this.cut = true;
-        break;
-      }
-      this.#left--;
-      nodes.push(this.#node(layout, words, address, describe(words, i)));
-    }
-    return nodes;
-  }
-
-  #words(address: bigint, bytes: number): Uint32Array | undefined {
-    const { ram } = this.#device.w.services.memory;
-    const at = ram.locate(lo32(address), hi32(address), bytes);
-    return at < 0 ? undefined : ram.u32.slice(at >>> 2, (at + bytes) >>> 2);
-  }
-
-  #node(layout: Layout, words: Uint32Array, address: bigint, described: Described): TableNode {
-    const { provenance } = this.#device.w.services;
-    const lost = described.tables.some((table) => this.#words(table, 4096) === undefined);
-    const writer = address < 1n << 32n ? provenance.lastWriter(Number(address)) : undefined;
-    const raw: string[] = [];
-    for (let w = 0; w < words.length; w += 2) raw.push(hex64(words[w]!, words[w + 1]!));
-    return {
-      what: described.what ?? layout.name,
-      of: described.of,
-      address: hex(address),
-      raw,
-      fields: decodedFields(layout, words),
-      ...(writer === undefined ? {} : { lastWriter: writer }),
-      ...(lost ? { note: 'what it points to is not memory' } : {}),
-      children: described.children(),
-    };
   }
 
   /** Where second-stage tables put a page, whatever they permit. */
@@ -279,7 +206,7 @@ class TreeWalk {
     let next = table;
     for (let level = levels; level > 0; level--) {
       const shift = BigInt(12 + 9 * (level - 1));
-      const words = this.#words(next + ((page >> shift) & 511n) * 8n, 8);
+      const words = this.walk.words(next + ((page >> shift) & 511n) * 8n, 8);
       if (words === undefined || !permits(words)) return undefined;
       next = pageOf(words[0]!, words[1]!);
       if (level > 1 && (words[0]! & PS) !== 0) return next | (page & ((1n << shift) - 1n) & ~0xfffn);
@@ -288,15 +215,10 @@ class TreeWalk {
   }
 }
 
-/** An address at which there is no memory. */
-const NOWHERE = (1n << 64n) - 4096n;
-
 const isPresent = (words: Uint32Array) => (words[0]! & PRESENT) !== 0;
 /** Second-stage entries have no present bit: those that permit nothing are not there. */
 const permits = (words: Uint32Array) => (words[0]! & READ_OR_WRITE) !== 0;
 const hasHalf = (words: Uint32Array) => ((words[0]! | words[2]!) & PRESENT) !== 0;
-
-const atOnce: Place = (page) => page;
 
 /** The 4 KiB-aligned address in bits 51:12 of a quadword. */
 function pageOf(lo: number, hi: number): bigint {

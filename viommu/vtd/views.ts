@@ -1,6 +1,6 @@
 import type { DeviceView } from '../../vmm/bus/device.ts';
 import { bdfText } from '../../vmm/core/bdf.ts';
-import { hex, hex64, hi32, lo32, u64 } from '../../vmm/core/u64.ts';
+import { hex, hex64, u64 } from '../../vmm/core/u64.ts';
 import type { Layout, Register } from '../../vmm/regs/layout.ts';
 import { PAGE_REQUEST_BYTES } from '../spec/vtd/descriptors.ts';
 import { faultCodeText } from '../spec/vtd/faults.ts';
@@ -10,9 +10,10 @@ import { ENTRY_ROW_WORDS } from '../walk/entry-cache.ts';
 import { OWNER_MASK, ROW_WORDS } from '../walk/iotlb.ts';
 import { PAIR_WORDS, TRANSLATIONS } from '../walk/pair-tags.ts';
 import { PASID_ENTRY_AT, PASID_ROW_WORDS } from '../walk/pasid-cache.ts';
-import { registerView } from '../watch/views.ts';
+import { substreamText } from '../watch/substream-view.ts';
+import { registerView, type WaitingEntry, waitingEntries, waitingLines } from '../watch/views.ts';
 import type { VtdIommu } from './device.ts';
-import { pasidText, pasidView } from './pasid-view.ts';
+import { pasidView } from './pasid-view.ts';
 import { allowedIn, faultIn, UPPER_CLASS } from './row-flags.ts';
 
 const SIZES = ['4K', '2M', '1G'] as const;
@@ -120,9 +121,6 @@ function interruptEntries(device: VtdIommu) {
   return out;
 }
 
-/** Descriptors that one look shows. */
-const MAX_WAITING = 64;
-
 interface QueueView {
   readonly queue: string;
   readonly base: string;
@@ -130,7 +128,7 @@ interface QueueView {
   readonly head: string;
   readonly tail: string;
   /** What lies between head and tail. */
-  readonly waiting: readonly { readonly at: string; readonly raw: readonly string[] }[];
+  readonly waiting: readonly WaitingEntry[];
 }
 
 /** A queue from its registers: size in bits 2:0 of its address register, entries of `width` bytes. */
@@ -149,19 +147,8 @@ function queueView(
   const size = 4096 << (lo & 7);
   const head = block.read32(regs, heads.offset);
   const tail = block.read32(regs, tails.offset);
-  const waiting: { at: string; raw: string[] }[] = [];
   const { ram } = device.w.services.memory;
-  for (let at = head; at !== tail && waiting.length < MAX_WAITING; at = (at + width) % size) {
-    const a = base + BigInt(at);
-    // Reading registers could do things.
-    const located = ram.locate(lo32(a), hi32(a), width);
-    if (located < 0) break;
-    const place = located >>> 2;
-    const raw = Array.from({ length: width / 8 }, (_, i) =>
-      hex64(ram.u32[place + i * 2]!, ram.u32[place + i * 2 + 1]!),
-    );
-    waiting.push({ at: hex(a), raw });
-  }
+  const waiting = waitingEntries(ram, base, size, width, head, tail);
   return { queue, base: hex(base), bytes: size, head: hex(head), tail: hex(tail), waiting };
 }
 
@@ -175,7 +162,7 @@ function queues(device: VtdIommu): QueueView[] {
 
 function queueText(q: QueueView): string {
   const head = `${q.queue} queue: base=${q.base} bytes=${q.bytes} head=${q.head} tail=${q.tail}`;
-  return [head, ...q.waiting.map(({ at, raw }) => `  ${at}: ${raw.join(' ')}`)].join('\n');
+  return [head, ...waitingLines(q.waiting)].join('\n');
 }
 
 function latched(device: VtdIommu) {
@@ -205,7 +192,7 @@ export function vtdViews(device: VtdIommu): DeviceView[] {
       name: 'pasid',
       doc: 'The PASIDs of the requesters: what the tables say, and where the PASID-cache says something else',
       json: () => pasidView(device, pasidEntries(device)),
-      text: () => pasidText(pasidView(device, pasidEntries(device))),
+      text: () => substreamText(pasidView(device, pasidEntries(device)), PASID_ENTRY.name),
     },
     view('iotlb', 'The IOTLB', () => iotlb(device)),
     {

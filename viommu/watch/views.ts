@@ -1,5 +1,6 @@
 import type { DeviceView } from '../../vmm/bus/device.ts';
-import { hex, hex32, hex64 } from '../../vmm/core/u64.ts';
+import { hex, hex32, hex64, hi32, lo32 } from '../../vmm/core/u64.ts';
+import type { GuestRam } from '../../vmm/mem/ram.ts';
 import type { RegisterBlock } from '../../vmm/regs/block.ts';
 
 /** Every register with its fields. */
@@ -33,4 +34,39 @@ export function rowView<T>(
       return all.length === 0 ? none : all.map(text).join('\n');
     },
   };
+}
+
+/** Entries of a queue that one look shows. */
+const MAX_WAITING = 64;
+
+export interface WaitingEntry {
+  readonly at: string;
+  readonly raw: readonly string[];
+}
+
+/** What lies in a queue of `size` bytes between two places in it; reading registers could do things, so only in RAM. */
+export function waitingEntries(
+  ram: GuestRam,
+  base: bigint,
+  size: number,
+  width: number,
+  from: number,
+  to: number,
+): WaitingEntry[] {
+  const waiting: WaitingEntry[] = [];
+  for (let at = from; at !== to && waiting.length < MAX_WAITING; at = (at + width) % size) {
+    const address = base + BigInt(at);
+    const located = ram.locate(lo32(address), hi32(address), width);
+    if (located < 0) break;
+    const place = located >>> 2;
+    const raw = Array.from({ length: width / 8 }, (_, i) =>
+      hex64(ram.u32[place + i * 2]!, ram.u32[place + i * 2 + 1]!),
+    );
+    waiting.push({ at: hex(address), raw });
+  }
+  return waiting;
+}
+
+export function waitingLines(waiting: readonly WaitingEntry[]): string[] {
+  return waiting.map(({ at, raw }) => `  ${at}: ${raw.join(' ')}`);
 }

@@ -382,6 +382,22 @@ describe('page tables', () => {
   });
 });
 
+test('page tables of a stream that was taken out are memory again after CFGI and TLBI', () => {
+  const { m, lines, port } = traced();
+  m.stage1(DEV);
+  m.map();
+  m.start(ON);
+  translate(m, port, 0);
+  m.store(STE, 0n);
+  m.submit(...CFGI_STE(DEV));
+  m.submit(0x30n);
+  lines.length = 0;
+
+  for (const table of [CONTEXT, TABLE, TABLE + 0x1000, TABLE + 0x2000]) m.store(table, 0n);
+
+  expect(lines).toEqual([]);
+});
+
 test('dropping what can be rebuilt is not noticed', () => {
   const { m, lines } = withSubstreams();
   setCd(m, 5, 9);
