@@ -127,7 +127,7 @@ class SmmuTables {
 
   #stream(words: Uint32Array, sid: number): Described {
     const of = bdfText(sid);
-    if (!isLegalSte(words, 0, this.#features, this.#controls))
+    if (!isLegalSte(words, 0, this.#features))
       return { of, tables: [], note: 'it is ILLEGAL: C_BAD_STE', children: () => [] };
     const stream = new Stream();
     decodeSte(words, 0, this.#features, this.#controls, stream);
