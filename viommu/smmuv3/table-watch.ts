@@ -204,7 +204,8 @@ export class TableWatch implements ReadSink, PageWatcher, Announcements {
     for (let at = start; at < start + bytes / 4; at += entryBytes(kind) / 4) {
       if (this.#u32[at] === 0) continue;
       if (kind === CD_TABLE)
-        for (const table of cdTables(this.#u32, at)) this.#detachTable(table.page, table.granule, STAGE1_TABLE);
+        for (const table of cdTables(this.#u32, at))
+          this.#detachTable(table.page, table.granule, STAGE1_TABLE);
       const second = kind === STREAM_TABLE ? steTable(this.#u32, at) : undefined;
       if (second !== undefined) this.#detachTable(second.page, second.granule, STAGE2_TABLE);
     }

@@ -229,7 +229,13 @@ export function smmuViews(device: SmmuV3): DeviceView[] {
       configText,
       'no context descriptor is cached',
     ),
-    rowView('queues', 'The queues of the unit, and what waits in them', () => queues(device), queueText, 'none'),
+    rowView(
+      'queues',
+      'The queues of the unit, and what waits in them',
+      () => queues(device),
+      queueText,
+      'none',
+    ),
     {
       name: 'pasid',
       doc: 'The PASIDs of the requesters: what the tables say, and where the cache of CDs says something else',
