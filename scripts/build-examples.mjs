@@ -6,8 +6,12 @@ import { importTypeScript, root } from './import-typescript.mjs';
 
 // Names in diagnostics and DWARF are relative to here, so that the result does not depend on the checkout's place.
 process.chdir(root);
-const { EXAMPLES, examplePath, sha256, sourcesHash } = await importTypeScript('guest/examples/manifest.ts');
+const { EXAMPLES, exampleMachine, examplePath, sha256, sourcesHash } = await importTypeScript(
+  'guest/examples/manifest.ts',
+);
 const { compileC } = await importTypeScript('vmm/vcpu/compile/compile.ts');
+const { layoutAt } = await importTypeScript('vmm/vcpu/compile/types.ts');
+const { addressMapOf } = await importTypeScript('vmm/machine/platforms/platforms.ts');
 
 const names = process.argv.length > 2 ? process.argv.slice(2) : EXAMPLES;
 const manifestPath = join(root, 'guest/examples/manifest.json');
@@ -17,6 +21,7 @@ for (const name of names) {
   const { wasm } = await compileC({
     file: examplePath(name, 'c'),
     sdkDir: 'guest/sdk',
+    layout: layoutAt(addressMapOf(exampleMachine(name)).ramBase),
     onDiagnostics: (text) => process.stderr.write(text),
   });
   writeFileSync(examplePath(name, 'wasm'), wasm);

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 
 /**
  * The packaged examples: guest/examples/NAME/NAME.c with the NAME.wasm that `npm run build:examples` made of it, so that
- * they start without a compiler. The manifest keeps a hash of all they were made of, so that a test sees stale ones.
+ * they start without a compiler. The manifest keeps a hash of all they were made of, so that a test sees stale ones. They are
+ * linked for q35, and those that are nothing without an SMMU for virt (NAME.virt.wasm); elsewhere their source is compiled.
  */
 
 export const EXAMPLES = [
@@ -22,15 +23,24 @@ export const EXAMPLES = [
   'unmap-race',
   'fault-storm',
   'prq-overflow',
+  'stall',
   'svm',
 ] as const;
 export type ExampleName = (typeof EXAMPLES)[number];
+
+const FOR_VIRT: readonly string[] = ['stall'];
+
+/** The machine type whose RAM a packaged example is linked for. */
+export function exampleMachine(name: string): 'q35' | 'virt' {
+  return FOR_VIRT.includes(name) ? 'virt' : 'q35';
+}
 
 /** guest/examples/manifest.json */
 export type ExamplesManifest = Readonly<Record<string, { readonly sources: string; readonly wasm: string }>>;
 
 export function examplePath(name: string, extension: 'c' | 'wasm'): string {
-  return `guest/examples/${name}/${name}.${extension}`;
+  const linked = extension === 'wasm' && exampleMachine(name) === 'virt' ? '.virt' : '';
+  return `guest/examples/${name}/${name}${linked}.${extension}`;
 }
 
 export function sha256(...parts: readonly (string | Uint8Array)[]): string {

@@ -4,9 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
-import { EXAMPLES, examplePath, sha256 } from '../../guest/examples/manifest.ts';
+import { EXAMPLES, exampleMachine, examplePath, sha256 } from '../../guest/examples/manifest.ts';
 import { renderProject, TEMPLATE_VIOMMUS } from '../../guest/template/render.ts';
+import { addressMapOf } from '../../vmm/machine/platforms/platforms.ts';
 import { compileC } from '../../vmm/vcpu/compile/compile.ts';
+import { layoutAt } from '../../vmm/vcpu/compile/types.ts';
 import { guideSteps } from '../kit/guide.ts';
 import { describeWithTool } from '../kit/outside-tool.ts';
 
@@ -115,7 +117,11 @@ describe('the guide works as printed', () => {
 test.each(EXAMPLES)(
   '%s.wasm is what the bundled compiler makes of its source (else: npm run build:examples)',
   async (name) => {
-    const { wasm, diagnostics } = await compileC({ file: examplePath(name, 'c'), sdkDir: 'guest/sdk' });
+    const { wasm, diagnostics } = await compileC({
+      file: examplePath(name, 'c'),
+      sdkDir: 'guest/sdk',
+      layout: layoutAt(addressMapOf(exampleMachine(name)).ramBase),
+    });
 
     expect(diagnostics).toBe('');
     expect(sha256(wasm)).toBe(sha256(readFileSync(join(root, examplePath(name, 'wasm')))));

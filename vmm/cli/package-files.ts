@@ -38,15 +38,16 @@ export function exampleNames(): string[] {
 /** The guest of a packaged example: its WASM, which starts without a compiler, else its source. */
 function exampleFile(name: string): string | undefined {
   const directory = join(packageRoot(), 'guest', 'examples', name);
-  return [`${name}.wasm`, `${name}.c`, `${name}.wat`]
+  return [`${name}.wasm`, `${name}.virt.wasm`, `${name}.c`, `${name}.wat`]
     .map((file) => join(directory, file))
     .find((file) => existsSync(file));
 }
 
-/** The same example for a machine type: packaged modules are linked for q35, on another one their source is compiled. */
+/** The same example for a machine type: a packaged module is linked for one of them, on another one its source is compiled. */
 export function exampleFor(file: string, machine: string): string {
-  const source = file.replace(/\.wasm$/, '.c');
-  return machine !== 'q35' && existsSync(source) ? source : file;
+  const source = file.replace(/(\.virt)?\.wasm$/, '.c');
+  const linkedFor = file.endsWith('.virt.wasm') ? 'virt' : 'q35';
+  return machine !== linkedFor && existsSync(source) ? source : file;
 }
 
 /** @throws TsvmmError with a suggestion */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * A driver for the `edu` teaching device behind Intel VT-d, from power-on to power-off.
+ * A driver for the `edu` teaching device behind an IOMMU, from power-on to power-off: Intel VT-d or Arm SMMUv3, one source.
  *
- * It finds the remapping unit in ACPI, gives the device an address space of its own, moves data both ways through it,
+ * It finds the unit by ACPI, gives the device an address space of its own, moves data both ways through it,
  * computes by interrupt, and then breaks the rules on purpose: DMA to an address that is not mapped, a write to a
  * read-only page, DMA after unmapping and after detaching. Each time the unit must refuse, record what happened and
  * interrupt. At the end everything is taken down again and no page is left behind.
@@ -10,7 +10,7 @@
 #define pr_fmt(format) "edu: " format
 #include <tsvmm.h>
 #include <tsvmm/edu.h>
-#include <tsvmm/vtd_driver.h>
+#include <tsvmm/iommu_domain.h>
 
 #define EDU_VENDOR 0x1234
 #define EDU_DEVICE 0x11e8
@@ -21,7 +21,6 @@
 #define IOVA_READ_ONLY 0x0300000ull
 #define IOVA_NOTHING 0x0badc000ull
 
-#define DOMAIN_ID 7
 #define LENGTH 512u
 
 enum direction { TO_DEVICE, FROM_DEVICE };
@@ -35,12 +34,13 @@ struct edu {
 };
 
 static struct edu edu;
-static struct vtd_unit unit;
-static struct vtd_domain domain;
+static struct iommu *iommu;
+static struct iommu_device device; // edu, as the IOMMU knows it
+static struct iommu_domain domain;
 
 /// What the fault handler saw.
 static struct {
-	struct vtd_fault last;
+	struct iommu_fault last;
 	volatile u32 count;
 } faults;
 
@@ -94,74 +94,94 @@ static u32 edu_factorial(struct edu *dev, u32 n)
 	return readl(dev->regs + EDU_FACTORIAL);
 }
 
+static void edu_dma_start(struct edu *dev, enum direction direction, u64 iova, u32 flags)
+{
+	bool out = direction == TO_DEVICE;
+
+	writeq(out ? iova : EDU_BUFFER_BASE, dev->regs + EDU_DMA_SRC);
+	writeq(out ? EDU_BUFFER_BASE : iova, dev->regs + EDU_DMA_DST);
+	writeq(LENGTH, dev->regs + EDU_DMA_COUNT);
+	writel(EDU_DMA_CMD_RUN | flags | (out ? 0 : EDU_DMA_CMD_TO_RAM), dev->regs + EDU_DMA_CMD);
+}
+
 /// Moves LENGTH bytes between `iova` and the device's buffer, and sleeps until the device says that it is done. The
 /// device does not say whether it worked: what the IOMMU refused only the IOMMU knows.
 static void edu_dma(struct edu *dev, enum direction direction, u64 iova)
 {
-	bool out = direction == TO_DEVICE;
-
 	dev->events = 0;
-	writeq(out ? iova : EDU_BUFFER_BASE, dev->regs + EDU_DMA_SRC);
-	writeq(out ? EDU_BUFFER_BASE : iova, dev->regs + EDU_DMA_DST);
-	writeq(LENGTH, dev->regs + EDU_DMA_COUNT);
-	writel(EDU_DMA_CMD_RUN | EDU_DMA_CMD_IRQ | (out ? 0 : EDU_DMA_CMD_TO_RAM), dev->regs + EDU_DMA_CMD);
+	edu_dma_start(dev, direction, iova, EDU_DMA_CMD_IRQ);
 	wait_event(dev->events & EDU_IRQ_STATUS_DMA);
+}
+
+/// The same without an interrupt: looks until the device is done.
+static void edu_dma_quiet(struct edu *dev, enum direction direction, u64 iova)
+{
+	edu_dma_start(dev, direction, iova, 0);
+	while (readl(dev->regs + EDU_DMA_CMD) & EDU_DMA_CMD_RUN)
+		cpu_relax();
+	// Time for the fault's interrupt.
+	udelay(1);
 }
 
 // --- the IOMMU --------------------------------------------------------------------------------------------------------
 
-static void fault_handler(const struct vtd_fault *fault, void *context __maybe_unused)
+static void fault_handler(const struct iommu_fault *fault)
 {
-	pr_info("DMA %s by %02x:%02x.%u at %pa refused, reason %02xh (%s)\n", fault->read ? "read" : "write",
-		fault->source >> 8, PCI_SLOT(fault->source), PCI_FUNC(fault->source), &fault->address, fault->reason,
-		vtd_fault_reason(fault->reason));
+	if (fault->has_address)
+		pr_info("DMA %s by %02x:%02x.%u at %pa refused, reason %02xh (%s)\n", fault->write ? "write" : "read",
+			fault->bdf >> 8, PCI_SLOT(fault->bdf), PCI_FUNC(fault->bdf), &fault->address, fault->reason,
+			fault->text);
+	else
+		pr_info("DMA by %02x:%02x.%u refused, reason %02xh (%s)\n", fault->bdf >> 8, PCI_SLOT(fault->bdf),
+			PCI_FUNC(fault->bdf), fault->reason, fault->text);
 	faults.last = *fault;
 	faults.count++;
 }
 
-/// Whether since `before` exactly one fault came in, with all of this in its record.
-static bool faulted(u32 before, u8 reason, u64 address, bool read)
+/// Whether since `before` exactly one fault came in, with all of this in its record, as far as a record of its kind goes.
+static bool faulted(u32 before, enum iommu_fault_kind kind, u64 address, bool read)
 {
-	const struct vtd_fault *f = &faults.last;
+	const struct iommu_fault *f = &faults.last;
 
-	return faults.count == before + 1 && f->reason == reason && f->address == address && f->read == read &&
-	       f->source == edu.pci.bdf;
+	return faults.count == before + 1 && f->kind == kind && f->bdf == edu.pci.bdf &&
+	       (!f->has_address || (f->address == address && f->write == !read));
 }
 
-static int iommu_probe(void)
+static const volatile void *vtd_registers, *smmu_registers;
+
+/// What the unit itself says.
+static bool is_translating(void)
 {
-	const struct acpi_dmar_drhd *drhd = dmar_find_unit(edu.pci.bdf);
-	int result;
+	return vtd_registers ? readl(vtd_registers + VTD_GSTS) & VTD_GSTS_TES :
+			       readl(smmu_registers + SMMU_CR0ACK) & SMMU_CR0ACK_SMMUEN;
+}
 
-	if (!report(drhd != NULL, "ACPI DMAR names the unit that remaps edu"))
+static int find_iommu(void)
+{
+	iommu = iommu_probe();
+	if (!report(iommu != NULL, "ACPI names an IOMMU, and it has been taken over"))
 		return -E_NODEV;
-	result = vtd_init(&unit, drhd);
-	if (result)
-		return result;
-	u32 version = readl(unit.regs + VTD_VER);
-
-	pr_info("VT-d %llu.%llu at %p, CAP %016llx ECAP %016llx, %u bits\n", FIELD_GET(VTD_VER_MAX, version),
-		FIELD_GET(VTD_VER_MIN, version), (void *)unit.regs, unit.cap, unit.ecap, vtd_best_width(&unit));
+	iommu->on_fault = fault_handler;
+	if (iommu_vtd_unit(iommu))
+		vtd_registers = iommu_vtd_unit(iommu)->regs;
+	else
+		smmu_registers = iommu_smmu_unit(iommu)->regs;
+	pr_info("%s at %p\n", iommu->ops->name, (void *)(vtd_registers ? vtd_registers : smmu_registers));
 	return 0;
 }
 
 static int iommu_start(void)
 {
-	int vector = irq_alloc_vector();
-	int result = vector < 0 ? vector : vtd_enable_fault_irq(&unit, (u32)vector, fault_handler, NULL);
+	int result = iommu_domain_init(&domain, iommu, IOMMU_DOMAIN_DMA);
 
 	if (!result)
-		result = vtd_enable_queue(&unit);
-	report(result == 0 && (readl(unit.regs + VTD_GSTS) & VTD_GSTS_QIES), "the invalidation queue runs");
+		result = iommu_attach(&device, iommu, &edu.pci, 0);
 	if (!result)
-		result = vtd_set_root(&unit);
+		result = iommu_attach_domain(&device, &domain);
+	report(result == 0, "the device has an address space of its own");
 	if (!result)
-		result = vtd_domain_init(&domain, &unit, DOMAIN_ID, vtd_best_width(&unit));
-	if (!result)
-		result = vtd_attach(&domain, edu.pci.bdf);
-	if (!result)
-		result = vtd_enable_translation(&unit);
-	report(result == 0 && (readl(unit.regs + VTD_GSTS) & VTD_GSTS_TES), "translation is on");
+		result = iommu_enable(iommu);
+	report(result == 0 && is_translating(), "translation is on");
 	return result;
 }
 
@@ -216,12 +236,12 @@ static void test_unmapped(u8 *target)
 
 	// The device's buffer still holds the bytes of test_data(); a refused read must not put anything of RAM there.
 	edu_dma(&edu, TO_DEVICE, IOVA_NOTHING);
-	report(faulted(before, VTD_FAULT_LGN_READ, IOVA_NOTHING, true), "a read of an unmapped address faults");
+	report(faulted(before, IOMMU_FAULT_ACCESS, IOVA_NOTHING, true), "a read of an unmapped address faults");
 
 	before = faults.count;
 	memset(target, 0x55, LENGTH);
 	edu_dma(&edu, FROM_DEVICE, IOVA_NOTHING);
-	report(faulted(before, VTD_FAULT_LGN_WRITE, IOVA_NOTHING, false), "a write to an unmapped address faults");
+	report(faulted(before, IOMMU_FAULT_ACCESS, IOVA_NOTHING, false), "a write to an unmapped address faults");
 	report(all_are(target, 0x55), "and no mapped page has changed");
 }
 
@@ -234,7 +254,7 @@ static void test_read_only(u8 *page)
 	report(faults.count == before, "a read-only page can be read");
 	memset(page, 0x55, LENGTH);
 	edu_dma(&edu, FROM_DEVICE, IOVA_READ_ONLY);
-	report(faulted(before, VTD_FAULT_LGN_WRITE, IOVA_READ_ONLY, false), "a write to a read-only page faults");
+	report(faulted(before, IOMMU_FAULT_ACCESS, IOVA_READ_ONLY, false), "a write to a read-only page faults");
 	report(all_are(page, 0x55), "and the page has not changed");
 }
 
@@ -243,9 +263,9 @@ static void test_unmap(u8 *target)
 	u32 before = faults.count;
 
 	memset(target, 0x33, LENGTH);
-	report(vtd_unmap(&domain, IOVA_TARGET, PAGE_SIZE) == 0, "a page is unmapped and invalidated");
+	report(iommu_unmap(&domain, IOVA_TARGET, PAGE_SIZE) == 0, "a page is unmapped and invalidated");
 	edu_dma(&edu, FROM_DEVICE, IOVA_TARGET);
-	report(faulted(before, VTD_FAULT_LGN_WRITE, IOVA_TARGET, false), "DMA to it faults from then on");
+	report(faulted(before, IOMMU_FAULT_ACCESS, IOVA_TARGET, false), "DMA to it faults from then on");
 	report(all_are(target, 0x33), "and the page has not changed");
 }
 
@@ -253,9 +273,10 @@ static void test_detach(void)
 {
 	u32 before = faults.count;
 
-	vtd_detach(&domain, edu.pci.bdf);
-	edu_dma(&edu, TO_DEVICE, IOVA_SOURCE);
-	report(faulted(before, VTD_FAULT_LCT_NOT_PRESENT, IOVA_SOURCE, true), "a detached device cannot do any DMA");
+	iommu_detach(&device);
+	// Where messages are translated like other writes, none comes any more.
+	edu_dma_quiet(&edu, TO_DEVICE, IOVA_SOURCE);
+	report(faulted(before, IOMMU_FAULT_DEVICE, IOVA_SOURCE, true), "a detached device cannot do any DMA");
 }
 
 static int run(void)
@@ -266,11 +287,11 @@ static int run(void)
 	int result = source && target && read_only ? 0 : -E_NOMEM;
 
 	if (!result)
-		result = vtd_map(&domain, IOVA_SOURCE, virt_to_phys(source), PAGE_SIZE, VTD_READ | VTD_WRITE);
+		result = iommu_map(&domain, IOVA_SOURCE, virt_to_phys(source), PAGE_SIZE, IOMMU_READ | IOMMU_WRITE);
 	if (!result)
-		result = vtd_map(&domain, IOVA_TARGET, virt_to_phys(target), PAGE_SIZE, VTD_READ | VTD_WRITE);
+		result = iommu_map(&domain, IOVA_TARGET, virt_to_phys(target), PAGE_SIZE, IOMMU_READ | IOMMU_WRITE);
 	if (!result)
-		result = vtd_map(&domain, IOVA_READ_ONLY, virt_to_phys(read_only), PAGE_SIZE, VTD_READ);
+		result = iommu_map(&domain, IOVA_READ_ONLY, virt_to_phys(read_only), PAGE_SIZE, IOMMU_READ);
 	if (!result)
 		result = msi_enable(&edu.pci, edu.vector);
 	if (!report(result == 0, "three pages are mapped and the MSI is set up"))
@@ -295,11 +316,9 @@ static int run(void)
 
 static void iommu_stop(void)
 {
-	volatile void *regs = unit.regs;
-
-	vtd_domain_destroy(&domain);
-	vtd_destroy(&unit);
-	report(!(readl(regs + VTD_GSTS) & (VTD_GSTS_TES | VTD_GSTS_QIES)), "the unit is off again");
+	iommu_domain_destroy(&domain);
+	iommu_disable(iommu);
+	report(!is_translating(), "the unit is off again");
 	report(pages_in_use() == 0, "no page is left behind");
 }
 
@@ -310,7 +329,7 @@ int main(void)
 	pr_info("%llu MiB of RAM\n", tsvmm_ram_size() >> 20);
 	if (!report(edu_probe(&edu) == 0, "edu is on the bus"))
 		return 1;
-	result = iommu_probe();
+	result = find_iommu();
 	if (!result) {
 		result = iommu_start();
 		if (!result)

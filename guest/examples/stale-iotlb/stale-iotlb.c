@@ -2,21 +2,22 @@
 /*
  * What a missing invalidation does, and which one cures it.
  *
- * A VT-d unit caches context entries, translations (IOTLB) and entries of upper page tables (paging-structure caches).
- * Changing a table in memory changes nothing for addresses it has cached: DMA goes on to the old page, into memory that may
+ * An IOMMU caches which tables a device uses (VT-d: context entries; SMMUv3: stream table entries and context descriptors),
+ * translations (IOTLB, TLB) and entries of upper page tables (paging-structure caches, walk caches). Changing a table in memory changes nothing for addresses it has cached: DMA goes on to the old page, into memory that may
  * belong to somebody else by now. For each cache and each granularity this guest shows the stale result first and the cure
  * after it. (The interrupt-entry cache is in the example irq-remap.)
  */
 #define pr_fmt(format) "stale: " format
 #include <tsvmm.h>
 #include <tsvmm/edu.h>
-#include <tsvmm/vtd_driver.h>
+#include <tsvmm/iommu_domain.h>
 
 #define IOVA 0x100000ull
 #define NEIGHBOUR (IOVA + PAGE_SIZE)
 #define LENGTH 64u
 
-static struct vtd_unit unit;
+static struct iommu *iommu;
+static struct iommu_device device; /* edu, as the IOMMU knows it */
 static struct pci_dev edu;
 static volatile void *regs;
 
@@ -43,152 +44,145 @@ static bool arrives_in(u64 iova, u8 *page, u8 *other)
 
 // --- the IOTLB: the page behind an address changes --------------------------------------------------------------------
 
-typedef int (*flush_iotlb_t)(u16 id, u64 iova);
+static const char *const scopes[] = {
+	[IOMMU_SCOPE_PAGE] = "page-selective",
+	[IOMMU_SCOPE_DOMAIN] = "domain-selective",
+	[IOMMU_SCOPE_ALL] = "global",
+};
 
-static int flush_page(u16 id, u64 iova) { return vtd_flush_iotlb_pages(&unit, id, iova, PAGE_SIZE); }
-static int flush_domain(u16 id, u64 iova __maybe_unused) { return vtd_flush_iotlb_domain(&unit, id); }
-static int flush_all(u16 id __maybe_unused, u64 iova __maybe_unused) { return vtd_flush_iotlb_global(&unit); }
-
-static void show_iotlb(struct vtd_domain *domain, u8 *old, u8 *new, const char *name, flush_iotlb_t flush)
+static void flush_everything(void)
 {
-	volatile u64 *leaf = vtd_leaf(domain, IOVA);
+	iommu_flush_domain(device.domain, IOMMU_SCOPE_ALL, 0);
+}
 
-	*leaf = virt_to_phys(old) | VTD_READ | VTD_WRITE;
-	vtd_flush_iotlb_global(&unit);
+static u64 entry_for(const struct iommu_domain *domain, const u8 *page)
+{
+	return iommu_page_entry(domain, virt_to_phys(page), IOMMU_READ | IOMMU_WRITE);
+}
+
+static void show_iotlb(struct iommu_domain *domain, u8 *old, u8 *new, enum iommu_scope scope)
+{
+	volatile u64 *leaf = iommu_entry(domain, IOVA, 1);
+	const char *name = scopes[scope];
+
+	*leaf = entry_for(domain, old);
+	flush_everything();
 	report(arrives_in(IOVA, old, new), "IOTLB, %s: DMA goes to the mapped page", name);
-	*leaf = virt_to_phys(new) | VTD_READ | VTD_WRITE;
+	*leaf = entry_for(domain, new);
 	report(arrives_in(IOVA, old, new), "IOTLB, %s: remapped without an invalidation, it still goes to the old page", name);
-	flush(domain->id, IOVA);
+	iommu_flush_domain(domain, scope, IOVA);
 	report(arrives_in(IOVA, new, old), "IOTLB, %s: after the invalidation it goes to the new page", name);
 }
 
 // --- the paging-structure caches: the table behind a range of addresses changes ---------------------------------------
 
-static u64 *make_table(const u8 *page)
+static u64 *make_table(const struct iommu_domain *domain, const u8 *page)
 {
 	u64 *table = alloc_page();
 
 	if (!table)
 		report_bail_out("no memory for a table");
-	table[IOVA >> PAGE_SHIFT & 511] = virt_to_phys(page) | VTD_READ | VTD_WRITE;
-	table[NEIGHBOUR >> PAGE_SHIFT & 511] = virt_to_phys(page) | VTD_READ | VTD_WRITE;
+	table[IOVA >> PAGE_SHIFT & 511] = entry_for(domain, page);
+	table[NEIGHBOUR >> PAGE_SHIFT & 511] = entry_for(domain, page);
 	return table;
 }
 
 /// DMA to one page leaves the entry above its table in the cache; DMA to the page beside it then uses that entry.
-static void show_tables(struct vtd_domain *domain, u8 *old, u8 *new, const char *name, flush_iotlb_t flush)
+static void show_tables(struct iommu_domain *domain, u8 *old, u8 *new, enum iommu_scope scope)
 {
-	volatile u64 *above = vtd_table_entry(domain, IOVA, 2);
+	volatile u64 *above = iommu_entry(domain, IOVA, 2);
+	const char *name = scopes[scope];
 	u64 before = *above;
-	u64 *old_table = make_table(old);
-	u64 *new_table = make_table(new);
+	u64 *old_table = make_table(domain, old);
+	u64 *new_table = make_table(domain, new);
 
-	*above = virt_to_phys(old_table) | VTD_READ | VTD_WRITE;
-	vtd_flush_iotlb_global(&unit);
+	*above = iommu_table_entry(domain, old_table);
+	flush_everything();
 	report(arrives_in(IOVA, old, new), "paging-structure cache, %s: DMA goes through the table", name);
-	*above = virt_to_phys(new_table) | VTD_READ | VTD_WRITE;
+	*above = iommu_table_entry(domain, new_table);
 	report(arrives_in(NEIGHBOUR, old, new),
 	       "paging-structure cache, %s: replaced without an invalidation, the old table still counts", name);
-	flush(domain->id, NEIGHBOUR);
+	iommu_flush_domain(domain, scope, NEIGHBOUR);
 	report(arrives_in(NEIGHBOUR, new, old),
 	       "paging-structure cache, %s: after the invalidation the new table counts", name);
 
 	*above = before;
-	vtd_flush_iotlb_global(&unit);
+	flush_everything();
 	free_page(old_table);
 	free_page(new_table);
 }
 
-// --- the context cache: the domain of a device changes ----------------------------------------------------------------
+// --- the configuration: the domain of a device changes ----------------------------------------------------------------
 
-static int flush_context_device(u16 id) { return vtd_flush_context_device(&unit, id, edu.bdf); }
-static int flush_context_domain(u16 id) { return vtd_flush_context_domain(&unit, id); }
-static int flush_context_all(u16 id __maybe_unused) { return vtd_flush_context_global(&unit); }
-
-/// What vtd_attach() writes, without what it invalidates.
-static void point_to(const struct vtd_domain *domain)
+static void show_context(struct iommu_domain *old, struct iommu_domain *new, u8 *old_page, u8 *new_page,
+			 enum iommu_scope scope, const char *name)
 {
-	struct vtd_entry *context = vtd_context_entry(&unit, edu.bdf);
-
-	context->lo = virt_to_phys(domain->table) | VTD_CONTEXT_ENTRY_P;
-	context->hi = FIELD_PREP(VTD_CONTEXT_ENTRY_AW, domain->levels - 2) |
-		      FIELD_PREP(VTD_CONTEXT_ENTRY_DID, domain->id);
-}
-
-static void show_context(const struct vtd_domain *old, const struct vtd_domain *new, u8 *old_page, u8 *new_page,
-			 const char *name, int (*flush)(u16 id))
-{
-	point_to(old);
-	vtd_flush_context_global(&unit);
-	vtd_flush_iotlb_global(&unit);
-	report(arrives_in(IOVA, old_page, new_page), "context cache, %s: DMA uses the device's domain", name);
-	point_to(new);
+	// SMMUv3 caches configuration by StreamID: there is nothing between one device and all.
+	if (iommu_flush_config(&device, old, scope) == -E_OPNOTSUPP)
+		return;
+	iommu_redirect(&device, old);
+	iommu_flush_config(&device, new, IOMMU_SCOPE_ALL);
+	flush_everything();
+	report(arrives_in(IOVA, old_page, new_page), "configuration cache, %s: DMA uses the device's domain", name);
+	iommu_redirect(&device, new);
 	report(arrives_in(IOVA, old_page, new_page),
-	       "context cache, %s: moved without an invalidation, it still uses the old domain", name);
-	flush(old->id);
-	report(arrives_in(IOVA, new_page, old_page), "context cache, %s: after the invalidation it uses the new domain", name);
+	       "configuration cache, %s: moved without an invalidation, it still uses the old domain", name);
+	iommu_flush_config(&device, old, scope);
+	report(arrives_in(IOVA, new_page, old_page),
+	       "configuration cache, %s: after the invalidation it uses the new domain", name);
 }
 
 // --- set-up -----------------------------------------------------------------------------------------------------------
 
-static int start(void)
+static int make_domain(struct iommu_domain *domain, const u8 *page)
+{
+	int result = iommu_domain_init(domain, iommu, IOMMU_DOMAIN_DMA);
+
+	return result ? result : iommu_map(domain, IOVA, virt_to_phys(page), PAGE_SIZE, IOMMU_READ | IOMMU_WRITE);
+}
+
+static int start(struct iommu_domain *first, const u8 *a, struct iommu_domain *second, const u8 *b)
 {
 	int result;
 
-	if (!pci_find(0x1234, 0x11e8, &edu))
+	iommu = iommu_probe();
+	if (!iommu || !pci_find(0x1234, 0x11e8, &edu))
 		return -E_NODEV;
 	pci_enable_device(&edu);
-	pci_set_master(&edu);
 	regs = pci_iomap(&edu, 0);
-	result = regs ? vtd_init(&unit, dmar_find_unit(edu.bdf)) : -E_NODEV;
+	result = regs ? make_domain(first, a) : -E_NODEV;
 	if (!result)
-		result = vtd_enable_queue(&unit);
+		result = make_domain(second, b);
 	if (!result)
-		result = vtd_set_root(&unit);
-	return result;
-}
-
-static int make_domain(struct vtd_domain *domain, u16 id, const u8 *page)
-{
-	int result = vtd_domain_init(domain, &unit, id, vtd_best_width(&unit));
-
-	return result ? result : vtd_map(domain, IOVA, virt_to_phys(page), PAGE_SIZE, VTD_READ | VTD_WRITE);
+		result = iommu_attach(&device, iommu, &edu, 0);
+	if (!result)
+		result = iommu_attach_domain(&device, first);
+	return result ? result : iommu_enable(iommu);
 }
 
 int main(void)
 {
-	struct vtd_domain first, second;
+	static struct iommu_domain first, second;
 	u8 *a = alloc_page();
 	u8 *b = alloc_page();
-	int result = a && b ? start() : -E_NOMEM;
 
-	if (!result)
-		result = make_domain(&first, 1, a);
-	if (!result)
-		result = make_domain(&second, 2, b);
-	if (!result)
-		result = vtd_attach(&first, edu.bdf);
-	if (!result)
-		result = vtd_enable_translation(&unit);
-	if (result)
-		report_bail_out("edu behind a VT-d unit with queued invalidation is needed");
+	if (!a || !b || start(&first, a, &second, b))
+		report_bail_out("edu behind an IOMMU is needed");
 
-	show_context(&first, &second, a, b, "device-selective", flush_context_device);
-	show_context(&first, &second, a, b, "domain-selective", flush_context_domain);
-	show_context(&first, &second, a, b, "global", flush_context_all);
+	show_context(&first, &second, a, b, IOMMU_SCOPE_PAGE, "device-selective");
+	show_context(&first, &second, a, b, IOMMU_SCOPE_DOMAIN, "domain-selective");
+	show_context(&first, &second, a, b, IOMMU_SCOPE_ALL, "global");
 
-	point_to(&first);
-	vtd_flush_context_global(&unit);
-	show_iotlb(&first, a, b, "page-selective", flush_page);
-	show_iotlb(&first, a, b, "domain-selective", flush_domain);
-	show_iotlb(&first, a, b, "global", flush_all);
-	show_tables(&first, a, b, "page-selective", flush_page);
-	show_tables(&first, a, b, "domain-selective", flush_domain);
-	show_tables(&first, a, b, "global", flush_all);
+	iommu_redirect(&device, &first);
+	iommu_flush_config(&device, &second, IOMMU_SCOPE_ALL);
+	for (enum iommu_scope scope = IOMMU_SCOPE_PAGE; scope <= IOMMU_SCOPE_ALL; scope++)
+		show_iotlb(&first, a, b, scope);
+	for (enum iommu_scope scope = IOMMU_SCOPE_PAGE; scope <= IOMMU_SCOPE_ALL; scope++)
+		show_tables(&first, a, b, scope);
 
-	vtd_detach(&first, edu.bdf);
-	vtd_domain_destroy(&first);
-	vtd_domain_destroy(&second);
-	vtd_destroy(&unit);
+	iommu_detach(&device);
+	iommu_domain_destroy(&first);
+	iommu_domain_destroy(&second);
+	iommu_disable(iommu);
 	return 0;
 }
