@@ -78,11 +78,11 @@ describe('a run with a monitor on stdin', () => {
     expect(ran.lines.slice(stop + 1, stop + 12)).toEqual([
       'VM status: paused',
       'read of 0x100000 by 00:02.0',
-      '  context entry = 0x0000000000c03001 0x0000000000000702 [from cache]: P=1 SSPTPTR=0xc03 AW=2 (48-bit) DID=7',
-      '  IOTLB entry [from cache]: R=1 W=1 page=0xc05000 size=4 KiB DID=7',
+      '  context entry = 0x0000000000c03001 0x0000000000000302 [from cache]: P=1 SSPTPTR=0xc03 AW=2 (48-bit) DID=3',
+      '  IOTLB entry [from cache]: R=1 W=1 page=0xc05000 size=4 KiB DID=3',
       '  translates to 0xc05000',
       'write of 0xbadc000 by 00:02.0',
-      '  context entry = 0x0000000000c03001 0x0000000000000702 [from cache]: P=1 SSPTPTR=0xc03 AW=2 (48-bit) DID=7',
+      '  context entry = 0x0000000000c03001 0x0000000000000302 [from cache]: P=1 SSPTPTR=0xc03 AW=2 (48-bit) DID=3',
       '  paging-structure cache [from cache]: R=1 W=1 table=0xc09000 level=2',
       '  SS-PDE at 0xc092e8 = 0x0000000000000000: R=0 W=0 X=0 EMT=0 IPAT=0 PS=0 A=0 D=0 SNP=0 ADDR=0',
       '  fault 05h (LGN.2): a write or AtomicOp needs W=1 in every second-stage entry on the way',
@@ -102,7 +102,7 @@ describe('a run with a monitor on stdin', () => {
 
     expect(ran.status).toBe(0);
     expect(lines.join('\n')).toMatch(
-      /written by vtd_\w+ \(sdk\/src\/vtd_domain\.c:\d+\) < \w+ \(guest\/examples\/edu\/edu\.c:\d+\)/,
+      /written by vtd_\w+ \(sdk\/src\/vtd_domain\.c:\d+\) < \.\.\. < \w+ \(guest\/examples\/edu\/edu\.c:\d+\)/,
     );
   });
 
@@ -287,10 +287,10 @@ describe('tsvmm inspect', () => {
 
     expect(asked.lines).toEqual([
       'VM status: paused',
-      'did=7 iova=0x100000 page=0xc05000 size=4K access=rw',
+      'did=3 iova=0x100000 page=0xc05000 size=4K access=rw',
       'read of 0x100000 by 00:02.0',
-      '  context entry = 0x0000000000c03001 0x0000000000000702 [from cache]: P=1 SSPTPTR=0xc03 AW=2 (48-bit) DID=7',
-      '  IOTLB entry [from cache]: R=1 W=1 page=0xc05000 size=4 KiB DID=7',
+      '  context entry = 0x0000000000c03001 0x0000000000000302 [from cache]: P=1 SSPTPTR=0xc03 AW=2 (48-bit) DID=3',
+      '  IOTLB entry [from cache]: R=1 W=1 page=0xc05000 size=4 KiB DID=3',
       '  translates to 0xc05000',
       '3',
       '',
@@ -301,7 +301,7 @@ describe('tsvmm inspect', () => {
   test('commands come from stdin too, and as JSON', () => {
     expect(script(['inspect', 'snap', '--json'], 'info iotlb', 'inspect vcpu.waits')).toMatchObject({
       status: 0,
-      lines: ['[{"did":7,"iova":"0x100000","page":"0xc05000","size":"4K","access":"rw"}]', '3', ''],
+      lines: ['[{"did":3,"iova":"0x100000","page":"0xc05000","size":"4K","access":"rw"}]', '3', ''],
     });
   });
 

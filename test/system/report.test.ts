@@ -90,7 +90,7 @@ describe('what a run leaves', () => {
     ]);
     expect(spine).toEqual([
       ['root entry bus 00', expect.stringMatching(/^make_context_entry .* main \(revoked\.c:\d+\)$/)],
-      ['context entry 00:02.0', expect.stringMatching(/^vtd_attach .* main \(revoked\.c:\d+\)$/)],
+      ['context entry 00:02.0', expect.stringMatching(/^publish_context .* main \(revoked\.c:\d+\)$/)],
       ['SS-PML4E 0x0 - 0x7fffffffff', expect.stringMatching(/main \(revoked\.c:\d+\)$/)],
       ['SS-PDPE 0x0 - 0x3fffffff', expect.stringMatching(/main \(revoked\.c:\d+\)$/)],
       ['SS-PDE 0x400000 - 0x5fffff', expect.stringMatching(/main \(revoked\.c:\d+\)$/)],
