@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { CASES } from '../../conformance/cases/index.ts';
 import { MODES } from '../../conformance/modes.ts';
+import { conformancePage } from '../../conformance/page.ts';
 import { EXCEPT, rowFor, skipReason, WITHOUT } from '../../conformance/skips.ts';
 
 const ARCHITECTURES = ['VT-d', 'SMMUv3'];
@@ -61,4 +62,8 @@ test('no reason is left over', () => {
     }
 
   expect([...WITHOUT, ...EXCEPT].filter((row) => !used.has(row))).toEqual([]);
+});
+
+test('docs/conformance.md is this table (else: vitest --update)', async () => {
+  await expect(conformancePage()).toMatchFileSnapshot('../../../docs/conformance.md');
 });
