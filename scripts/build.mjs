@@ -60,7 +60,7 @@ async function bundle(name, keeps, instead = []) {
     minifySyntax: true,
     external: EXTERNAL,
     legalComments: 'inline',
-    define: { 'import.meta.url': 'launched.url' },
+    define: { 'import.meta.url': 'launched.url', TSVMM_CHECKED: 'true' },
     logLevel: 'warning',
     plugins: [{ name: 'left-out', setup: (build) => leaveOut(build, name, keeps, instead) }],
   });
