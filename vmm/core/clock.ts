@@ -20,8 +20,10 @@ export type EventHandler = (ev: string, arg: number) => void;
  * Time moves only when the owner of the clock moves it; handlers run inside `advanceTo`.
  */
 export class VirtualClock {
-  /** Time of the next event, or Infinity: read after every trap, so a plain field. Only the clock writes it. */
+  /** Time of the next event, or Infinity. Only the clock writes it. */
   nextAt = Number.POSITIVE_INFINITY;
+  /** nextAt may have changed: looked at, and cleared, after every trap, where comparing times would be a twentieth of it. */
+  rescheduled = false;
   #now = 0;
   #seq = 0;
   #queue: ScheduledEvent[] = [];
@@ -116,5 +118,6 @@ export class VirtualClock {
   #setQueue(queue: ScheduledEvent[]): void {
     this.#queue = queue;
     this.nextAt = queue[0]?.at ?? Number.POSITIVE_INFINITY;
+    this.rescheduled = true;
   }
 }

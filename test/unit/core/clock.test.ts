@@ -64,3 +64,19 @@ test('a time source moves now without running events', () => {
 test('scheduling for a device nobody handles is a bug', () => {
   expect(() => new VirtualClock().after(1, 'ghost', 'x')).toThrow(Bug);
 });
+
+test('whatever may change the time of the next event says so, and nothing else does', () => {
+  const { clock } = clockWithLog();
+  const told = (change: () => unknown) => {
+    clock.rescheduled = false;
+    change();
+    return clock.rescheduled;
+  };
+  expect(told(() => clock.after(10, 'a', 'x'))).toBe(true);
+  expect(told(() => clock.now)).toBe(false);
+  expect(told(() => clock.advanceTo(5))).toBe(false);
+  expect(told(() => clock.load(clock.save()))).toBe(true);
+  expect(told(() => clock.advanceTo(20))).toBe(true);
+  expect(told(() => clock.cancel('a', 'x'))).toBe(true);
+  expect(told(() => clock.dropAll())).toBe(true);
+});

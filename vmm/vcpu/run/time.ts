@@ -99,8 +99,9 @@ export class FuelClock {
     this.refill();
   }
 
-  /** After work that may have scheduled something earlier than the fuel reaches. */
+  /** After work that may have scheduled something earlier than the fuel reaches: VirtualClock.rescheduled. */
   tighten(): void {
+    this.#clock.rescheduled = false;
     if (this.#clock.nextAt >= this.#deadline) return;
     this.#settle();
     this.refill();
@@ -112,6 +113,8 @@ export class FuelClock {
     const quantum = Math.max(0, Math.min(MAX_QUANTUM, ahead, this.#limit - this.#executed));
     this.#given = quantum;
     this.#deadline = this.#since + quantum;
+    // An event that is overdue is looked for again.
+    if (this.#clock.nextAt < this.#deadline) this.#clock.rescheduled = true;
     this.#fuel!.set(quantum);
   }
 

@@ -87,6 +87,7 @@ export class Vcpu {
   readonly stores: StoreLog;
   readonly #w: VcpuWiring;
   readonly #time: FuelClock;
+  readonly #clock: VirtualClock;
   readonly #traps: SlowPath;
   readonly #timeLimit: number;
   #instance: WebAssembly.Instance | undefined;
@@ -114,6 +115,7 @@ export class Vcpu {
     this.#time = new FuelClock(w.clock, w.fuelLimit, this.#timeLimit);
     this.stores = new StoreLog(w.symbolize, w.busMaster, () => this.#time.settled);
     w.ram.observer = this.stores;
+    this.#clock = w.clock;
     this.#traps = traps(w.ram, w.mmio, {
       crash: (reason, address) => this.#crash(reason, address),
       afterAccess: () => this.#afterAccess(),
@@ -265,7 +267,7 @@ export class Vcpu {
 
   #afterAccess(): void {
     if (this.#attention) this.#attend();
-    this.#time.tighten();
+    if (this.#clock.rescheduled) this.#time.tighten();
     if (this.s.interruptsEnabled) this.#deliver();
   }
 
