@@ -164,7 +164,7 @@ export class TranslationProcedure {
       return this.translateThrough(lo, hi, live);
     }
     this.attributes(access);
-    const substream = this.substream(port.pasid);
+    const substream = substreamOf(stream, port.pasid);
     if (substream > NO_CD) {
       const found = this.#findContext(port.requester, substream, live);
       if (found !== 0) return found;
@@ -282,18 +282,6 @@ export class TranslationProcedure {
       this.#w.trace.smmuv3_find_ste.emit(sid, record.ste.lo, record.ste.hi);
     if (status === 0) decodeSte(words, 0, this.features, controls, this.stream);
     return status;
-  }
-
-  /** The CD that counts; NO_CD where stage 1 is off or bypassed; minus an event number. */
-  protected substream(ssid: number): number {
-    const { stream } = this;
-    if (!stream.stage1) return ssid === NO_PASID ? NO_CD : -C_BAD_SUBSTREAMID;
-    if (ssid !== NO_PASID) {
-      if (stream.cdMax === 0 || ssid >= 2 ** stream.cdMax) return -C_BAD_SUBSTREAMID;
-      return ssid === 0 && stream.withoutSubstream === USE_CD_0 ? -F_STREAM_DISABLED : ssid;
-    }
-    if (stream.cdMax === 0 || stream.withoutSubstream === USE_CD_0) return 0;
-    return stream.withoutSubstream === BYPASS_STAGE1 ? NO_CD : -F_STREAM_DISABLED;
   }
 
   #findContext(sid: number, substream: number, live: boolean): number {
@@ -689,4 +677,15 @@ export class TranslationProcedure {
     const inside = (1 << this.shift) - 1;
     this.caches.tlb.insert(lo, key, tag, size, this.outLo & ~inside, this.outHi, flags, owner);
   }
+}
+
+/** The CD that counts; NO_CD where stage 1 is off or bypassed; minus an event number. */
+export function substreamOf(stream: Stream, ssid: number): number {
+  if (!stream.stage1) return ssid === NO_PASID ? NO_CD : -C_BAD_SUBSTREAMID;
+  if (ssid !== NO_PASID) {
+    if (stream.cdMax === 0 || ssid >= 2 ** stream.cdMax) return -C_BAD_SUBSTREAMID;
+    return ssid === 0 && stream.withoutSubstream === USE_CD_0 ? -F_STREAM_DISABLED : ssid;
+  }
+  if (stream.cdMax === 0 || stream.withoutSubstream === USE_CD_0) return 0;
+  return stream.withoutSubstream === BYPASS_STAGE1 ? NO_CD : -F_STREAM_DISABLED;
 }

@@ -1,4 +1,5 @@
 import { NO_PASID } from '../../vmm/bus/dma.ts';
+import { CONFIG_ENTRY_AT, CONFIG_ENTRY_WORDS } from '../walk/config-cache.ts';
 import { Context } from './context-descriptor.ts';
 import { Stream } from './stream-table.ts';
 
@@ -7,9 +8,10 @@ export const SLOW = 0;
 export const PAGING = 1;
 export const IDENTITY = 2;
 
-/** Pages a requester can walk over in turn and be found without hashing. */
-const HINTS = 4096;
-export const HINT_MASK = HINTS - 1;
+/** The short way of a miss: not taken, or through tables of one stage or of both. */
+export const NEVER = 0;
+export const ONE_STAGE = 1;
+export const BOTH_STAGES = 2;
 
 /**
  * What a requester was resolved to, for one SubstreamID or for none: a predictor that is compared with the TLB's rows before
@@ -25,30 +27,123 @@ export class Requester {
   tag = 0;
   globalTag = 0;
   vmidTag = 0;
+  vmid = 0;
   /** Accesses that have to ask the procedure. */
   refused = 0;
   /** Shift of its class of permissions in a row. */
   permissions = 0;
-  /** Halves of the address space where the top byte does not count. */
+  /** Halves of the address space where the top byte does not count; all of it is one half. */
   ignoresTop = 0;
+  single = false;
   /** IDENTITY: bits of the upper half that no address may have. */
   beyond = 0;
   /** Page mask, size code and shift of the rows it may remember. */
   mask = -4096;
   size = 0;
   shift = 12;
-  /** Mixed into the place of a hint, so that substreams with equal addresses do not meet. */
+  /** Mixed into the place of a hint, so that those with equal addresses do not meet. */
   salt = 0;
-  readonly stream = new Stream();
-  readonly context = new Context();
-  /** By low page-number bits: the row that answered last. Only a hint: the row itself is compared. */
-  readonly hints = new Int32Array(HINTS);
+  /** The short way, and the bits of the upper half that addresses on it do not have: input, and input of the second stage. */
+  short = NEVER;
+  outside = 0;
+  outside2 = 0;
+  /** Likewise of the entries of either stage. */
+  reserved = 0;
+  reserved2 = 0;
+  /** What the entries of the last miss said besides addresses, and what a row has for it (row-flags.ts). */
+  usual = 0;
+  usual2 = 0;
+  flags = 0;
+
+  /** What `other` was resolved to, for another SubstreamID whose CD differs in ASID and table alone. */
+  follow(other: Requester): void {
+    this.mode = other.mode;
+    this.globalTag = other.globalTag;
+    this.vmidTag = other.vmidTag;
+    this.vmid = other.vmid;
+    this.refused = other.refused;
+    this.permissions = other.permissions;
+    this.ignoresTop = other.ignoresTop;
+    this.single = other.single;
+    this.beyond = other.beyond;
+    this.short = other.short;
+    this.outside = other.outside;
+    this.outside2 = other.outside2;
+    this.reserved = other.reserved;
+    this.reserved2 = other.reserved2;
+    this.usual = other.usual;
+    this.usual2 = other.usual2;
+    this.flags = other.flags;
+  }
 }
 
-/** What is known of a port: two resolutions, because requests with and without SubstreamID come mixed. */
+/** Most SubstreamIDs a port can use in turn without a look at the configuration cache. */
+const MOST_SLOTS = 1024;
+const FIRST_SLOTS = 4;
+/** Words of a CD that may differ between those that follow: the upper half of word 1 (ASID), words 2 and 3 (table). */
+const OWN_HALF = 1;
+const OWN_FIRST = 2;
+const OWN_LAST = 3;
+
+/** What is known of a port. */
 export class PortContext {
+  /** For requests without SubstreamID. */
   readonly plain = new Requester();
-  readonly withSubstream = new Requester();
+  /** The STE, while `streamEpoch` stands, and the CD that was used last: of `loaded` while `loadedEpoch` stands. */
+  readonly stream = new Stream();
+  readonly context = new Context();
+  streamEpoch = -1;
+  loaded = NO_PASID;
+  loadedEpoch = -1;
+  /** The one with a SubstreamID that was resolved in full last, and its CD. */
+  model: Requester | null = null;
+  readonly #cd = new Int32Array(CONFIG_ENTRY_WORDS);
+  /** By low bits of the SubstreamID; more as more are used. */
+  #slots: Requester[] = [];
+  #mask = -1;
   /** Translated requests may pass while this epoch stands, or -1. */
   translatedEpoch = -1;
+
+  /** Whose place requests of the SubstreamID, or without one, have; what is in it may be another one's. */
+  of(ssid: number): Requester {
+    return ssid < 0 || this.#mask < 0 ? this.plain : this.#slots[ssid & this.#mask]!;
+  }
+
+  /** The place that the SubstreamID is to have from now on. */
+  take(ssid: number, epoch: number): Requester {
+    if (ssid < 0) return this.plain;
+    if (this.#mask < 0) this.#grow(FIRST_SLOTS);
+    while (this.#slots.length < MOST_SLOTS) {
+      const q = this.#slots[ssid & this.#mask]!;
+      if (q.epoch !== epoch || q.ssid === ssid || q.ssid < 0) return q;
+      this.#grow(this.#slots.length * 2);
+    }
+    return this.#slots[ssid & this.#mask]!;
+  }
+
+  #grow(count: number): void {
+    const old = this.#slots;
+    this.#slots = Array.from({ length: count }, () => new Requester());
+    this.#mask = count - 1;
+    for (const q of old) if (q.ssid >= 0) this.#slots[q.ssid & this.#mask] = q;
+  }
+
+  /** `q` is what those follow whose CD is like the one in the row. */
+  setModel(q: Requester, rows: Uint32Array, row: number): void {
+    this.model = q;
+    for (let i = 0; i < CONFIG_ENTRY_WORDS; i++) this.#cd[i] = rows[row + CONFIG_ENTRY_AT + i]!;
+  }
+
+  /** The CD in the row differs from the model's in nothing but ASID and table. */
+  isLikeModel(rows: Uint32Array, row: number): boolean {
+    const cd = this.#cd;
+    const at = row + CONFIG_ENTRY_AT;
+    let other = (rows[at]! ^ cd[0]!) | ((rows[at + OWN_HALF]! ^ cd[OWN_HALF]!) & 0xffff);
+    for (let i = OWN_LAST + 1; i < CONFIG_ENTRY_WORDS; i++) other |= rows[at + i]! ^ cd[i]!;
+    // Flags beside the table's address.
+    other |=
+      ((rows[at + OWN_FIRST]! ^ cd[OWN_FIRST]!) & 0xf) |
+      ((rows[at + OWN_LAST]! ^ cd[OWN_LAST]!) & -0x1000000);
+    return other === 0;
+  }
 }

@@ -25,15 +25,24 @@ import { CONFIG_ENTRY_AT, CONFIG_STATUS_AT } from '../walk/config-cache.ts';
 import type { WalkMemory } from '../walk/memory.ts';
 import { isBeyond } from '../walk/vmsa.ts';
 import { canonical, GLOBAL, type SmmuCaches, TLB_SHIFTS } from './caches.ts';
-import { decodeCd, inRange } from './context-descriptor.ts';
+import { type Context, decodeCd, inRange } from './context-descriptor.ts';
 import { type EventSink, type Recording, STALLED } from './events.ts';
 import { OVERRIDE_OFF, OVERRIDE_ON } from './overrides.ts';
-import { ABORTED, NO_CD, TranslationProcedure } from './procedure.ts';
-import { HINT_MASK, IDENTITY, PAGING, PortContext, type Requester, SLOW } from './requester.ts';
+import { ABORTED, NO_CD, substreamOf, TranslationProcedure } from './procedure.ts';
+import {
+  BOTH_STAGES,
+  IDENTITY,
+  NEVER,
+  ONE_STAGE,
+  PAGING,
+  PortContext,
+  type Requester,
+  SLOW,
+} from './requester.ts';
 import { EVERYTHING, PRIVILEGED, rowFlags } from './row-flags.ts';
 import type { ReadSink } from './sinks.ts';
 import type { SmmuState } from './state.ts';
-import { decodeSte, EATS_OFF, EATS_SPLIT } from './stream-table.ts';
+import { decodeSte, EATS_OFF, EATS_SPLIT, type Stream } from './stream-table.ts';
 import type { SmmuWiring } from './wiring.ts';
 
 const SMMUEN = 1;
@@ -44,6 +53,10 @@ const GBPA_ABORT = 1 << 20;
 const CR0_WORD = CR0ACK.offset / 4;
 const CR2_WORD = CR2.offset / 4;
 const GBPA_WORD = GBPA.offset / 4;
+
+/** Pages that requesters can walk over in turn and be found without hashing. */
+const HINTS = 8192;
+const HINT_MASK = HINTS - 1;
 
 /** Told of an event that was recorded or dropped, after it happened. */
 export type EventReport = (
@@ -59,6 +72,12 @@ export type EventReport = (
 export class SmmuTranslation extends TranslationProcedure {
   readonly #sink: EventSink;
   readonly #report: EventReport;
+  /** By low page-number bits: the row that answered last. Only a hint: the row itself is compared. */
+  readonly #hints = new Int32Array(HINTS);
+  /** RAM: its words by address / 4, its first page and the one after the last. */
+  readonly #words: Uint32Array;
+  readonly #firstPage: number;
+  readonly #endPage: number;
 
   constructor(
     s: SmmuState,
@@ -72,13 +91,16 @@ export class SmmuTranslation extends TranslationProcedure {
     super(s, w, caches, memory, reads);
     this.#sink = sink;
     this.#report = report;
+    this.#words = memory.u32;
+    this.#firstPage = memory.base >>> 12;
+    this.#endPage = (memory.end / 4096) | 0;
   }
 
   /** DmaTranslator.translate, halves signed: hits of a resolved requester here, everything else further on. */
   translate(port: DmaPort, lo: number, hi: number, access: number): number {
     const known = port.context as PortContext | null;
     if (known !== null && port.at === AT_UNTRANSLATED) {
-      const q = port.pasid < 0 ? known.plain : known.withSubstream;
+      const q = known.of(port.pasid);
       if (
         q.epoch === this.caches.epoch &&
         q.ssid === port.pasid &&
@@ -89,19 +111,49 @@ export class SmmuTranslation extends TranslationProcedure {
         if (q.mode === PAGING) {
           const rows = this.rows;
           const key = q.ignoresTop === 0 ? hi : keyOf(q, hi);
-          const p = q.hints[((lo >>> q.shift) ^ q.salt) & HINT_MASK]!;
+          const p = this.#hints[((lo >>> q.shift) ^ q.salt) & HINT_MASK]!;
           const denied = (access << q.permissions) & ~rows[p + 5]!;
           const other =
             (rows[p]! ^ ((lo & q.mask) | q.size)) | (rows[p + 1]! ^ key) | (rows[p + 2]! ^ q.tag) | denied;
-          return other === 0 ? this.#hit(port, p, lo, hi) : this.#lookup(port, q, lo, hi, key, access);
+          return other === 0 ? this.#hit(port, p, lo, hi) : this.#lookup(port, known, q, lo, hi, key, access);
         }
         if (q.mode === IDENTITY && (hi & q.beyond) === 0) return this.#pass(port, lo, hi);
-      }
+      } else if (port.pasid >= 0) return this.#ofAnother(port, known, lo, hi, access);
     }
     if (known !== null && port.at === AT_TRANSLATED && known.translatedEpoch === this.caches.epoch) {
       if ((hi & this.beyond) === 0) return this.#pass(port, lo, hi);
     }
     return this.#translateSlow(port, lo, hi, access);
+  }
+
+  /** A request of a SubstreamID that was not the last one in its place: where it is like another, that says all but its tag. */
+  #ofAnother(port: DmaPort, known: PortContext, lo: number, hi: number, access: number): number {
+    const q = access === 0 ? null : this.#follower(port, known);
+    if (q === null || (access & q.refused) !== 0) return this.#translateSlow(port, lo, hi, access);
+    return this.#lookup(port, known, q, lo, hi, q.ignoresTop === 0 ? hi : keyOf(q, hi), access);
+  }
+
+  #follower(port: DmaPort, known: PortContext): Requester | null {
+    const { caches } = this;
+    const { epoch } = caches;
+    const { model, stream } = known;
+    const ssid = port.pasid;
+    if (model === null || model.epoch !== epoch || model.privileged !== port.privileged) return null;
+    if (known.streamEpoch !== epoch || substreamOf(stream, ssid) !== ssid) return null;
+    const { cds } = caches;
+    const row = cds.find(port.requester, ssid);
+    if (row < 0 || cds.rows[row + CONFIG_STATUS_AT] !== 0 || !known.isLikeModel(cds.rows, row)) return null;
+    const asid = stream.single ? GLOBAL : cds.rows[row + CONFIG_ENTRY_AT + 1]! >>> 16;
+    const tag = caches.peekContext(stream.regime, asid);
+    if (tag === 0) return null;
+    const q = known.take(ssid, epoch);
+    if (q !== model) q.follow(model);
+    q.ssid = ssid;
+    q.privileged = port.privileged;
+    q.tag = tag | 0;
+    q.salt = saltOf(port.requester, ssid);
+    q.epoch = epoch;
+    return q;
   }
 
   #pass(port: DmaPort, lo: number, hi: number): number {
@@ -121,7 +173,15 @@ export class SmmuTranslation extends TranslationProcedure {
     return DMA_OK;
   }
 
-  #lookup(port: DmaPort, q: Requester, lo: number, hi: number, key: number, access: number): number {
+  #lookup(
+    port: DmaPort,
+    known: PortContext,
+    q: Requester,
+    lo: number,
+    hi: number,
+    key: number,
+    access: number,
+  ): number {
     const rows = this.rows;
     const { tlb } = this.caches;
     let r = tlb.lookup(lo, key, q.tag);
@@ -131,8 +191,10 @@ export class SmmuTranslation extends TranslationProcedure {
       this.#hint(q, r, lo);
       return this.#hit(port, r, lo, hi);
     }
-    if (this.#missLast(q, lo, hi, key, access)) return this.#answer(port, lo, access);
-    return this.#miss(port, q, lo, hi, access);
+    if (this.#missPage(port, q, lo, hi, access)) return DMA_OK;
+    if (!this.#load(port, known)) return this.#translateSlow(port, lo, hi, access);
+    if (this.#missLast(known, q, lo, hi, key, access)) return this.#answer(port, lo, access);
+    return this.#miss(port, known, lo, hi, access);
   }
 
   /** The row is where the next access to the page looks first; global rows have another tag and are looked up. */
@@ -143,18 +205,77 @@ export class SmmuTranslation extends TranslationProcedure {
       q.shift = TLB_SHIFTS[size]!;
       q.mask = -1 << q.shift;
     }
-    q.hints[((lo >>> q.shift) ^ q.salt) & HINT_MASK] = r;
+    this.#hints[((lo >>> q.shift) ^ q.salt) & HINT_MASK] = r;
   }
 
   /**
-   * The usual miss, in few steps: the last tables are known and their entries are good as they are. False: nothing has been
+   * The usual miss of a 4 KiB page in the lower half: the walk cache knows the last tables, and their entries say what those
+   * of the last miss said. False: nothing has been changed.
+   */
+  #missPage(port: DmaPort, q: Requester, lo: number, hi: number, access: number): boolean {
+    if (q.short === NEVER || (hi & q.outside) !== 0) return false;
+    const { walks, tlb } = this.caches;
+    const cached = walks.rows;
+    const u32 = this.#words;
+    let r = walks.findLast(lo, hi, q.tag);
+    if (r < 0) return false;
+    let at = cached[r + 3]! | ((lo >>> 9) & 0xff8);
+    let page = at >>> 12;
+    if (page < this.#firstPage || page >= this.#endPage) return false;
+    let e0 = u32[at >>> 2]! | 0;
+    let e1 = u32[(at >>> 2) + 1]! | 0;
+    if (((usualOf(e0, e1, cached[r + 4]! | 0) ^ q.usual) | (e1 & q.reserved)) !== 0) return false;
+    if (q.short === BOTH_STAGES) {
+      const upper = e1 & 0xffff;
+      if ((upper & q.outside2) !== 0) return false;
+      const page2 = e0 & -4096;
+      r = walks.findLast(page2, upper, q.vmidTag);
+      if (r < 0) return false;
+      at = cached[r + 3]! | ((page2 >>> 9) & 0xff8);
+      page = at >>> 12;
+      if (page < this.#firstPage || page >= this.#endPage) return false;
+      e0 = u32[at >>> 2]! | 0;
+      e1 = u32[(at >>> 2) + 1]! | 0;
+      if (((usualOf(e0, e1, 0) ^ q.usual2) | (e1 & q.reserved2)) !== 0) return false;
+    }
+    if (((access << q.permissions) & ~q.flags) !== 0 || !tlb.holdsSmallPages) return false;
+    tlb.insertPage(lo, hi, q.tag, e0 & -4096, e1 & 0xffff, q.flags, q.vmid);
+    const inside = lo & 4095;
+    port.outLo = ((e0 & -4096) | inside) >>> 0;
+    port.outHi = e1 & 0xffff;
+    port.outSpan = 4096 - inside;
+    return true;
+  }
+
+  /** Sees to it that the CD of the request is in `known`. */
+  #load(port: DmaPort, known: PortContext): boolean {
+    const { caches } = this;
+    if (known.loadedEpoch === caches.epoch && known.loaded === port.pasid) return true;
+    const { stream, context } = known;
+    const substream = substreamOf(stream, port.pasid);
+    if (substream === NO_CD) {
+      context.lowOn = false;
+      context.highOn = false;
+    } else {
+      const { cds } = caches;
+      const row = cds.find(port.requester, substream);
+      if (row < 0 || cds.rows[row + CONFIG_STATUS_AT] !== 0) return false;
+      decodeCd(cds.rows, row + CONFIG_ENTRY_AT, this.features, stream, context);
+    }
+    known.loaded = port.pasid;
+    known.loadedEpoch = caches.epoch;
+    return true;
+  }
+
+  /**
+   * A miss in few steps: the last tables are known and their entries are good as they are. False: nothing has been
    * changed and #miss does it all.
    */
-  #missLast(q: Requester, lo: number, hi: number, key: number, access: number): boolean {
+  #missLast(known: PortContext, q: Requester, lo: number, hi: number, key: number, access: number): boolean {
     const { first, second } = this;
-    const { stream, context } = q;
+    const { stream, context } = known;
     const privileged = q.permissions !== 0;
-    const stage1 = q.context.lowOn || q.context.highOn;
+    const stage1 = context.lowOn || context.highOn;
     let inLo = lo;
     let inHi = hi;
     let user1 = EVERYTHING;
@@ -190,16 +311,22 @@ export class SmmuTranslation extends TranslationProcedure {
         (stage1 && first.shift > shift ? this.caches.fragment(first.shift) : 0)
       : rowFlags(user1, privileged1, EVERYTHING, EVERYTHING, dirty);
     this.insert(lo, key, q.tag, flags, stream.vmid);
+    // The short way knows one half.
+    if (stage1 && !stream.single && ((hi >>> 23) & 1) !== 0) return true;
+    const outer = stage1 ? first : second;
+    q.usual = usualOf(outer.rawLo[3]! | 0, outer.rawHi[3]! | 0, outer.cachedBits);
+    q.usual2 = usualOf(second.rawLo[3]! | 0, second.rawHi[3]! | 0, 0);
+    q.flags = flags;
     return true;
   }
 
   /** A walk for a resolved requester, with the structures it was resolved to. */
-  #miss(port: DmaPort, q: Requester, lo: number, hi: number, access: number): number {
+  #miss(port: DmaPort, known: PortContext, lo: number, hi: number, access: number): number {
     this.record.clear();
     this.begin(port, lo, hi, access);
-    this.stream = q.stream;
-    this.context = q.context;
-    this.stage1 = q.context.lowOn || q.context.highOn;
+    this.stream = known.stream;
+    this.context = known.context;
+    this.stage1 = known.context.lowOn || known.context.highOn;
     this.attributes(access);
     const code = this.translateThrough(lo, hi, true);
     this.stream = this.ownStream;
@@ -273,24 +400,21 @@ export class SmmuTranslation extends TranslationProcedure {
       this.#resolveTranslated(port, known);
       return;
     }
-    const q = port.pasid < 0 ? known.plain : known.withSubstream;
-    if (
-      q.epoch === this.caches.epoch &&
-      q.ssid === port.pasid &&
-      q.privileged === port.privileged &&
-      q.mode !== SLOW
-    )
+    const { epoch } = this.caches;
+    const q = known.take(port.pasid, epoch);
+    if (q.epoch === epoch && q.ssid === port.pasid && q.privileged === port.privileged && q.mode !== SLOW)
       return;
     q.ssid = port.pasid;
     q.privileged = port.privileged;
     q.mode = SLOW;
     q.beyond = this.beyond;
     q.refused = EXEC;
-    q.salt = port.pasid < 0 ? 0 : Math.imul(port.pasid, 0x9e3779b1) >>> 20;
+    q.salt = saltOf(port.requester, port.pasid);
+    if (known.model === q) known.model = null;
     if ((this.regs[CR0_WORD]! & SMMUEN) === 0) {
       if ((this.regs[GBPA_WORD]! & GBPA_ABORT) === 0) q.mode = IDENTITY;
-    } else if (this.caching) q.mode = this.#resolveStream(port, q);
-    q.epoch = this.caches.epoch;
+    } else if (this.caching) q.mode = this.#resolveStream(port, known, q);
+    q.epoch = epoch;
   }
 
   #resolveTranslated(port: DmaPort, known: PortContext): void {
@@ -311,53 +435,100 @@ export class SmmuTranslation extends TranslationProcedure {
     port.passBeyond = this.beyond;
   }
 
-  #resolveStream(port: DmaPort, q: Requester): number {
-    const { stes, cds } = this.caches;
-    const r = this.caches.findSte(port.requester);
-    if (r < 0 || stes.rows[r + CONFIG_STATUS_AT] !== 0) return SLOW;
-    decodeSte(stes.rows, r + CONFIG_ENTRY_AT, this.features, this.controls, q.stream);
-    this.stream = q.stream;
-    this.context = q.context;
-    const mode = this.#resolveContext(
-      port,
-      q,
-      cds.find(port.requester, Math.max(this.substream(port.pasid), 0)),
-    );
-    this.stream = this.ownStream;
-    this.context = this.ownContext;
-    return mode;
-  }
-
-  #resolveContext(port: DmaPort, q: Requester, row: number): number {
-    const { stream, context } = q;
-    const substream = this.substream(port.pasid);
+  #resolveStream(port: DmaPort, known: PortContext, q: Requester): number {
+    const { stes, epoch } = this.caches;
+    const { stream } = known;
+    if (known.streamEpoch !== epoch) {
+      known.streamEpoch = -1;
+      const r = this.caches.findSte(port.requester);
+      if (r < 0 || stes.rows[r + CONFIG_STATUS_AT] !== 0) return SLOW;
+      decodeSte(stes.rows, r + CONFIG_ENTRY_AT, this.features, this.controls, stream);
+      known.streamEpoch = epoch;
+    }
+    const substream = substreamOf(stream, port.pasid);
     if (stream.config === 0 || substream < NO_CD) return SLOW;
     if (!stream.stage1 && !stream.stage2) return IDENTITY;
+    return this.#resolveContext(port, known, q, substream);
+  }
+
+  #resolveContext(port: DmaPort, known: PortContext, q: Requester, substream: number): number {
+    const { stream, context } = known;
+    const { cds, epoch } = this.caches;
     context.lowOn = false;
     context.highOn = false;
-    this.stage1 = substream > NO_CD;
-    if (this.stage1) {
-      const { rows } = this.caches.cds;
-      if (row < 0 || rows[row + CONFIG_STATUS_AT] !== 0) return SLOW;
-      decodeCd(rows, row + CONFIG_ENTRY_AT, this.features, stream, context);
+    known.loadedEpoch = -1;
+    let row = -1;
+    if (substream > NO_CD) {
+      row = cds.find(port.requester, substream);
+      if (row < 0 || cds.rows[row + CONFIG_STATUS_AT] !== 0) return SLOW;
+      decodeCd(cds.rows, row + CONFIG_ENTRY_AT, this.features, stream, context);
       if (!context.lowOn && !context.highOn) return SLOW;
     } else if (!stream.stage2) return IDENTITY;
+    known.loaded = port.pasid;
+    known.loadedEpoch = epoch;
     const privileged = stream.privilege >= OVERRIDE_OFF ? stream.privilege === OVERRIDE_ON : port.privileged;
     q.permissions = privileged ? PRIVILEGED : 0;
     if (stream.instruction === OVERRIDE_ON) q.refused = EVERYTHING;
-    q.ignoresTop = this.stage1 ? context.ignoresTop : 0;
-    q.tag = this.tag(true) | 0;
-    q.vmidTag = this.vmidTag(true) | 0;
-    q.globalTag =
-      this.stage1 && !stream.single ? this.caches.peekContext(stream.regime, GLOBAL + context.aset) | 0 : 0;
+    q.ignoresTop = row < 0 ? 0 : context.ignoresTop;
+    q.single = stream.single;
+    this.#resolveTags(known, q, row >= 0);
+    resolveShortWay(q, stream, context, row >= 0);
+    if (row >= 0 && port.pasid >= 0) known.setModel(q, cds.rows, row);
     return PAGING;
   }
+
+  #resolveTags(known: PortContext, q: Requester, stage1: boolean): void {
+    const { stream, context } = known;
+    this.stream = stream;
+    this.context = context;
+    this.stage1 = stage1;
+    q.tag = this.tag(true) | 0;
+    q.vmidTag = this.vmidTag(true) | 0;
+    q.vmid = stream.vmid;
+    q.globalTag =
+      stage1 && !stream.single ? this.caches.peekContext(stream.regime, GLOBAL + context.aset) | 0 : 0;
+    this.stream = this.ownStream;
+    this.context = this.ownContext;
+  }
+}
+
+/** What an entry of a last table says besides its address, with the attributes of the tables above. */
+function usualOf(e0: number, e1: number, above: number): number {
+  return (e0 & 0xfff) | ((above >>> 15) & 0xf000) | (e1 & -0x10000);
+}
+
+/** The short way is for granules of 4 KiB and inputs of 32 bits and more; nothing is usual yet. */
+function resolveShortWay(q: Requester, stream: Stream, context: Context, stage1: boolean): void {
+  const t = stage1 ? context.low : stream.tables;
+  const under = stream.tables;
+  q.short = NEVER;
+  q.flags = 0;
+  if (stage1 && (!context.lowOn || (context.unprivilegedOff & 1) !== 0)) return;
+  if (t.granule !== 12 || t.start === 3 || t.bits < 32) return;
+  const both = stage1 && stream.stage2;
+  if (both && (under.granule !== 12 || under.start === 3 || under.bits < 32)) return;
+  q.short = both ? BOTH_STAGES : ONE_STAGE;
+  q.outside = outsideOf(t.bits);
+  q.outside2 = outsideOf(under.bits);
+  q.reserved = t.beyond;
+  q.reserved2 = under.beyond;
+}
+
+/** Bits of the upper half beyond so many; of the lower half of the address space they are 0. */
+function outsideOf(bits: number): number {
+  return -1 << (bits - 32);
 }
 
 const NOT_RECORDED: Recording = 'recording is off for it (CD.R, STE.S2R, CR2)';
 
+/** 0 without a SubstreamID for the first stream; neighbouring SubstreamIDs have neighbouring hints. */
+function saltOf(sid: number, ssid: number): number {
+  const own = ssid < 0 ? 0 : ssid ^ (ssid >>> 10);
+  return own ^ (Math.imul(sid, 0x9e3779b1) >>> 20);
+}
+
 /** The upper half as rows have it. */
 function keyOf(q: Requester, hi: number): number {
-  const half = q.stream.single ? 0 : (hi >>> 23) & 1;
+  const half = q.single ? 0 : (hi >>> 23) & 1;
   return ((q.ignoresTop >>> half) & 1) === 0 ? hi : canonical(hi);
 }

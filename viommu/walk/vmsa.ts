@@ -244,7 +244,8 @@ export class VmsaWalker {
     const e0 = this.#u32[at >>> 2]! | 0;
     const e1 = this.#u32[(at >>> 2) + 1]! | 0;
     if ((~e0 & (VALID | TABLE | AF)) !== 0 || (e1 & t.beyond) !== 0) return false;
-    this.#permit(t, e0, e1, cache.rows[r + 4]! | 0);
+    this.cachedBits = cache.rows[r + 4]! | 0;
+    this.#permit(t, e0, e1, this.cachedBits);
     if ((need & ~(privileged ? this.supervisor : this.user)) !== 0) return false;
     if ((this.intent & WRITE) !== 0 && !this.dirty) return false;
     this.#locate(granule, e0, e1, lo);
