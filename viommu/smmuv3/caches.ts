@@ -89,6 +89,10 @@ export class SmmuCaches {
 
   /** The tag of a context, for rows that are to live as long as it does. */
   contextTag(regime: number, asid: number): number {
+    const known = this.peekContext(regime, asid);
+    if (known !== 0) return known;
+    // Every other tag, so that the n-th page of the n-th context is not where all others of that kind are (Iotlb).
+    this.vmids.next();
     let pair = this.contexts.find(regime, asid);
     if (pair < 0) {
       pair = this.contexts.take(regime, asid);

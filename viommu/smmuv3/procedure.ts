@@ -683,7 +683,7 @@ export class TranslationProcedure {
 export function substreamOf(stream: Stream, ssid: number): number {
   if (!stream.stage1) return ssid === NO_PASID ? NO_CD : -C_BAD_SUBSTREAMID;
   if (ssid !== NO_PASID) {
-    if (stream.cdMax === 0 || ssid >= 2 ** stream.cdMax) return -C_BAD_SUBSTREAMID;
+    if (stream.cdMax === 0 || ssid >>> stream.cdMax !== 0) return -C_BAD_SUBSTREAMID;
     return ssid === 0 && stream.withoutSubstream === USE_CD_0 ? -F_STREAM_DISABLED : ssid;
   }
   if (stream.cdMax === 0 || stream.withoutSubstream === USE_CD_0) return 0;

@@ -77,9 +77,10 @@ export class Requester {
   }
 }
 
-/** Most SubstreamIDs a port can use in turn without a look at the configuration cache. */
-const MOST_SLOTS = 1024;
-const FIRST_SLOTS = 4;
+/** Most places a port has for SubstreamIDs that it uses in turn; it has so many for each that is used. */
+const MOST_SLOTS = 4096;
+const FIRST_SLOTS = 16;
+const SLOTS_OF_ONE = 4;
 /** Words of a CD that may differ between those that follow: the upper half of word 1 (ASID), words 2 and 3 (table). */
 const OWN_HALF = 1;
 const OWN_FIRST = 2;
@@ -98,34 +99,48 @@ export class PortContext {
   /** The one with a SubstreamID that was resolved in full last, and its CD. */
   model: Requester | null = null;
   readonly #cd = new Int32Array(CONFIG_ENTRY_WORDS);
-  /** By low bits of the SubstreamID; more as more are used. */
-  #slots: Requester[] = [];
-  #mask = -1;
+  /** By bits of the SubstreamID; how many are taken. */
+  #slots: (Requester | undefined)[] = [];
+  #mask = 0;
+  #used = 0;
   /** Translated requests may pass while this epoch stands, or -1. */
   translatedEpoch = -1;
 
   /** Whose place requests of the SubstreamID, or without one, have; what is in it may be another one's. */
   of(ssid: number): Requester {
-    return ssid < 0 || this.#mask < 0 ? this.plain : this.#slots[ssid & this.#mask]!;
+    return ssid < 0 ? this.plain : (this.#slots[slotOf(ssid) & this.#mask] ?? this.plain);
   }
 
   /** The place that the SubstreamID is to have from now on. */
-  take(ssid: number, epoch: number): Requester {
+  take(ssid: number): Requester {
     if (ssid < 0) return this.plain;
-    if (this.#mask < 0) this.#grow(FIRST_SLOTS);
-    while (this.#slots.length < MOST_SLOTS) {
-      const q = this.#slots[ssid & this.#mask]!;
-      if (q.epoch !== epoch || q.ssid === ssid || q.ssid < 0) return q;
-      this.#grow(this.#slots.length * 2);
-    }
-    return this.#slots[ssid & this.#mask]!;
+    const q = this.of(ssid);
+    if (q !== this.plain && (q.ssid === ssid || !this.#isCrowded)) return q;
+    if (this.#isCrowded) this.#grow();
+    const slot = slotOf(ssid) & this.#mask;
+    const there = this.#slots[slot];
+    if (there !== undefined) return there;
+    const made = new Requester();
+    this.#slots[slot] = made;
+    this.#used++;
+    return made;
   }
 
-  #grow(count: number): void {
+  get #isCrowded(): boolean {
+    return this.#used * SLOTS_OF_ONE >= this.#slots.length && this.#slots.length < MOST_SLOTS;
+  }
+
+  #grow(): void {
     const old = this.#slots;
-    this.#slots = Array.from({ length: count }, () => new Requester());
+    const count = Math.max(FIRST_SLOTS, old.length * 2);
+    this.#slots = new Array(count).fill(undefined);
     this.#mask = count - 1;
-    for (const q of old) if (q.ssid >= 0) this.#slots[q.ssid & this.#mask] = q;
+    this.#used = 0;
+    for (const q of old) {
+      if (q === undefined) continue;
+      this.#slots[slotOf(q.ssid) & this.#mask] = q;
+      this.#used++;
+    }
   }
 
   /** `q` is what those follow whose CD is like the one in the row. */
@@ -146,4 +161,9 @@ export class PortContext {
       ((rows[at + OWN_LAST]! ^ cd[OWN_LAST]!) & -0x1000000);
     return other === 0;
   }
+}
+
+/** Numbers that count upwards, by any step, hardly meet. */
+function slotOf(ssid: number): number {
+  return ssid + (ssid >>> 9);
 }

@@ -146,7 +146,7 @@ export class SmmuTranslation extends TranslationProcedure {
     const asid = stream.single ? GLOBAL : cds.rows[row + CONFIG_ENTRY_AT + 1]! >>> 16;
     const tag = caches.peekContext(stream.regime, asid);
     if (tag === 0) return null;
-    const q = known.take(ssid, epoch);
+    const q = known.take(ssid);
     if (q !== model) q.follow(model);
     q.ssid = ssid;
     q.privileged = port.privileged;
@@ -401,7 +401,7 @@ export class SmmuTranslation extends TranslationProcedure {
       return;
     }
     const { epoch } = this.caches;
-    const q = known.take(port.pasid, epoch);
+    const q = known.take(port.pasid);
     if (q.epoch === epoch && q.ssid === port.pasid && q.privileged === port.privileged && q.mode !== SLOW)
       return;
     q.ssid = port.pasid;
