@@ -184,14 +184,15 @@ export class SmmuTranslation extends TranslationProcedure {
   ): number {
     const rows = this.rows;
     const { tlb } = this.caches;
-    let r = tlb.lookup(lo, key, q.tag);
+    const set = tlb.setOf(lo, key, q.tag);
+    let r = tlb.lookupFrom(set, lo, key, q.tag);
     if (r < 0 && q.globalTag !== 0) r = tlb.lookup(lo, key, q.globalTag);
     if (r >= 0) {
       if (((access << q.permissions) & ~rows[r + 5]!) !== 0) return this.#translateSlow(port, lo, hi, access);
       this.#hint(q, r, lo);
       return this.#hit(port, r, lo, hi);
     }
-    if (this.#missPage(port, q, lo, hi, access)) return DMA_OK;
+    if (this.#missPage(port, q, set, lo, hi, access)) return DMA_OK;
     if (!this.#load(port, known)) return this.#translateSlow(port, lo, hi, access);
     if (this.#missLast(known, q, lo, hi, key, access)) return this.#answer(port, lo, access);
     return this.#miss(port, known, lo, hi, access);
@@ -212,7 +213,7 @@ export class SmmuTranslation extends TranslationProcedure {
    * The usual miss of a 4 KiB page in the lower half: the walk cache knows the last tables, and their entries say what those
    * of the last miss said. False: nothing has been changed.
    */
-  #missPage(port: DmaPort, q: Requester, lo: number, hi: number, access: number): boolean {
+  #missPage(port: DmaPort, q: Requester, set: number, lo: number, hi: number, access: number): boolean {
     if (q.short === NEVER || (hi & q.outside) !== 0) return false;
     const { walks, tlb } = this.caches;
     const cached = walks.rows;
@@ -239,7 +240,7 @@ export class SmmuTranslation extends TranslationProcedure {
       if (((usualOf(e0, e1, 0) ^ q.usual2) | (e1 & q.reserved2)) !== 0) return false;
     }
     if (((access << q.permissions) & ~q.flags) !== 0 || !tlb.holdsSmallPages) return false;
-    tlb.insertPage(lo, hi, q.tag, e0 & -4096, e1 & 0xffff, q.flags, q.vmid);
+    tlb.fill(set, lo, hi, q.tag, e0 & -4096, e1 & 0xffff, q.flags, q.vmid);
     const inside = lo & 4095;
     port.outLo = ((e0 & -4096) | inside) >>> 0;
     port.outHi = e1 & 0xffff;
