@@ -30,6 +30,7 @@ const BENCHES = [
   'smmu-commands',
   'dsa',
   'svm-guest',
+  'smmu-guest',
   'machine',
   'startup',
   'qtest',
