@@ -1,4 +1,4 @@
-/** driver.c of a new project: DMA of `edu`, through a mapping where there is a VT-d unit, and a fault on purpose. */
+/** driver.c of a new project: DMA of `edu`, through a mapping where there is an IOMMU, and a fault on purpose. */
 
 const HEAD = (name: string, includes: string) => `#define pr_fmt(format) "${name}: " format
 #include <tsvmm.h>
@@ -41,6 +41,25 @@ static void dma_to_device(u64 address)
 static void dma_from_device(u64 address)
 {
 	dma(EDU_BUFFER_BASE, address, EDU_DMA_CMD_TO_RAM);
+}
+`;
+
+const MAIN_WITH_IOMMU = `int main(void)
+{
+	u8 *page = alloc_page();
+	int result = page ? find_device() : -E_NOMEM;
+
+	if (!report(result == 0, "edu is on the bus"))
+		return 1;
+	result = start_iommu(page);
+	if (!report(result == 0, "the IOMMU translates for it"))
+		return 1;
+	test_data(page);
+	test_fault();
+	stop_iommu();
+	free_page(page);
+	report(pages_in_use() == 0, "nothing is left behind");
+	return 0;
 }
 `;
 
@@ -98,24 +117,61 @@ static void test_fault(void)
 	report(fault.reason == VTD_FAULT_LGN_WRITE, "and says that write permission was missing");
 }
 
-int main(void)
-{
-	u8 *page = alloc_page();
-	int result = page ? find_device() : -E_NOMEM;
+${MAIN_WITH_IOMMU}`;
 
-	if (!report(result == 0, "edu is on the bus"))
-		return 1;
-	result = start_iommu(page);
-	if (!report(result == 0, "the IOMMU translates for it"))
-		return 1;
-	test_data(page);
-	test_fault();
-	stop_iommu();
-	free_page(page);
-	report(pages_in_use() == 0, "nothing is left behind");
-	return 0;
+const SMMUV3 = `#define IOVA 0x100000ull
+#define NOT_MAPPED (IOVA + PAGE_SIZE) // one page too far
+#define F_TRANSLATION 0x10
+
+static struct smmu_unit unit;
+static struct smmu_domain domain;
+static u32 stream; // the device's name for the SMMU
+
+// The unit that ACPI names for the device, translating through an address space with one page in it.
+static int start_iommu(void *page)
+{
+	int result = smmu_init(&unit, iort_find_smmu(edu.bdf, &stream));
+
+	if (!result)
+		result = smmu_domain_init(&domain, &unit, 1);
+	if (!result)
+		result = smmu_attach(&domain, stream);
+	if (!result)
+		result = smmu_map(&domain, IOVA, virt_to_phys(page), PAGE_SIZE, SMMU_READ | SMMU_WRITE);
+	return result ? result : smmu_enable(&unit);
 }
-`;
+
+static void stop_iommu(void)
+{
+	smmu_detach(&domain, stream);
+	smmu_domain_destroy(&domain);
+	smmu_destroy(&unit);
+}
+
+static void test_data(u8 *page)
+{
+	struct smmu_event event;
+
+	memset(page, 0x5a, LENGTH);
+	dma_to_device(IOVA);
+	memset(page, 0, LENGTH);
+	dma_from_device(IOVA);
+	report(page[0] == 0x5a && page[LENGTH - 1] == 0x5a, "data goes to the device and comes back");
+	report(!smmu_read_event(&unit, &event), "nothing was refused");
+}
+
+static void test_fault(void)
+{
+	struct smmu_event event = { 0 };
+
+	dma_from_device(NOT_MAPPED);
+	report(smmu_read_event(&unit, &event), "DMA to a page that is not mapped faults");
+	pr_info("event %02xh at %pa: %s\\n", event.type, &event.address, smmu_event_name(event.type));
+	report(event.stream == stream && event.address == NOT_MAPPED, "the record names the device and the address");
+	report(event.type == F_TRANSLATION && !event.read, "and says that a write found no translation");
+}
+
+${MAIN_WITH_IOMMU}`;
 
 const NONE = `static void test_data(u8 *page)
 {
@@ -142,8 +198,13 @@ int main(void)
 }
 `;
 
-export function driverFor(name: string, viommu: 'intel' | 'none'): string {
-  return viommu === 'intel'
-    ? `${HEAD(name, '#include <tsvmm/vtd_driver.h>\n')}\n${DEVICE}\n${INTEL}`
-    : `${HEAD(name, '')}\n${DEVICE}\n${NONE}`;
+const PARTS = {
+  intel: ['#include <tsvmm/vtd_driver.h>\n', INTEL],
+  smmuv3: ['#include <tsvmm/smmu_driver.h>\n', SMMUV3],
+  none: ['', NONE],
+} as const;
+
+export function driverFor(name: string, viommu: keyof typeof PARTS): string {
+  const [includes, rest] = PARTS[viommu];
+  return `${HEAD(name, includes)}\n${DEVICE}\n${rest}`;
 }

@@ -4,7 +4,7 @@ import { driverFor } from './driver.ts';
 
 /** `tsvmm new NAME --viommu KIND`: the files of a driver project that passes at once. */
 
-export const TEMPLATE_VIOMMUS = ['intel', 'none'] as const;
+export const TEMPLATE_VIOMMUS = ['intel', 'smmuv3', 'none'] as const;
 export type TemplateViommu = (typeof TEMPLATE_VIOMMUS)[number];
 
 export interface ProjectFile {
@@ -47,7 +47,7 @@ function checkViommu(viommu: string): TemplateViommu {
 
 function machineFor(viommu: TemplateViommu): string {
   const machine = {
-    machine: 'q35',
+    machine: viommu === 'smmuv3' ? 'virt' : 'q35',
     viommu: viommu === 'none' ? null : { kind: viommu },
     devices: [{ kind: 'edu' }],
   };
@@ -56,8 +56,11 @@ function machineFor(viommu: TemplateViommu): string {
 
 const ABOUT: Readonly<Record<TemplateViommu, string>> = {
   intel: 'A driver for the `edu` device behind Intel VT-d: one page is mapped for DMA, the rest faults.',
+  smmuv3: 'A driver for the `edu` device behind an Arm SMMUv3: one page is mapped for DMA, the rest faults.',
   none: 'A driver for the `edu` device: DMA to physical addresses, without an IOMMU.',
 };
+
+const TRACE: Readonly<Record<TemplateViommu, string>> = { intel: 'vtd_*', smmuv3: 'smmuv3_*', none: 'edu_*' };
 
 function readmeFor(name: string, viommu: TemplateViommu): string {
   return `# ${name}
@@ -74,7 +77,7 @@ finds its SDK by itself. The exit status is 0 when every \`report()\` was "ok".
 Change the driver and run it again. To see what the IOMMU and the device do:
 
 \`\`\`sh
-npx tsvmm run driver.c --config tsvmm.json --trace '${viommu === 'intel' ? 'vtd_*' : 'edu_*'}'
+npx tsvmm run driver.c --config tsvmm.json --trace '${TRACE[viommu]}'
 \`\`\`
 `;
 }

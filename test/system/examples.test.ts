@@ -147,6 +147,14 @@ describe('the machine of an example', () => {
   });
 });
 
+test("'--example help' lists them, each with what it is about", () => {
+  const lines = tsvmm('run', '--example', 'help').stdout.trimEnd().split('\n');
+
+  expect(lines.map((line) => line.trim().split(' ')[0])).toEqual([...EXAMPLES].sort());
+  expect(lines).toContain('  stall         Stalls: shared virtual memory without page requests');
+  for (const line of lines) expect(line).toMatch(/^ {2}[\w-]+ {2,}\S.{15,}[^. ]$/);
+});
+
 describe('examples behind an SMMUv3 of another kind', () => {
   test.each([
     ['pasid', 'invalidation=async'],

@@ -35,6 +35,18 @@ export function exampleNames(): string[] {
     .sort();
 }
 
+/** Each example with the first sentence of its source. */
+export function exampleList(): (readonly [name: string, summary: string])[] {
+  return exampleNames().map((name) => [name, summaryOf(name)]);
+}
+
+function summaryOf(name: string): string {
+  const source = readFileSync(join(packageRoot(), 'guest', 'examples', name, `${name}.c`), 'utf8');
+  const [, block, line] = /\n(?:\/\*\n([\s\S]*?)\*\/|\/\/ (.*))/.exec(source) ?? [];
+  const text = (line ?? block?.replace(/^ \* ?/gm, ' ') ?? '').replace(/\s+/g, ' ').trim();
+  return /^(.*?)\.(?: |$)/.exec(text)?.[1] ?? text;
+}
+
 /** The guest of a packaged example: its WASM, which starts without a compiler, else its source. */
 function exampleFile(name: string): string | undefined {
   const directory = join(packageRoot(), 'guest', 'examples', name);

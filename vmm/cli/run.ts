@@ -23,10 +23,10 @@ import type { Invocation, OptionsOf } from './command.ts';
 import type { Context } from './context.ts';
 import { withGuestMachine } from './guest-machine.ts';
 import type { Host } from './host.ts';
-import { kindHelp } from './kind-help.ts';
+import { columns, kindHelp } from './kind-help.ts';
 import { machineFrom } from './machine-options.ts';
 import { checkWritable, makeDirectory, type TraceFormat, traceOutput, writeWhole } from './output-file.ts';
-import { exampleFor, exampleGuest, exampleNames } from './package-files.ts';
+import { exampleFor, exampleGuest, exampleList } from './package-files.ts';
 import { loadPlugins } from './plugins.ts';
 import { Reporter } from './reporter.ts';
 import type { MONITOR_OPTIONS, REPORT_OPTIONS, RUN_OPTIONS, SAVE_OPTIONS } from './table.ts';
@@ -98,10 +98,7 @@ export async function run(
 
 /** Options that list what can be given to them. */
 async function valueHelp(options: RunOptions, registry: Registry): Promise<string | undefined> {
-  if (options.example === 'help')
-    return exampleNames()
-      .map((name) => `${name}\n`)
-      .join('');
+  if (options.example === 'help') return columns(exampleList());
   return (
     (await kindHelp('--device', options.device, registry)) ??
     (await kindHelp('--viommu', options.viommu === undefined ? [] : [options.viommu], registry))

@@ -24,7 +24,7 @@ export const MACHINE_OPTIONS = options({
   viommu: {
     value: 'KIND[,KEY=VAL...]',
     doc: "The machine's IOMMU, or none. 'help' lists the kinds, 'KIND,help' its keys",
-    complete: ['intel', 'none', 'help'],
+    complete: ['intel', 'smmuv3', 'none', 'help'],
     fallback: 'intel',
   },
   device: {
@@ -59,7 +59,7 @@ export const RUN_OPTIONS = options({
   ...MACHINE_OPTIONS,
   example: {
     value: 'NAME',
-    doc: "Run a packaged example instead of a file; 'help' lists them",
+    doc: "Run a packaged example instead of a file, on the machine of --viommu or --machine; 'help' lists them",
     complete: ['edu', 'help'],
   },
   cc: {
@@ -218,7 +218,7 @@ export const NEW_OPTIONS = options({
   viommu: {
     value: 'KIND',
     doc: 'The IOMMU that the driver is written for',
-    choices: ['intel', 'none'],
+    choices: ['intel', 'smmuv3', 'none'],
     fallback: 'intel',
   },
 });
@@ -229,7 +229,7 @@ export const NEW = {
   details: ['Makes the directory NAME with a C driver, its machine description and a README.'],
   operands: [{ name: 'NAME', doc: 'Directory to make; its last part names the project' }],
   options: NEW_OPTIONS,
-  examples: ['tsvmm new my-driver --viommu intel'],
+  examples: ['tsvmm new my-driver --viommu intel', 'tsvmm new my-driver --viommu smmuv3'],
 } as const satisfies CommandDecl;
 
 export const INFO_TOPICS = {

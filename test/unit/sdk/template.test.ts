@@ -22,8 +22,17 @@ test('the machine of an Intel project has that vIOMMU and edu', () => {
   });
 });
 
+test('the machine of an SMMUv3 project is virt', () => {
+  expect(JSON.parse(fileOf('nic', 'smmuv3', 'tsvmm.json'))).toEqual({
+    machine: 'virt',
+    viommu: { kind: 'smmuv3' },
+    devices: [{ kind: 'edu' }],
+  });
+  expect(fileOf('nic', 'smmuv3', 'driver.c')).not.toMatch(/vtd/i);
+});
+
 test('a project without a vIOMMU does not mention one in its driver', () => {
-  expect(fileOf('nic', 'none', 'driver.c')).not.toMatch(/vtd|iommu/i);
+  expect(fileOf('nic', 'none', 'driver.c')).not.toMatch(/vtd|iommu|smmu/i);
   expect(JSON.parse(fileOf('nic', 'none', 'tsvmm.json'))).toMatchObject({ viommu: null });
 });
 
