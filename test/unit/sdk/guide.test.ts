@@ -26,5 +26,5 @@ test('the programs of the page come in the order of its sections', () => {
     guideSteps(page)
       .filter((step) => step.kind === 'file')
       .map((step) => step.name),
-  ).toEqual(['hello.c', 'registers.c', 'factorial.c', 'driver.c']);
+  ).toEqual(['hello.c', 'registers.c', 'factorial.c', 'driver.c', 'both.c']);
 });
