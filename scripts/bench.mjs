@@ -34,6 +34,7 @@ const BENCHES = [
   'machine',
   'startup',
   'qtest',
+  'vconfig',
 ];
 /** A young generation that 10^6 boxed numbers do not fill: no collection may hide what is allocated. */
 const FLAGS = {

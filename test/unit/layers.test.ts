@@ -23,6 +23,7 @@ const LAYERS: Readonly<Record<string, readonly string[] | 'all'>> = {
   'devices/chipset': BUS,
   'devices/pci': BUS,
   'devices/ep': [...BUS, 'devices/pci'],
+  'devices/vconfig': ['vmm/core'],
   firmware: ['vmm/core'],
   'guest/abi': ['vmm/core'],
   'guest/sdk': [

@@ -25,6 +25,8 @@ export interface OperandDecl {
   readonly name: string;
   readonly doc: string;
   readonly optional?: true;
+  /** The last operand may be given any number of times. */
+  readonly repeatable?: true;
   readonly choices?: readonly string[];
   readonly complete?: Completion;
 }

@@ -23,6 +23,10 @@ const ACTIONS: Readonly<Record<string, () => Promise<Action>>> = {
     const { qemu } = await import('./qemu.ts');
     return (context, invocation) => qemu(context, invocation.rest);
   },
+  'vconfig plan': async () => (await import('./vconfig.ts')).vconfigPlan,
+  'vconfig check': async () => (await import('./vconfig.ts')).vconfigCheck,
+  'vconfig show': async () => (await import('./vconfig.ts')).vconfigShow,
+  'vconfig diff': async () => (await import('./vconfig.ts')).vconfigDiff,
   inspect: async () => (await import('./inspect.ts')).inspect,
   schema: async () => (await import('./schema.ts')).schema,
   completion: async () => (await import('./texts.ts')).completion,

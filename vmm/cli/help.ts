@@ -41,7 +41,10 @@ export function commandHelp(command: CommandDecl): string {
 }
 
 export function usageLine(command: CommandDecl): string {
-  const operands = command.operands.map((o) => (o.optional ? `[${o.name}]` : o.name));
+  const operands = command.operands.map((o) => {
+    const name = o.repeatable ? `${o.name}...` : o.name;
+    return o.optional ? `[${name}]` : name;
+  });
   const rest = command.rest === undefined ? [] : [`[-- ${command.rest.name}]`];
   return ['tsvmm', command.name, '[OPTIONS]', ...operands, ...rest].join(' ');
 }

@@ -73,3 +73,8 @@ export function exampleGuest(name: string): string {
     mend: didYouMean(name, exampleNames()),
   });
 }
+
+/** The list of devices with registers that no capability claims: its path, for messages. */
+export function quirkListFile(): string {
+  return join(packageRoot(), 'devices', 'vconfig', 'quirks.list');
+}

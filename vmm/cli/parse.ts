@@ -141,7 +141,8 @@ function checkOperands(command: CommandDecl, operands: readonly string[], rest: 
     }
   });
   // A command name of two words is one operand of help.
-  if (operands.length > command.operands.length && command !== HELP) {
+  const most = command.operands.at(-1)?.repeatable === true ? Infinity : command.operands.length;
+  if (operands.length > most && command !== HELP) {
     const mend =
       command.rest === undefined ? `see 'tsvmm help ${name}'` : "put the guest's arguments after --";
     throw usage(
@@ -151,7 +152,11 @@ function checkOperands(command: CommandDecl, operands: readonly string[], rest: 
       mend,
     );
   }
-  if (rest.length > 0 && command.rest === undefined) {
+  checkRest(command, rest);
+}
+
+function checkRest({ name, rest: declared }: CommandDecl, rest: readonly string[]): void {
+  if (rest.length > 0 && declared === undefined) {
     throw usage('extra-operand', '--', `'tsvmm ${name}' passes no arguments on`, `see 'tsvmm help ${name}'`);
   }
 }

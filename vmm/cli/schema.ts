@@ -1,5 +1,7 @@
 /** `tsvmm schema NAME`. */
 
+import { planSchema } from '../../devices/vconfig/plan.ts';
+import { policySchema } from '../../devices/vconfig/policy.ts';
 import { EXIT, type ExitCode } from '../core/errors.ts';
 import type { Zod, ZodType } from '../core/zod.ts';
 import { machineSchema } from '../machine/config.ts';
@@ -10,7 +12,16 @@ import type { Invocation } from './command.ts';
 import type { Context } from './context.ts';
 import { loadZod } from './machine-options.ts';
 import { loadPlugins } from './plugins.ts';
-import { errorSchema, infoSchema, snapshotDiffSchema, verdictSchema, versionSchema } from './schemas.ts';
+import {
+  errorSchema,
+  infoSchema,
+  snapshotDiffSchema,
+  vconfigCheckSchema,
+  vconfigDiffSchema,
+  vconfigShowSchema,
+  verdictSchema,
+  versionSchema,
+} from './schemas.ts';
 import type { SCHEMA, SchemaName } from './table.ts';
 
 export async function schema(
@@ -31,7 +42,7 @@ export async function schema(
 /** @param registry needed for the schema of a machine only */
 export function publishedSchema(z: Zod, name: SchemaName, registry: Registry | undefined): unknown {
   // What is read may leave defaults out; what is printed has every field.
-  const io = name === 'machine' ? 'input' : 'output';
+  const io = name === 'machine' || name === 'vconfig-policy' ? 'input' : 'output';
   return z.toJSONSchema(schemaOf(z, name, registry), { io, unrepresentable: 'any' });
 }
 
@@ -53,5 +64,15 @@ function schemaOf(z: Zod, name: SchemaName, registry: Registry | undefined): Zod
       return monitorSchema(z);
     case 'run':
       return runSchema(z, verdictSchema(z));
+    case 'vconfig-plan':
+      return planSchema(z);
+    case 'vconfig-policy':
+      return policySchema(z);
+    case 'vconfig-check':
+      return vconfigCheckSchema(z);
+    case 'vconfig-show':
+      return vconfigShowSchema(z);
+    case 'vconfig-diff':
+      return vconfigDiffSchema(z);
   }
 }

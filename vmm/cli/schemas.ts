@@ -82,3 +82,43 @@ export function versionSchema(z: Zod) {
     .strictObject({ tsvmm: z.string(), node: z.string(), v8: z.string() })
     .describe('What tsvmm version --json prints');
 }
+
+export function vconfigCheckSchema(z: Zod) {
+  const device = z.strictObject({
+    device: z.string(),
+    fits: z.boolean(),
+    misfits: z.array(z.strictObject({ key: z.string(), why: z.string() })),
+    served: z.array(z.strictObject({ key: z.string(), by: z.string() })),
+  });
+  return z
+    .strictObject({ fits: z.boolean(), devices: z.array(device) })
+    .describe('What tsvmm vconfig check --json prints');
+}
+
+export function vconfigShowSchema(z: Zod) {
+  const capability = z.strictObject({
+    key: z.string(),
+    name: z.string(),
+    chain: z.enum(['standard', 'extended']),
+    offset: z.number().int(),
+    length: z.number().int(),
+    version: z.number().int(),
+    exact: z.boolean().describe('false where only an upper bound of the length is known'),
+    hidden: z.boolean().describe('vfio-pci takes it out of the chain'),
+  });
+  const space = z.strictObject({
+    device: z.string(),
+    bytes: z.string().describe('the space, in hex'),
+    capabilities: z.array(capability),
+    free: z.array(z.string()).describe('bytes that nothing claims, in hex, inclusive'),
+    diagnoses: z.array(z.strictObject({ offset: z.number().int(), why: z.string() })),
+  });
+  return z.strictObject({ spaces: z.array(space) }).describe('What tsvmm vconfig show --json prints');
+}
+
+export function vconfigDiffSchema(z: Zod) {
+  const difference = z.strictObject({ what: z.string(), a: z.string(), b: z.string() });
+  return z
+    .strictObject({ same: z.boolean(), differences: z.array(difference) })
+    .describe('What tsvmm vconfig diff --json prints');
+}

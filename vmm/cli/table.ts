@@ -359,6 +359,102 @@ export const INSPECT = {
   examples: ["tsvmm inspect snap -c 'info iotlb' -c 'xlate 00:02.0 0x1000'", 'tsvmm inspect snap'],
 } as const satisfies CommandDecl;
 
+const VCONFIG_QUIRKS = {
+  value: 'FILE',
+  doc: 'List of devices with registers that no capability claims, instead of the one that comes with tsvmm',
+  complete: 'file',
+} as const satisfies OptionDecl;
+
+const VCONFIG_DEVICE = {
+  value: 'SLOT',
+  repeatable: true,
+  doc: 'Only this device of the dumps, as 3a:00.0',
+} as const satisfies OptionDecl;
+
+const DUMPS = {
+  name: 'DUMP',
+  doc: 'Output of lspci -xxxx, with any number of devices, or a sysfs config file',
+  complete: 'file',
+} as const;
+
+export const VCONFIG_PLAN = {
+  name: 'vconfig plan',
+  summary: 'find one virtual configuration space that fits every device of a fleet',
+  details: [
+    'Takes what all devices have, with what all of them can do, and gives each capability a place where no device hides registers. Prints the layout and what each device loses, gains and moves.',
+    "With --base, a plan that guests have seen keeps every place: the devices must fit it. Where there is no layout, the fewest devices and bytes that are in each other's way are printed, and the exit code is 1.",
+  ],
+  operands: [{ ...DUMPS, repeatable: true }],
+  options: options({
+    want: { value: 'LIST', doc: 'Capabilities that guests should have', fallback: 'pasid,ats,pri' },
+    policy: {
+      value: 'FILE',
+      doc: 'What else is decided, as JSON: see tsvmm schema vconfig-policy',
+      complete: 'file',
+    },
+    base: { value: 'PLAN', doc: 'A plan whose places stay', complete: 'file' },
+    out: { value: 'FILE', short: 'o', doc: 'Write the plan', complete: 'file' },
+    device: VCONFIG_DEVICE,
+    'vconfig-quirks': VCONFIG_QUIRKS,
+    json: { doc: 'Print the plan on stdout and nothing else' },
+  }),
+  json: 'vconfig-plan',
+  examples: ['tsvmm vconfig plan rack1.txt rack2.txt --want pasid,ats -o plan.json'],
+} as const satisfies CommandDecl;
+
+export const VCONFIG_CHECK = {
+  name: 'vconfig check',
+  summary: 'see whether devices fit a plan',
+  details: ['Exits with 0 when all of them fit and with 1 when one does not.'],
+  operands: [
+    { name: 'PLAN', doc: 'The plan', complete: 'file' },
+    { ...DUMPS, repeatable: true },
+  ],
+  options: options({ device: VCONFIG_DEVICE, 'vconfig-quirks': VCONFIG_QUIRKS, json: JSON_OPTION }),
+  json: 'vconfig-check',
+  examples: ['tsvmm vconfig check plan.json new-rack.txt'],
+} as const satisfies CommandDecl;
+
+export const VCONFIG_SHOW = {
+  name: 'vconfig show',
+  summary: 'show configuration spaces: decoded, in hex, as a map',
+  details: [
+    'Shows the devices of a dump as they are, as vfio-pci shows them (--view vfio), or as guests see them under a plan (--plan). Without a dump, the plan alone.',
+    'The output of --format lspci is read back by lspci -F.',
+  ],
+  operands: [{ ...DUMPS, optional: true, repeatable: true }],
+  options: options({
+    plan: { value: 'PLAN', doc: 'Show what guests see under this plan', complete: 'file' },
+    view: { value: 'WHICH', doc: 'Whose view', choices: ['device', 'vfio'], fallback: 'device' },
+    device: VCONFIG_DEVICE,
+    format: {
+      value: 'HOW',
+      doc: 'decoded: capabilities by line; lspci: rows of hex; map: a letter a dword; svg: the map as a picture',
+      choices: ['decoded', 'lspci', 'map', 'svg'],
+      fallback: 'decoded',
+    },
+    'vconfig-quirks': VCONFIG_QUIRKS,
+    json: JSON_OPTION,
+  }),
+  json: 'vconfig-show',
+  examples: [
+    'tsvmm vconfig show dump.txt --format map',
+    'tsvmm vconfig show dump.txt --plan plan.json --format lspci',
+  ],
+} as const satisfies CommandDecl;
+
+export const VCONFIG_DIFF = {
+  name: 'vconfig diff',
+  summary: 'compare two plans or two configuration spaces',
+  details: ['Exits with 0 when they are the same and with 1 when they differ.'],
+  operands: [
+    { name: 'A', doc: 'A plan, or a dump with one device', complete: 'file' },
+    { name: 'B', doc: 'Another one of the same sort', complete: 'file' },
+  ],
+  options: options({ json: JSON_OPTION }),
+  json: 'vconfig-diff',
+} as const satisfies CommandDecl;
+
 export const SCHEMA_NAMES = [
   'machine',
   'verdict',
@@ -368,6 +464,11 @@ export const SCHEMA_NAMES = [
   'error',
   'monitor',
   'run',
+  'vconfig-plan',
+  'vconfig-policy',
+  'vconfig-check',
+  'vconfig-show',
+  'vconfig-diff',
 ] as const;
 export type SchemaName = (typeof SCHEMA_NAMES)[number];
 
@@ -418,6 +519,10 @@ export const COMMANDS: readonly CommandDecl[] = [
   SNAPSHOT_LOAD,
   SNAPSHOT_DIFF,
   INSPECT,
+  VCONFIG_PLAN,
+  VCONFIG_CHECK,
+  VCONFIG_SHOW,
+  VCONFIG_DIFF,
   QEMU,
   SCHEMA,
   COMPLETION,
@@ -428,7 +533,7 @@ export const COMMANDS: readonly CommandDecl[] = [
 /** Meaning of the exit codes, for the man page and the docs. */
 export const EXIT_DOCS: readonly (readonly [number, string])[] = [
   [0, 'the guest passed, or the command did what it was asked'],
-  [1, 'the guest failed or crashed, or two snapshots differ'],
+  [1, 'the guest failed or crashed, two snapshots differ, or a device does not fit a plan'],
   [2, 'usage: a bad option, a bad file, a guest that does not compile'],
   [3, 'the host refused: a full disk, a missing tool, or nobody reads the output any more'],
   [4, 'the guest hung: out of fuel or time, or waiting for what can never come'],

@@ -1,0 +1,127 @@
+/** What the vconfig commands read: dumps, plans, policies, quirk lists. */
+
+import { readFileSync } from 'node:fs';
+import { type FleetDevice, fleetOf } from '../../devices/vconfig/fleet.ts';
+import { parseDump } from '../../devices/vconfig/parse.ts';
+import { type Plan, planSchema } from '../../devices/vconfig/plan.ts';
+import { DEFAULT_POLICY, type Policy, policySchema } from '../../devices/vconfig/policy.ts';
+import { parseQuirks, type Quirk } from '../../devices/vconfig/quirks.ts';
+import type { ConfigSpace } from '../../devices/vconfig/space.ts';
+import { TsvmmError } from '../core/errors.ts';
+import type { Zod, ZodType } from '../core/zod.ts';
+import { loadZod } from './machine-options.ts';
+import { quirkListFile } from './package-files.ts';
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file',
+  EISDIR: 'is a directory',
+  EACCES: 'cannot be read: permission denied',
+};
+
+export function readBytes(file: string): Uint8Array {
+  try {
+    return readFileSync(file);
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException;
+    throw new TsvmmError({ code: 'cannot-read', object: file, why: REASONS[code ?? ''] ?? message, cause });
+  }
+}
+
+const readText = (file: string): string => new TextDecoder().decode(readBytes(file));
+
+export function readQuirks(file: string | undefined): readonly Quirk[] {
+  const name = file ?? quirkListFile();
+  return parseQuirks(name, readText(name));
+}
+
+/** The devices of all dumps, in order. */
+export function readFleet(files: readonly string[], quirks: readonly Quirk[]): readonly FleetDevice[] {
+  const spaces: readonly ConfigSpace[] = files.flatMap((file) => parseDump(file, readBytes(file)));
+  const short = spaces.find(({ bytes }) => bytes.length < 256);
+  if (short !== undefined) {
+    throw new TsvmmError({
+      code: 'bad-config-dump',
+      object: `${short.source}: ${short.name}`,
+      why: 'has the first 64 bytes only',
+      mend: 'read it as root: others are not shown the rest',
+    });
+  }
+  return fleetOf(spaces, quirks);
+}
+
+export async function readPlan(file: string): Promise<Plan> {
+  const json = parseJson(file);
+  if ((json as { format?: unknown } | null)?.format !== 'tsvmm-vconfig-plan') {
+    throw new TsvmmError({ code: 'bad-vconfig-plan', object: file, why: 'is no plan of tsvmm vconfig plan' });
+  }
+  const plan = await checked<Plan>(file, 'vconfig-plan', planSchema, json);
+  const misplaced = plan.capabilities.find(({ offset, length }) => offset + length > plan.bytes);
+  if (misplaced !== undefined) {
+    throw new TsvmmError({
+      code: 'bad-vconfig-plan',
+      object: file,
+      why: `${misplaced.key} ends outside of the space`,
+    });
+  }
+  const sorted = [...plan.capabilities].sort((a, b) => a.offset - b.offset);
+  sorted.forEach((one, index) => {
+    const next = sorted[index + 1];
+    if (next !== undefined && one.offset + one.length > next.offset) {
+      throw new TsvmmError({
+        code: 'bad-vconfig-plan',
+        object: file,
+        why: `${one.key} and ${next.key} overlap`,
+      });
+    }
+    if (one.contents.length !== 2 * one.length) {
+      throw new TsvmmError({
+        code: 'bad-vconfig-plan',
+        object: file,
+        why: `${one.key} has not as many bytes as its length`,
+      });
+    }
+  });
+  return plan;
+}
+
+/** The policy of a file over the default one. */
+export async function readPolicy(file: string | undefined): Promise<Policy> {
+  if (file === undefined) return DEFAULT_POLICY;
+  const given = await checked<Partial<Policy>>(file, 'vconfig-policy', policySchema, parseJson(file));
+  return { ...DEFAULT_POLICY, ...given };
+}
+
+export function isPlan(file: string): boolean {
+  return readText(file).trimStart().startsWith('{');
+}
+
+function parseJson(file: string): unknown {
+  try {
+    return JSON.parse(readText(file));
+  } catch (cause) {
+    if (cause instanceof TsvmmError) throw cause;
+    throw new TsvmmError({
+      code: 'bad-json',
+      object: file,
+      why: `is no JSON: ${(cause as Error).message}`,
+      cause,
+    });
+  }
+}
+
+async function checked<T>(
+  file: string,
+  schemaName: string,
+  schema: (z: Zod) => ZodType,
+  json: unknown,
+): Promise<T> {
+  const parsed = schema(await loadZod()).safeParse(json);
+  if (parsed.success) return parsed.data as T;
+  const issue = parsed.error.issues[0]!;
+  throw new TsvmmError({
+    code: `bad-${schemaName}`,
+    object: `${file}${issue.path.length === 0 ? '' : ` at ${issue.path.join('.')}`}`,
+    why: issue.message.replace(/\.$/, '').toLowerCase(),
+    mend: `see 'tsvmm schema ${schemaName}'`,
+  });
+}
