@@ -34,6 +34,7 @@ export class PasidFields {
 
   /** How second-stage tables are walked, by words 0 and 2: a set of SS_ bits. */
   secondMode(e0: number, e2: number): number {
+    // docs/deviations.md: vtd-second-stage-order.
     if (this.#options.qemu) return 0;
     const own = e0 & this.#options.offered[0];
     return (

@@ -36,7 +36,7 @@ export interface ScalableOptions {
   /** AW values offered. */
   readonly widths: number;
   readonly fiveLevels: boolean;
-  /** docs/deviations.md: vtd-scalable-reserved. */
+  /** docs/deviations.md: vtd-root-halves, vtd-scalable-reserved. */
   readonly qemu: boolean;
 }
 
@@ -65,7 +65,7 @@ export function scalableOptions(config: VtdConfig): ScalableOptions {
     reservedHi: reservedAddressHi(config['aw-bits']),
     contextReserved:
       0x1e0 |
-      // docs/deviations.md: vtd-scalable-reserved.
+      // docs/deviations.md: vtd-context-fields.
       unless(config['device-iotlb'] || qemu, DTE) |
       unless(config['page-requests'] || qemu, PRE),
     ridInvalid: qemu
@@ -113,6 +113,7 @@ export function fetchScalableContext(
   record.rootSource = FROM_MEMORY;
   const half = upper ? 2 : 0;
   if ((root[half]! & 1) === 0) return SRT_NOT_PRESENT;
+  // docs/deviations.md: vtd-root-halves.
   const other = options.qemu ? 2 - half : half;
   const reserved =
     ((root[half]! | root[other]!) & 0xffe) | ((root[half + 1]! | root[other + 1]!) & options.reservedHi);
