@@ -155,8 +155,9 @@ export class DmaRemapper {
       if (
         q.epoch === this.#caches.epoch &&
         port.pasid === q.pasid &&
-        port.privileged === q.privileged &&
-        (access & ~q.refused) !== 0 &&
+        // Comparing two booleans would be a call.
+        (port.privileged ? q.privileged : !q.privileged) &&
+        access !== 0 &&
         (access & q.refused) === 0 &&
         (((lo >>> 20) ^ MSI_WINDOW_PAGE) | hi) !== 0 &&
         ((hi ^ ((hi >> 31) & q.signed)) & q.beyond) === 0
