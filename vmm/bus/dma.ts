@@ -149,7 +149,12 @@ export class DmaPort {
   /** Reads `length` bytes into dst[at...]. On refusal the bytes not read are all ones, as an aborted read returns. */
   read(lo: number, hi: number, dst: Uint8Array, at: number, length: number): number {
     if (length === 0) return this.#zeroLengthRead(lo, hi);
-    return this.#move(lo, hi, dst, at, length, READ);
+    const status = this.#begin(lo, hi, READ);
+    const whole = status === DMA_OK && this.outSpan >= length;
+    if (whole && this.#memory.read(this.outLo | 0, this.outHi | 0, dst, at, length)) return DMA_OK;
+    return whole
+      ? this.#refuse(dst, at, at + length, READ)
+      : this.#pages(status, lo | 0, hi | 0, dst, at, length, READ);
   }
 
   /** A read of no bytes (a flush): checked like a read, moves nothing. `access` 0 says so to the translator. */
@@ -160,7 +165,11 @@ export class DmaPort {
 
   /** Writes src[at, at + length). Pages before a refused one have been written, as posted writes are. */
   write(lo: number, hi: number, src: Uint8Array, at: number, length: number): number {
-    return this.#move(lo, hi, src, at, length, WRITE);
+    const status = this.#begin(lo, hi, WRITE);
+    if (status !== DMA_OK || this.outSpan < length)
+      return this.#pages(status, lo | 0, hi | 0, src, at, length, WRITE);
+    const whole = length === 0 || this.#memory.write(this.outLo | 0, this.outHi | 0, src, at, length);
+    return whole ? DMA_OK : DMA_UR;
   }
 
   /**
@@ -182,7 +191,8 @@ export class DmaPort {
         ? DMA_OK
         : this.#refuse(buffer, at, at + length, access);
     this.at = AT_TRANSLATED;
-    const status = this.#move(lo, hi, buffer, at, length, access);
+    const status =
+      access === READ ? this.read(lo, hi, buffer, at, length) : this.write(lo, hi, buffer, at, length);
     this.at = AT_UNTRANSLATED;
     return status;
   }
@@ -229,19 +239,12 @@ export class DmaPort {
     return this.#memory.write(this.outLo, this.outHi, bytes, 0, 4) ? DMA_OK : DMA_UR;
   }
 
-  #move(lo: number, hi: number, buffer: Uint8Array, at: number, length: number, access: number): number {
-    // A translation request carries no data, and its answer no span to go on by.
-    if (this.at === AT_TRANSLATION) {
-      if (access === READ) buffer.fill(0xff, at, at + length);
-      return DMA_UR;
-    }
+  /** The first page of a request with data. A translation request carries none, and its answer no span to go on by. */
+  #begin(lo: number, hi: number, access: number): number {
+    if (this.at === AT_TRANSLATION) return DMA_UR;
     const status = this.translate(lo, hi, access);
-    if (status === DMA_OK && this.outSpan >= length) {
-      return this.#moveRun(this.outLo | 0, this.outHi | 0, buffer, at, length, access)
-        ? DMA_OK
-        : this.#refuse(buffer, at, at + length, access);
-    }
-    return this.#pages(status, lo | 0, hi | 0, buffer, at, length, access);
+    this.#memory.writer = this.name;
+    return status;
   }
 
   /**
