@@ -1,6 +1,6 @@
-// Mutation test of the walk and the invalidation queue: applies each one-line mutant of test/mutants/list.json to a copy
-// of the sources and runs the VT-d tests there. Every mutant has to be killed. Exit 1: one survived, or the source it is
-// made for has changed. Usage: node scripts/mutants.mjs [--jobs N] [--only TEXT]
+// Mutation test of the walks, the queues and the caches: applies each one-line mutant of test/mutants/list.json to a copy
+// of the sources and runs the tests of VT-d or of the SMMUv3 there. Every mutant has to be killed. Exit 1: one survived, or
+// the source it is made for has changed. Usage: node scripts/mutants.mjs [--jobs N] [--only TEXT]
 import { spawn } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -16,6 +16,7 @@ const COPIED = [
   'vmm',
   'test/oracle',
   'test/unit/vtd',
+  'test/unit/smmuv3',
   'test/unit/oracle',
   'test/fixtures/vtd',
   'test/kit',
@@ -37,6 +38,13 @@ const STAGES = [
   ],
   ['test/unit/oracle/vtd-', 'test/unit/vtd/faults', 'test/unit/vtd/registers', 'test/unit/vtd/interrupts'],
 ];
+/** Likewise for the SMMUv3: its oracle knows every rule of structures and walks, the others queues and commands. */
+const SMMU_STAGES = [
+  ['test/unit/smmuv3/translation', 'test/unit/smmuv3/command-queue'],
+  ['test/unit/oracle/smmu-'],
+  ['test/unit/smmuv3/event-queue', 'test/unit/smmuv3/pri-queue', 'test/unit/smmuv3/stalls'],
+];
+const SMMU = /smmuv3|vmsa/;
 /** What scalable mode brought has its own tests. */
 const SCALABLE = /first-stage|scalable|pasid|pair|row-flags/;
 const TEST_TIMEOUT = 120_000;
@@ -95,6 +103,11 @@ function runTests(dir, files) {
   });
 }
 
+function stagesOf(mutant) {
+  if (SMMU.test(mutant.file)) return SMMU_STAGES;
+  return SCALABLE.test(mutant.file) ? [...STAGES.slice(1), STAGES[0]] : STAGES;
+}
+
 async function survives(dir, mutant) {
   const path = join(dir, mutant.file);
   const source = readFileSync(path, 'utf8');
@@ -104,8 +117,7 @@ async function survives(dir, mutant) {
     source.replace(mutant.find, () => mutant.replace),
   );
   try {
-    const stages = SCALABLE.test(mutant.file) ? [...STAGES.slice(1), STAGES[0]] : STAGES;
-    for (const files of stages) if (!(await runTests(dir, files)).passed) return 'killed';
+    for (const files of stagesOf(mutant)) if (!(await runTests(dir, files)).passed) return 'killed';
     return 'survived';
   } finally {
     writeFileSync(path, source);
@@ -114,7 +126,7 @@ async function survives(dir, mutant) {
 
 const started = performance.now();
 const dirs = Array.from({ length: Math.max(1, Number(options.jobs)) }, (_, i) => copySources(`copy${i}`));
-for (const files of STAGES) {
+for (const files of new Set(mutants.flatMap(stagesOf))) {
   const { passed, text } = await runTests(dirs[0], files);
   if (passed) continue;
   console.error(`the tests fail without any mutant:\n${text}`);

@@ -1,8 +1,9 @@
 import type { SmmuConfig } from '../../viommu/smmuv3/config.ts';
+import { CD, STE } from '../../viommu/spec/smmuv3/structures.ts';
 import { type DmaPort, NO_PASID } from '../../vmm/bus/dma.ts';
 import { Rng } from '../../vmm/core/rng.ts';
 import type { SavedUnit } from '../../vmm/state/define.ts';
-import { COMMANDS, SmmuMachine, STREAMS } from './smmu-machine.ts';
+import { COMMANDS, CONTEXT, SmmuMachine, STREAMS } from './smmu-machine.ts';
 
 const PAGES = 64;
 const FIRST_PAGE = 0x40010000;
@@ -47,7 +48,7 @@ export class SmmuTorment {
 
   /** Does one random thing. */
   step(): void {
-    const kind = this.#rng.below(20);
+    const kind = this.#rng.below(22);
     if (kind < 4) this.#register();
     else if (kind < 8) this.#table();
     else if (kind < 13) this.#request();
@@ -55,6 +56,7 @@ export class SmmuTorment {
     else if (kind < 17) this.#commands();
     else if (kind === 17) this.#setUp();
     else if (kind === 18) this.#drain();
+    else if (kind >= 20) this.#structure();
     else this.#time();
   }
 
@@ -116,6 +118,87 @@ export class SmmuTorment {
     const lo = rng.below(4) === 0 ? this.#value() : this.#page() | bits;
     const hi = rng.below(4) === 0 ? this.#value() : 0;
     this.machine.store(at, (BigInt(hi >>> 0) << 32n) | BigInt(lo >>> 0));
+  }
+
+  /** A whole STE or CD: one that is right but for a few bits of its 512, or random bytes. */
+  #structure(): void {
+    const rng = this.#rng;
+    const context = rng.below(3) === 0;
+    const at = context ? CONTEXT + (rng.below(4) << 6) : STREAMS + (this.#pick(SIDS) << 6);
+    if (rng.below(4) === 0) {
+      for (let i = 0; i < 64; i += 8)
+        this.machine.store(at + i, (BigInt(rng.next()) << 32n) | BigInt(rng.next()));
+      return;
+    }
+    const words = context ? this.#context() : this.#stream();
+    for (let flips = rng.below(4); flips > 0; flips--) words[rng.below(16)]! ^= 1 << rng.below(32);
+    this.machine.storeWords(at, words);
+  }
+
+  #stream(): Uint32Array {
+    const rng = this.#rng;
+    // 39-bit input from level 1 with 4 KiB pages, or a shape that may need concatenated tables, or none there is.
+    const usual = rng.below(3) !== 0;
+    const words = STE.pack({
+      V: 1,
+      Config: 4 + rng.below(4),
+      S1Fmt: rng.below(4),
+      S1CDMax: rng.below(8),
+      S1DSS: rng.below(4),
+      S1STALLD: rng.below(2),
+      EATS: rng.below(4),
+      STRW: rng.below(4),
+      PRIVCFG: rng.below(4),
+      INSTCFG: rng.below(4),
+      S2VMID: rng.below(4),
+      S2T0SZ: usual ? 25 : 16 + rng.below(33),
+      S2SL0: usual ? 1 : rng.below(4),
+      S2TG: usual ? 0 : rng.below(4),
+      S2PS: rng.below(8),
+      S2AA64: 1,
+      S2AFFD: rng.below(2),
+      S2PTW: rng.below(2),
+      S2HA: rng.below(2),
+      S2HD: rng.below(2),
+      S2S: rng.below(2),
+      S2R: rng.below(2),
+    });
+    words[0]! |= rng.below(2) === 0 ? CONTEXT : this.#page();
+    words[6]! |= this.#page();
+    return words;
+  }
+
+  #context(): Uint32Array {
+    const rng = this.#rng;
+    const usual = rng.below(3) !== 0;
+    const words = CD.pack({
+      V: 1,
+      AA64: 1,
+      A: 1,
+      T0SZ: usual ? 25 : 16 + rng.below(33),
+      TG0: usual ? 0 : rng.below(4),
+      T1SZ: usual ? 25 : 16 + rng.below(33),
+      TG1: usual ? 2 : rng.below(4),
+      EPD0: rng.below(4) === 0 ? 1 : 0,
+      EPD1: rng.below(2),
+      IPS: rng.below(8),
+      TBI0: rng.below(2),
+      TBI1: rng.below(2),
+      AFFD: rng.below(2),
+      WXN: rng.below(2),
+      PAN: rng.below(2),
+      HA: rng.below(2),
+      HD: rng.below(2),
+      S: rng.below(2),
+      R: rng.below(2),
+      ASET: rng.below(2),
+      ASID: rng.below(4),
+      HAD0: rng.below(2),
+      E0PD0: rng.below(2),
+    });
+    words[2]! |= this.#page();
+    words[4]! |= this.#page();
+    return words;
   }
 
   /** Something that works now and then. */

@@ -38,6 +38,8 @@ interface Space {
   readonly top: bigint;
   /** IPA at which RAM is seen, so that tables can be found whatever the leaf size. */
   readonly window: bigint;
+  /** Bits by which the place of a table's page differs: a table of several pages does not lie in one piece. */
+  readonly scattered: bigint;
   /** STE bits 255:160. */
   readonly q2: bigint;
   readonly q3: bigint;
@@ -237,7 +239,8 @@ export class SmmuTables {
     if (this.#spoilt()) q2 = unit.vmid16 || this.#chance(2) ? q2 : q2 | (1n << BigInt(this.#between(8, 15)));
     if (this.#spoilt() && space?.shared !== true)
       q2 = this.#flip(q2, [32, 33, 34, 35, 36, 37, 38, 39, 46, 47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 57]);
-    if (this.#spoilt() && space?.shared !== true) q3 = this.#flip(q3, [20, 25, 31, 35, 44, 47]);
+    if (this.#spoilt() && space?.shared !== true)
+      q3 = this.#flip(q3, [20, 25, 31, 32, 35, 36, 37, 40, 41, 43, 44, 47]);
     const words = [q0, q1, q2, q3, 0n, 0n, 0n, 0n];
     for (const [i, word] of words.entries()) this.#entries.set(at + BigInt(i) * 8n, word);
 
@@ -275,12 +278,14 @@ export class SmmuTables {
       const level = rng.below(4);
       const below = (3 - level) * stride + granule;
       const least = Math.max(below + 1, unit.stt ? (granule === 16 ? 17 : 16) : 25);
-      const most = Math.min(below + stride + 4, unit.oas, 48);
+      // Now and then wider than the unit, or less than the level needs.
+      const most = Math.min(below + stride + 4, unit.oas + (this.#chance(20) ? 1 : 0));
       const code = granule === 12 ? [2, 1, 0, unit.stt ? 3 : undefined][level] : [undefined, 2, 1, 0][level];
       if (least > most || code === undefined) continue;
-      const width = this.#chance(3) ? most : this.#between(least, most);
+      const spread = this.#chance(3) ? most : this.#between(least, most);
+      const width = below >= 25 && below <= unit.oas && this.#chance(20) ? below : spread;
       if (nested && width < 31 && !this.#chance(10)) continue;
-      const psCode = this.#pick([5, 5, 6, 7, rng.below(6)]);
+      const psCode = this.#pick([5, 6, 7, rng.below(6), rng.below(6)]);
       const outBits = Math.min(addressSize(psCode), unit.oas);
       const top = this.#alloc('s2', 8n << BigInt(width - below));
       const windows = width > 30 ? rng.below(2 ** Math.min(width - 30, 2)) : 0;
@@ -299,6 +304,7 @@ export class SmmuTables {
         outBits,
         top,
         window: BigInt(windows) * WINDOW,
+        scattered: this.#chance(3) ? ({ 12: 0x5000n, 14: 0x8000n }[granule] ?? 0n) : 0n,
         q2,
         q3: top,
         shared: this.#chance(2),
@@ -348,13 +354,16 @@ export class SmmuTables {
           this.#leafTables.set(slot, table);
           let entry = this.#inSpace(space, table) | 1n;
           if (this.#spoilt()) entry = this.#flip(entry, [0, 1, 11, 30, 40, 47, 50]);
-          this.#entries.set(slot, entry);
+          this.#put(space, slot, entry);
         }
         at = table + BigInt(index & (2 ** leafBits - 1)) * 64n;
       }
       this.#inSpace(space, at);
       const context = this.#context(at, stream);
-      if (context === undefined) continue;
+      if (context === undefined) {
+        this.#targets.push({ sid, ssid, address: 0x1000n, output: 0x1000n });
+        continue;
+      }
       for (let n = 1 + rng.below(4); n > 0; n--) this.#map(sid, ssid, context);
     }
     return pointer;
@@ -368,8 +377,18 @@ export class SmmuTables {
     if (space === undefined) return at;
     const ipa = space.window | (at & (WINDOW - 1n));
     if (ipa >> BigInt(space.width) !== 0n) return ipa;
-    this.#mapStage2(space, ipa, at, this.#leafLevel(space.granule, space.level, 4), true);
+    const level = space.scattered === 0n ? this.#leafLevel(space.granule, space.level, 4) : 3;
+    this.#mapStage2(space, ipa, at ^ space.scattered, level, true);
     return ipa;
+  }
+
+  /** A word of a structure that is known by IPA. */
+  #put(space: Space | undefined, at: bigint, value: bigint): void {
+    this.#entries.set(at ^ (space?.scattered ?? 0n), value);
+  }
+
+  #get(space: Space | undefined, at: bigint): bigint | undefined {
+    return this.#entries.get(at ^ (space?.scattered ?? 0n));
   }
 
   /** Blocks: 1 GiB and 2 MiB with 4 KiB granules, 32 MiB with 16 KiB, 512 MiB with 64 KiB. */
@@ -386,7 +405,7 @@ export class SmmuTables {
     const rng = this.#rng;
     const unit = this.#unit;
     const { space, el2 } = stream;
-    if (this.#entries.has(at)) return undefined;
+    if (this.#get(space, at) !== undefined) return undefined;
     if (this.#contexts++ > 0 && this.#single) return undefined;
     const ips = this.#pick(SIZE_CODES.map((_, i) => i));
     const ipsCode = this.#chance(4) ? this.#pick([5, 6, 7]) : ips;
@@ -400,7 +419,7 @@ export class SmmuTables {
     const lower = halves.find((half) => !half.upper);
     const higher = halves.find((half) => half.upper);
     const stall =
-      unit.stallModel === 2 || (unit.stallModel === 0 && !stream.stallDisabled && this.#chance(3));
+      unit.stallModel === 2 || (unit.stallModel === 0 && this.#chance(stream.stallDisabled ? 20 : 3));
     const ha = unit.httu > 0 && !this.#chance(3);
     const hd = unit.httu === 2 && ha && !this.#chance(3);
     const tbi = rng.below(4);
@@ -412,6 +431,8 @@ export class SmmuTables {
     q0 |= BigInt(rng.below(64)) << 24n;
     q0 |= (BigInt(epd & 1) << 14n) | (BigInt(epd >> 1) << 30n) | (1n << 31n) | (BigInt(ipsCode) << 32n);
     // AFFD, WXN, UWXN, PAN.
+    // ENDI does not count where no table is used.
+    if (epd === 3 && this.#chance(2)) q0 |= 1n << 15n;
     if (this.#chance(4)) q0 |= 1n << 35n;
     if (this.#chance(4)) q0 |= 1n << 36n;
     if (this.#chance(4)) q0 |= 1n << 37n;
@@ -436,7 +457,7 @@ export class SmmuTables {
     if (this.#spoilt()) q1 = this.#flip(q1, [1, 2, 20, 30, 33, 38, 45, 47, 49, 59]);
     if (this.#spoilt()) q2 = this.#flip(q2, [1, 2, 20, 30, 33, 38, 45, 47, 49]);
     const words = [q0, q1, q2, random64(rng), random64(rng), 0n, 0n, 0n];
-    for (const [i, word] of words.entries()) this.#entries.set(at + BigInt(i) * 8n, word);
+    for (const [i, word] of words.entries()) this.#put(space, at + BigInt(i) * 8n, word);
     if (halves.length === 0) return undefined;
     return { halves, outBits, space, tbi: tbi !== 0, mapped: [] };
   }
@@ -445,7 +466,8 @@ export class SmmuTables {
     const unit = this.#unit;
     const granule = this.#pick(unit.granules);
     const least = unit.stt && this.#chance(3) ? (granule === 16 ? 17 : 16) : 25;
-    const width = this.#chance(3) ? 48 : this.#between(least, 48);
+    // Now and then wider than there is.
+    const width = this.#chance(3) ? (this.#chance(12) ? 49 : 48) : this.#between(least, 48);
     const level = 4 - Math.ceil((width - granule) / (granule - 3));
     const below = (3 - level) * (granule - 3) + granule;
     const top = this.#alloc('s1', 8n << BigInt(width - below));
@@ -461,7 +483,8 @@ export class SmmuTables {
     // Often a neighbour, whose last table is known by then.
     if (context.mapped.length > 0 && !this.#chance(3)) {
       const other = this.#pick(context.mapped);
-      va = (other ^ (BigInt(rng.below(4)) << BigInt(half.granule))) & ((1n << BigInt(half.width)) - 1n);
+      const far = this.#chance(3) ? 2 ** (half.granule - 3) : 4;
+      va = (other ^ (BigInt(rng.below(far)) << BigInt(half.granule))) & ((1n << BigInt(half.width)) - 1n);
     }
     if (half.upper) va |= ~((1n << BigInt(half.width)) - 1n) & 0xffff_ffff_ffff_ffffn;
     if (context.tbi && this.#chance(2)) va = (va & 0xff_ffff_ffff_ffffn) | (BigInt(rng.below(256)) << 56n);
@@ -480,7 +503,7 @@ export class SmmuTables {
       const shift = (3 - level) * stride + half.granule;
       const at = table + bits(va, top, shift) * 8n;
       this.#inSpace(space, at);
-      const there = this.#entries.get(at);
+      const there = this.#get(space, at);
       if (level < last && there !== undefined && (there & 3n) === 3n) {
         const known = this.#stage1Tables.get(at);
         if (known === undefined) return 0n;
@@ -492,7 +515,7 @@ export class SmmuTables {
       if (level < last) {
         const next = this.#alloc('s1', 1n << BigInt(half.granule));
         this.#stage1Tables.set(at, next);
-        this.#entries.set(at, this.#stage1Table(this.#inSpace(space, next)));
+        this.#put(space, at, this.#stage1Table(this.#inSpace(space, next)));
         table = next;
         top = shift - 1;
         continue;
@@ -501,7 +524,7 @@ export class SmmuTables {
       const frame = this.#frame(context, shift);
       const output = frame + (va & (span - 1n));
       if (space !== undefined && !this.#chance(10)) this.#mapAnywhere(space, output);
-      this.#entries.set(at, this.#stage1Leaf(frame, level));
+      this.#put(space, at, this.#stage1Leaf(frame, level));
       return output;
     }
   }
@@ -625,9 +648,11 @@ export function smmuRequest(rng: Rng, unit: Unit, world: SmmuWorld): Request {
   let ssid = target.ssid;
   if (chance(30)) ssid = undefined;
   if (chance(40)) ssid = rng.below(2 ** Math.max(1, unit.ssidSize));
+  // Just beyond some table.
+  if (chance(40)) ssid = 2 ** rng.below(Math.max(1, unit.ssidSize));
   const write = chance(2);
   return {
-    sid: chance(40) ? rng.below(0x10000) : target.sid,
+    sid: chance(40) ? rng.below(0x10000) : chance(40) ? 2 ** rng.below(16) : target.sid,
     ...(ssid === undefined ? {} : { ssid }),
     at,
     address: BigInt.asUintN(64, address),
