@@ -40,7 +40,7 @@ const STAGES = [
 ];
 /** Likewise for the SMMUv3: its oracle knows every rule of structures and walks, the others queues and commands. */
 const SMMU_STAGES = [
-  ['test/unit/smmuv3/translation', 'test/unit/smmuv3/command-queue'],
+  ['test/unit/smmuv3/translation', 'test/unit/smmuv3/command-queue', 'test/unit/smmuv3/invalidation'],
   ['test/unit/oracle/smmu-'],
   ['test/unit/smmuv3/event-queue', 'test/unit/smmuv3/pri-queue', 'test/unit/smmuv3/stalls'],
 ];

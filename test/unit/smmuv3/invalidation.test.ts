@@ -1,0 +1,73 @@
+import { expect, test } from 'vitest';
+import { STE } from '../../../viommu/spec/smmuv3/structures.ts';
+import { DMA_OK, DMA_UR, type DmaPort, READ } from '../../../vmm/bus/dma.ts';
+import {
+  CMDQEN,
+  CONTEXT,
+  DATA,
+  EVENTQEN,
+  SMMUEN,
+  SmmuMachine,
+  STREAMS,
+  TABLE,
+} from '../../kit/smmu-machine.ts';
+
+const SID = 0x12;
+const ALL = SMMUEN | EVENTQEN | CMDQEN;
+const CFGI_CD_ALL = 0x06n;
+const CFGI_STE_RANGE = 0x04n;
+/** Of ASID 1. */
+const TLBI_NH_VA = 0x1_0000_0000_0012n;
+const LEAF = 1n;
+
+/** Where `address` leads, or the status of a refusal. */
+function to(port: DmaPort, address: number): string | number {
+  const status = port.translate(address, 0, READ);
+  return status === DMA_OK ? (port.outHi * 2 ** 32 + port.outLo).toString(16) : status;
+}
+
+/** Stage 1 with a page at address 0, which has been used once. */
+function used(): { m: SmmuMachine; port: DmaPort } {
+  const m = new SmmuMachine();
+  m.stage1(SID);
+  m.map();
+  m.start(ALL);
+  const port = m.port(SID);
+  to(port, 0);
+  return { m, port };
+}
+
+const of = (sid: number) => BigInt(sid) << 32n;
+
+test('CMD_CFGI_CD_ALL drops the CDs of its stream, and of no other one', () => {
+  const { m, port } = used();
+  m.store(CONTEXT, 0n);
+  m.submit(CFGI_CD_ALL | of(SID + 1));
+  const kept = to(port, 0);
+  m.submit(CFGI_CD_ALL | of(SID));
+
+  expect([kept, to(port, 0), m.event(0)[0]]).toEqual(['40100000', DMA_UR, 0x12_0000_000an]);
+});
+
+test('CMD_CFGI_STE_RANGE drops 2^(Range + 1) streams from a multiple of as many on', () => {
+  const { m, port } = used();
+  m.storeWords(STREAMS + SID * 64, STE.pack({ V: 0 }));
+  // Streams 14h and 15h; 12h and 13h.
+  m.submit(CFGI_STE_RANGE | of(0x15), 0n);
+  const kept = to(port, 0);
+  m.submit(CFGI_STE_RANGE | of(0x13), 0n);
+
+  expect([kept, to(port, 0), m.event(0)[0]]).toEqual(['40100000', DMA_UR, 0x12_0000_0004n]);
+});
+
+test('CMD_TLBI_NH_VA without Leaf drops the tables that lead to the address; with it they may stay', () => {
+  const { m, port } = used();
+  const other = TABLE + 0x8000;
+  m.store(other, BigInt(DATA + 0x5000) | 0x743n);
+  m.store(TABLE + 0x1000, BigInt(other) | 3n);
+  m.submit(TLBI_NH_VA, LEAF);
+  const leafOnly = to(port, 0);
+  m.submit(TLBI_NH_VA, 0n);
+
+  expect([leafOnly, to(port, 0)]).toEqual(['40100000', '40105000']);
+});
