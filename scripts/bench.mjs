@@ -34,12 +34,14 @@ const BENCHES = [
   'machine',
   'startup',
   'qtest',
+  'iommufd',
   'vconfig',
 ];
 /** A young generation that 10^6 boxed numbers do not fill: no collection may hide what is allocated. */
 const FLAGS = {
   allocation: ['--expose-gc', '--min-semi-space-size=128', '--max-semi-space-size=128'],
   'pasid-live': ['--expose-gc'],
+  iommufd: ['--expose-gc'],
 };
 
 const { values: options, positionals } = parseArgs({
