@@ -67,6 +67,7 @@ export class RemappingCaches {
         entryFloor: s.pasidFloor,
       },
       this.domains,
+      () => this.forgetCurrent(),
     );
     this.pasids = new PasidCache(s.pasidCache, this.pairs);
   }

@@ -21,7 +21,6 @@ import {
   LGN_READ,
   LGN_WIDTH,
   LGN_WRITE,
-  LSS_READ_ERROR,
   LSS_RESERVED,
   RTA_ABORT,
   RTA_MODE,
@@ -33,27 +32,37 @@ import { GSTS } from '../spec/vtd/registers.ts';
 import { TT_DEVICE_TLB, TT_PASS_THROUGH } from '../spec/vtd/structures.ts';
 import type { FirstStageWalker } from '../walk/first-stage.ts';
 import { type Iotlb, PAGE_MASK, SIZE_1G, SIZE_2M, SIZE_4K } from '../walk/iotlb.ts';
-import type { WalkMemory } from '../walk/memory.ts';
+import { SecondStageWalker, WALK_OK, WALK_READ_ERROR, WALK_RESERVED } from '../walk/second-stage.ts';
 import {
-  SecondStageWalker,
-  WALK_OK,
-  WALK_READ_ERROR,
-  WALK_RESERVED,
-  WALK_WRITE_DENIED,
-} from '../walk/second-stage.ts';
+  LINE_ATTRIBUTES,
+  LINE_BEYOND,
+  LINE_EPOCH,
+  LINE_MASK,
+  LINE_OWNER,
+  LINE_ROW,
+  LINE_TAG,
+  LINE_WHO,
+  lineOf,
+  SubstreamLines,
+} from '../walk/substream-lines.ts';
 import { FROM_CACHE } from '../watch/entry-steps.ts';
 import { AccessRecord } from './access-record.ts';
 import type { RemappingCaches } from './caches.ts';
 import { type ContextOptions, contextOptions, fetchContext, reservedAddressHi } from './contexts.ts';
+import { MarkedMemory } from './marked-memory.ts';
 import { isProtected, protectionOn } from './protected-memory.ts';
 import {
+  attributesOf,
+  classOf,
   HINT_MASK,
   IDENTITY,
+  LINE_IDENTITY,
+  LINE_SIZE,
   PAGING,
   PortContext,
   type PortTables,
   type Requester,
-  SLOT_MASK,
+  refusedBy,
   SLOW,
 } from './requester.ts';
 import { allowedIn, faultFlags, faultIn, untrackedFlags } from './row-flags.ts';
@@ -62,7 +71,7 @@ import { isReadError, isRecoverable, qemuStructureCode } from './scalable-faults
 import { fetchScalableContext } from './scalable-structures.ts';
 import type { FaultSink, ReadSink } from './sinks.ts';
 import type { VtdState } from './state.ts';
-import { BLOCKED, beyondWidth, MESSAGE, Translation } from './translation.ts';
+import { answerOf, BLOCKED, beyondWidth, MESSAGE, Translation, walkFault } from './translation.ts';
 import type { VtdWiring } from './wiring.ts';
 
 export type { ReadSink } from './sinks.ts';
@@ -74,6 +83,9 @@ const GSTS_WORD = GSTS.offset / 4;
 const TTM = 0xc00;
 const TTM_SCALABLE = 0x400;
 const TTM_ABORT = 0xc00;
+
+/** PASIDs in turn that need no look at the PASID-cache. */
+const MOST_LINES = 131072;
 
 /** docs/deviations.md: vtd-iotlb-by-requester. Rows keep the requester in the bits above their domain. */
 const SID_SHIFT = 16;
@@ -101,6 +113,7 @@ export class DmaRemapper {
   /** Address bits, upper word, that pass-through refuses. */
   readonly #beyondIdentity: number;
   readonly #qemu: boolean;
+  readonly #lines: SubstreamLines;
   readonly #iotlb: Iotlb;
   readonly #rows: Uint32Array;
   readonly #regs: Uint32Array;
@@ -127,6 +140,7 @@ export class DmaRemapper {
     this.#noZeroLength = !config.zlr;
     this.#beyondHost = reservedAddressHi(config['aw-bits']);
     this.#beyondIdentity = this.#qemu ? 0 : this.#beyondHost;
+    this.#lines = new SubstreamLines(Math.min(2 ** config['pasid-bits'], MOST_LINES));
     this.#iotlb = caches.iotlb;
     this.#rows = s.iotlb;
     this.#regs = s.regs;
@@ -151,7 +165,7 @@ export class DmaRemapper {
   translate(port: DmaPort, lo: number, hi: number, access: number): number {
     const context = port.context as PortContext | null;
     if (context !== null && port.at === AT_UNTRANSLATED) {
-      const q = port.pasid < 0 ? context.plain : context.slots[port.pasid & SLOT_MASK]!;
+      const q = port.pasid < 0 ? context.plain : context.substream;
       if (
         q.epoch === this.#caches.epoch &&
         port.pasid === q.pasid &&
@@ -198,13 +212,55 @@ export class DmaRemapper {
         if (known && port.pasid < context.translatedPasids && (hi & this.#beyondHost) === 0)
           return this.#pass(port, lo, hi);
       } else if (port.at === AT_UNTRANSLATED && port.pasid >= 0) {
-        const q = context.of(port.pasid);
+        const q = context.substream;
         const known = q.epoch === this.#caches.epoch && port.pasid === q.pasid;
-        if (!(known && port.privileged === q.privileged) && this.scalable.predicted(port, context, q))
-          return this.#predicted(port, q, lo, hi, access);
+        if (!(known && port.privileged === q.privileged)) return this.#byLine(port, context, lo, hi, access);
       }
     }
     return this.#translateSlow(port, lo, hi, access);
+  }
+
+  /** A request of another PASID than the last ones': its line says what a hit needs. */
+  #byLine(port: DmaPort, context: PortContext, lo: number, hi: number, access: number): number {
+    const { words } = this.#lines;
+    const who = lineOf(port.pasid, port.privileged);
+    const at = this.#lines.find(context.owner, port.pasid);
+    const other = (words[at + LINE_OWNER]! ^ context.owner) | (words[at + LINE_WHO]! ^ who);
+    const twice = context.last === who;
+    context.last = who;
+    if ((other | (words[at + LINE_EPOCH]! ^ this.#caches.epoch)) !== 0 || twice)
+      return this.#byPasidCache(port, context, lo, hi, access);
+    const attributes = words[at + LINE_ATTRIBUTES]!;
+    const signs = (hi >> 31) & (attributes >> 31);
+    if (((access & refusedBy(attributes)) | ((hi ^ signs) & words[at + LINE_BEYOND]!)) !== 0)
+      return this.#translateSlow(port, lo, hi, access);
+    if ((attributes & LINE_IDENTITY) !== 0) return this.#pass(port, lo, hi);
+    const rows = this.#rows;
+    const tag = words[at + LINE_TAG]!;
+    const key = (lo & words[at + LINE_MASK]!) | (attributes & LINE_SIZE);
+    const wanted = access << classOf(attributes);
+    const p = words[at + LINE_ROW]!;
+    if (((rows[p]! ^ key) | (rows[p + 1]! ^ hi) | (rows[p + 2]! ^ tag) | (wanted & ~rows[p + 5]!)) === 0)
+      return this.#hit(port, p, lo);
+    const r = this.#iotlb.lookup(lo, hi, tag);
+    if (r < 0 || (wanted & ~rows[r + 5]!) !== 0) return this.#byPasidCache(port, context, lo, hi, access);
+    words[at + LINE_ROW] = r;
+    return this.#hit(port, r, lo);
+  }
+
+  /** By what the PASID-cache knows, which makes the line, too. */
+  #byPasidCache(port: DmaPort, context: PortContext, lo: number, hi: number, access: number): number {
+    const q = context.substream;
+    if (!this.scalable.predicted(port, context, q)) return this.#translateSlow(port, lo, hi, access);
+    const who = lineOf(port.pasid, port.privileged);
+    const at = this.#lines.take(context.owner, port.pasid, who);
+    const { words } = this.#lines;
+    words[at + LINE_EPOCH] = q.epoch;
+    words[at + LINE_TAG] = q.tag;
+    words[at + LINE_BEYOND] = q.beyond;
+    words[at + LINE_ATTRIBUTES] = attributesOf(q);
+    words[at + LINE_MASK] = q.mask;
+    return this.#predicted(port, q, lo, hi, access);
   }
 
   #predicted(port: DmaPort, q: Requester, lo: number, hi: number, access: number): number {
@@ -556,7 +612,7 @@ export class DmaRemapper {
   #resolve(port: DmaPort): void {
     let context = port.context as PortContext | null;
     if (context === null) {
-      context = new PortContext();
+      context = new PortContext(this.#lines.newOwner());
       port.context = context;
     }
     const q = context.of(port.pasid);
@@ -621,43 +677,6 @@ export class DmaRemapper {
   }
 }
 
-/** Guest memory as the walkers see it: who watches tables is told that the unit itself sets bits in them. */
-class MarkedMemory implements WalkMemory {
-  readonly u32: Uint32Array;
-  readonly base: number;
-  readonly end: number;
-  readonly #w: VtdWiring;
-  readonly #reads: ReadSink;
-
-  constructor(w: VtdWiring, reads: ReadSink) {
-    const { ram } = w.services.memory;
-    this.u32 = ram.u32;
-    this.base = ram.base;
-    this.end = ram.end;
-    this.#w = w;
-    this.#reads = reads;
-  }
-
-  locate(lo: number, hi: number, bytes: number): number {
-    return this.#w.services.memory.ram.locate(lo, hi, bytes);
-  }
-
-  wrote(address: number, bytes: number): void {
-    const { memory, id } = this.#w.services;
-    memory.writer = id;
-    this.#reads.updating = true;
-    memory.ram.wrote(address, bytes);
-    this.#reads.updating = false;
-  }
-}
-
-/** What a translation completion says, or what an untranslated request got. */
-function answerOf(granted: number, access: number): number {
-  if (granted === UNTRANSLATED_ONLY) return UNTRANSLATED_ONLY;
-  const permissions = granted & access & 7;
-  return permissions === 0 ? 0 : permissions | (granted & ~7);
-}
-
 /** Flags of a row in legacy mode: executing is reading, and nothing is marked. */
 function legacyFlags(permissions: number): number {
   return untrackedFlags(permissions & 3);
@@ -666,10 +685,4 @@ function legacyFlags(permissions: number): number {
 /** Second-stage permissions a request needs: executing is reading in legacy mode. */
 function permissionsOf(access: number): number {
   return (access & WRITE) | ((access & ~WRITE) !== 0 ? READ : 0);
-}
-
-function walkFault(outcome: number): number {
-  if (outcome === WALK_READ_ERROR) return LSS_READ_ERROR;
-  if (outcome === WALK_RESERVED) return LSS_RESERVED;
-  return outcome === WALK_WRITE_DENIED ? LGN_WRITE : LGN_READ;
 }

@@ -58,21 +58,16 @@ export class PortTables extends StageTables {
   loaded: Requester | null = null;
 }
 
-/** PASIDs a port can use in turn without a look at the PASID-cache. */
-const SLOTS = 1024;
-export const SLOT_MASK = SLOTS - 1;
-/** Of a slot nobody has used. */
-const NOBODY = -2;
-
 /** What is known of a port. */
 export class PortContext {
+  /** Names its lines. */
+  readonly owner: number;
   /** For requests without PASID. */
   readonly plain: Requester;
-  /** By low bits of the PASID. */
-  readonly slots: Requester[];
-  readonly #tables = new PortTables();
-  readonly #hints = new Int32Array(HINTS);
-  readonly #nobody: Requester;
+  /** For requests with the PASID that was used twice in turn. */
+  readonly substream: Requester;
+  /** The PASID that asked last for what is not in `substream`. */
+  last = -1;
   /** Translated requests may pass while `epoch` stands: PASIDs below the limit, or none. */
   translatedEpoch = 0;
   translatedPasids = -1;
@@ -80,24 +75,40 @@ export class PortContext {
   tables = -1;
   pasids = 0;
 
-  constructor() {
-    this.plain = new Requester(this.#hints, this.#tables);
-    this.#nobody = new Requester(this.#hints, this.#tables);
-    this.#nobody.pasid = NOBODY;
-    this.slots = new Array(SLOTS).fill(this.#nobody);
+  constructor(owner: number) {
+    this.owner = owner;
+    const tables = new PortTables();
+    const hints = new Int32Array(HINTS);
+    this.plain = new Requester(hints, tables);
+    this.substream = new Requester(hints, tables);
   }
 
   /** Whose place requests of the PASID, or without one, have; what is in it may be another PASID's. */
   of(pasid: number): Requester {
-    if (pasid < 0) return this.plain;
-    const slot = pasid & SLOT_MASK;
-    let q = this.slots[slot]!;
-    if (q === this.#nobody) {
-      q = new Requester(this.#hints, this.#tables);
-      this.slots[slot] = q;
-    }
-    return q;
+    return pasid < 0 ? this.plain : this.substream;
   }
+}
+
+/**
+ * Attributes of a line (viommu/walk/substream-lines.ts): 1:0 size code | 2 IDENTITY | 4:3 class of permissions | 8:6 accesses
+ * that have to ask the procedure | 31 addresses are signed.
+ */
+export const LINE_SIZE = 3;
+export const LINE_IDENTITY = 4;
+const CLASS = 3;
+const REFUSED = 6;
+
+export function attributesOf(q: Requester): number {
+  const identity = q.mode === IDENTITY ? LINE_IDENTITY : 0;
+  return q.size | identity | (q.permissions << CLASS) | (q.refused << REFUSED) | (q.signed & -0x80000000);
+}
+
+export function classOf(attributes: number): number {
+  return (attributes >>> CLASS) & 3;
+}
+
+export function refusedBy(attributes: number): number {
+  return (attributes >>> REFUSED) & 7;
 }
 
 /** 0 without a PASID; neighbouring PASIDs have neighbouring hints. */

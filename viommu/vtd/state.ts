@@ -85,7 +85,7 @@ const UNBOUNDED_PAGING_ROWS = 16384;
 /** With PASIDs: a hundred thousand of them, each with a page, find most of what they need. */
 const PASID_ROWS = 262144;
 const PAIR_ROWS = 262144;
-const WIDE_IOTLB_ROWS = 65536;
+const WIDE_IOTLB_ROWS = 131072;
 /** Without: one PASID for each requester. */
 const RID_ROWS = 1024;
 const CONTEXT_ROWS = 1024;

@@ -1,4 +1,7 @@
+import { UNTRANSLATED_ONLY } from '../../vmm/bus/dma.ts';
+import { LGN_READ, LGN_WRITE, LSS_READ_ERROR, LSS_RESERVED } from '../spec/vtd/faults.ts';
 import { PAGE_MASK, SIZE_4K } from '../walk/iotlb.ts';
+import { WALK_READ_ERROR, WALK_RESERVED, WALK_WRITE_DENIED } from '../walk/second-stage.ts';
 
 /** Result of the translation procedure; halves signed. One object a unit, so that a translation allocates nothing. */
 export class Translation {
@@ -49,4 +52,18 @@ export function holdsWindow(lo: number, hi: number, inside: number): boolean {
 /** Upper-word address bits at and above the width of an AW value: 39, 48 or 57 bits. */
 export function beyondWidth(width: number): number {
   return -1 << (9 * width - 2);
+}
+
+/** What a translation completion says, or what an untranslated request got. */
+export function answerOf(granted: number, access: number): number {
+  if (granted === UNTRANSLATED_ONLY) return UNTRANSLATED_ONLY;
+  const permissions = granted & access & 7;
+  return permissions === 0 ? 0 : permissions | (granted & ~7);
+}
+
+/** The fault of a second-stage walk in legacy mode. */
+export function walkFault(outcome: number): number {
+  if (outcome === WALK_READ_ERROR) return LSS_READ_ERROR;
+  if (outcome === WALK_RESERVED) return LSS_RESERVED;
+  return outcome === WALK_WRITE_DENIED ? LGN_WRITE : LGN_READ;
 }

@@ -221,8 +221,10 @@ export class Iotlb {
   }
 
   #set(page: number, hi: number, tag: number): number {
-    // Neighbouring pages, and the pages of neighbouring tags, lie side by side: few pages of memory are touched.
-    const hash = (page ^ (page >>> this.#fold) ^ (hi >>> 12)) + (Math.imul(tag, 0x9e3779b1) >>> 16);
+    // Pages that follow each other lie side by side, and so do those of tags that do: the host's memory is read in streams.
+    // Sums, because differences cancel where both count upwards; uneven steps of every second tag, because the PASIDs of a
+    // unit take two tags each and all sets are to be used.
+    const hash = page + (page >>> this.#fold) + (hi >>> 12) + (tag >>> 1) * 3 + (tag >>> 2);
     return (hash & this.#setMask & MOST_SETS) << 4;
   }
 }

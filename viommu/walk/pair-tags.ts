@@ -32,12 +32,17 @@ export class PairTags {
   readonly #s: PairState;
   readonly #tags: GenerationTags;
   readonly #setMask: number;
+  readonly #onEvict: () => void;
 
-  /** @param tags where new tags come from, so that no two caches give the same one */
-  constructor(s: PairState, tags: GenerationTags) {
+  /**
+   * @param tags where new tags come from, so that no two caches give the same one
+   * @param onEvict a pair was put out: nobody may use its tags any longer, because no invalidation would find them
+   */
+  constructor(s: PairState, tags: GenerationTags, onEvict: () => void = () => {}) {
     this.rows = s.rows;
     this.#s = s;
     this.#tags = tags;
+    this.#onEvict = onEvict;
     this.#setMask = s.rows.length / SET_WORDS - 1;
   }
 
@@ -64,6 +69,7 @@ export class PairTags {
       if (rows[way + TRANSLATIONS]! + rows[way + ENTRIES]! < rows[r + TRANSLATIONS]! + rows[r + ENTRIES]!)
         r = way;
     }
+    if (rows[r] !== 0) this.#onEvict();
     rows[r] = pasid + 1;
     rows[r + 1] = did;
     rows[r + TRANSLATIONS] = 0;

@@ -1,0 +1,33 @@
+import type { WalkMemory } from '../walk/memory.ts';
+import type { ReadSink } from './sinks.ts';
+import type { VtdWiring } from './wiring.ts';
+
+/** Guest memory as the walkers see it: who watches tables is told that the unit itself sets bits in them. */
+export class MarkedMemory implements WalkMemory {
+  readonly u32: Uint32Array;
+  readonly base: number;
+  readonly end: number;
+  readonly #w: VtdWiring;
+  readonly #reads: ReadSink;
+
+  constructor(w: VtdWiring, reads: ReadSink) {
+    const { ram } = w.services.memory;
+    this.u32 = ram.u32;
+    this.base = ram.base;
+    this.end = ram.end;
+    this.#w = w;
+    this.#reads = reads;
+  }
+
+  locate(lo: number, hi: number, bytes: number): number {
+    return this.#w.services.memory.ram.locate(lo, hi, bytes);
+  }
+
+  wrote(address: number, bytes: number): void {
+    const { memory, id } = this.#w.services;
+    memory.writer = id;
+    this.#reads.updating = true;
+    memory.ram.wrote(address, bytes);
+    this.#reads.updating = false;
+  }
+}
