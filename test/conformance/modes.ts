@@ -10,7 +10,14 @@ const DEVICE_TLBS = ['ats', 'pri', 'recovery'] as const satisfies readonly Featu
 const PASIDS = ['pasids', 'execute'] as const satisfies readonly Feature[];
 
 function vtd(name: string, mode: Partial<VtdMode>, ...features: Feature[]): Mode {
-  const full: VtdMode = { type: 'legacy', legacy: false, pasid: PLAIN, levels: 4, ...mode };
+  const full: VtdMode = {
+    type: 'legacy',
+    legacy: false,
+    pasid: PLAIN,
+    levels: 4,
+    cachingMode: false,
+    ...mode,
+  };
   return { name: `VT-d ${name}`, features: new Set(features), start: () => new VtdWorld(full) };
 }
 
@@ -22,6 +29,15 @@ function smmu(name: string, mode: Partial<SmmuMode>, ...features: Feature[]): Mo
 /** The columns. A feature that a mode is without has its reason in skips.ts. */
 export const MODES: readonly Mode[] = [
   vtd('legacy', { legacy: true }, 'tables', 'bad-entry', 'silence', 'overflow', 'ats'),
+  vtd(
+    'legacy, caching mode',
+    { legacy: true, cachingMode: true },
+    'tables',
+    'bad-entry',
+    'silence',
+    'overflow',
+    'ats',
+  ),
   vtd('legacy pass-through', { legacy: true, type: 'pass-through' }, 'identity'),
   vtd('first-stage', { type: 'first' }, ...TABLES, ...DEVICE_TLBS, 'bad-entry'),
   vtd('second-stage', { type: 'second' }, ...TABLES, ...DEVICE_TLBS, 'bad-entry'),
@@ -56,6 +72,16 @@ export const MODES: readonly Mode[] = [
   vtd(
     'nested, PASID',
     { type: 'nested', pasid: PASID },
+    ...TABLES,
+    ...DEVICE_TLBS,
+    ...PASIDS,
+    'bad-entry',
+    'privilege',
+    'two-stages',
+  ),
+  vtd(
+    'nested, PASID, caching mode',
+    { type: 'nested', pasid: PASID, cachingMode: true },
     ...TABLES,
     ...DEVICE_TLBS,
     ...PASIDS,

@@ -124,6 +124,11 @@ export const WITHOUT: readonly (Row & { readonly feature: Feature })[] = [
 /** Cases that modes leave out although they have what the cases need. */
 export const EXCEPT: readonly (Row & { readonly name: string })[] = [
   {
+    name: 'a page that is mapped after it faulted needs no invalidation',
+    modes: ['VT-d legacy, caching mode', 'VT-d nested, PASID, caching mode'],
+    why: 'with caching mode it does need one: the driver of the mode sends it',
+  },
+  {
     name: 'a device that may not ask for pages is answered that it failed',
     modes: ['SMMUv3'],
     why: 'SMMUv3 has no permission for page requests of a stream: all that come are queued',

@@ -18,6 +18,8 @@ export interface VtdMode {
   readonly pasid: number;
   /** First-stage tables have this many levels. */
   readonly levels: 4 | 5;
+  /** CAP.CM: entries that were not present may have been kept, and drivers invalidate when they make one present. */
+  readonly cachingMode: boolean;
 }
 
 /** Second-stage entries: R, W, X, page size, A, D. */
@@ -157,7 +159,7 @@ export class VtdWorld implements W.World {
     this.inputBits = first ? 9 * mode.levels + 11 : 48;
     const features = mode.legacy ? { 'device-iotlb': true } : { svm: true };
     this.#m = new VtdMachine({
-      config: { ...features, 'fault-records': RECORDS },
+      config: { ...features, 'fault-records': RECORDS, 'caching-mode': mode.cachingMode },
       endpoints: this.#endpoints(),
     });
     this.#start();
@@ -255,6 +257,12 @@ export class VtdWorld implements W.World {
   }
 
   attach(device: W.Device, space: VtdSpace, how: W.Attachment = {}): void {
+    const fresh = this.#m.load(this.#contextAt(device)) === 0n;
+    this.#attach(device, space, how);
+    if (fresh && this.#mode.cachingMode) this.forgetDevice(device);
+  }
+
+  #attach(device: W.Device, space: VtdSpace, how: W.Attachment): void {
     const { type, legacy } = this.#mode;
     if (legacy) {
       const TT = type === 'pass-through' ? 2 : how.ats === true ? 1 : 0;
@@ -322,7 +330,10 @@ export class VtdWorld implements W.World {
       FSPTPTR: this.#first ? own : 0,
       SSPTPTR: type === 'second' ? own : this.#second === undefined ? 0 : this.#second.top / PAGE,
     });
-    this.#m.storeWords(this.#pasidAt(device, pasid), entry);
+    const at = this.#pasidAt(device, pasid);
+    const fresh = this.#m.load(at) === 0n;
+    this.#m.storeWords(at, entry);
+    if (fresh && this.#mode.cachingMode) this.forgetPasid(device, pasid, space);
   }
 
   unbind(device: W.Device, pasid: number): void {
@@ -365,7 +376,9 @@ export class VtdWorld implements W.World {
     const bits = this.#first
       ? FS.p | (write ? FS.rw : 0n) | (user ? FS.us : 0n) | (execute ? 0n : FS.xd)
       : SS.r | (write ? SS.w : 0n) | (execute ? SS.x : 0n);
+    const fresh = space.tree.get(at, block ? 1 : 0) === 0n;
     space.tree.set(at, target | bits | (block ? SS.ps : 0n), block ? 1 : 0);
+    if (fresh && this.#mode.cachingMode) this.invalidate(space, at);
   }
 
   unmap(space: VtdSpace, at: bigint): void {

@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import { Rng } from '../../../vmm/core/rng.ts';
-import { type Case, type Device, REFUSED, type Space, type World } from '../world.ts';
+import { type Case, type Device, type Landing, REFUSED, type Space, type World } from '../world.ts';
 import { after, attached, expectFault, HERE } from './expect.ts';
 
 const DEVICES = 6;
@@ -48,6 +48,81 @@ function step(w: World, all: readonly Known[], rng: Rng): void {
   if (was !== undefined) w.invalidate(k.space, at);
   for (const other of all) agrees(w, other, rng.below(PAGES));
   w.faultsLost();
+}
+
+/** What a space maps: pages in a table, or one block over all of them. */
+class Picture {
+  readonly #w: World;
+  readonly #rng: Rng;
+  readonly device: Device;
+  readonly #space: Space;
+  #block = false;
+  readonly #frames: (number | undefined)[] = new Array(PAGES).fill(undefined);
+  readonly #writable: boolean[] = new Array(PAGES).fill(false);
+
+  constructor(w: World, rng: Rng) {
+    this.#w = w;
+    this.#rng = rng;
+    ({ device: this.device, space: this.#space } = attached(w));
+  }
+
+  /** One change, and an invalidation that announces it. */
+  change(): void {
+    if (this.#block) this.#breakBlock();
+    else if (this.#rng.below(5) === 0) this.#makeBlock();
+    else this.#changePage(this.#rng.below(PAGES));
+  }
+
+  #makeBlock(): void {
+    const write = this.#rng.below(2) === 0;
+    this.#w.map(this.#space, HERE, 0, { block: true, write });
+    this.#block = true;
+    for (let page = 0; page < PAGES; page++) {
+      this.#frames[page] = page;
+      this.#writable[page] = write;
+    }
+    if (this.#rng.below(2) === 0) this.#w.invalidateSpace(this.#space);
+    else this.#w.invalidateAll();
+  }
+
+  #breakBlock(): void {
+    this.#w.unmap(this.#space, HERE);
+    this.#block = false;
+    this.#frames.fill(undefined);
+    if (this.#rng.below(3) === 0) this.#w.invalidateSpace(this.#space);
+    else this.#w.invalidateBlock(this.#space, HERE);
+  }
+
+  #changePage(page: number): void {
+    const at = after(this.#w, HERE, page);
+    const frame = this.#rng.below(4) === 0 ? undefined : this.#rng.below(16);
+    const write = this.#rng.below(3) !== 0;
+    if (frame === undefined) this.#w.unmap(this.#space, at);
+    else this.#w.map(this.#space, at, frame, { write });
+    this.#frames[page] = frame;
+    this.#writable[page] = write;
+    const scope = this.#rng.below(8);
+    if (scope === 0) this.#w.invalidateAll();
+    else if (scope === 1) this.#w.invalidateSpace(this.#space);
+    else if (scope < 4) this.#w.invalidate(this.#space, HERE, PAGES);
+    else this.#w.invalidate(this.#space, at);
+  }
+
+  /** Every page is read and written as it is mapped. */
+  check(): void {
+    const seen: Landing[] = [];
+    const wanted: Landing[] = [];
+    for (let page = 0; page < PAGES; page++) {
+      const frame = this.#frames[page];
+      for (const write of [false, true]) {
+        const refused = frame === undefined || (write && !this.#writable[page]);
+        seen.push(this.#w.access(this.device, after(this.#w, HERE, page), { write }));
+        wanted.push(refused ? REFUSED : this.#w.frame(frame));
+        if (refused) this.#w.faults();
+      }
+    }
+    expect(seen).toEqual(wanted);
+  }
 }
 
 /** Teardown under load, and everything at once. */
@@ -165,6 +240,18 @@ export const LOAD: readonly Case[] = [
       const rng = new Rng(0x5eed);
 
       for (let i = 0; i < 200; i++) step(w, all, rng);
+    },
+  },
+  {
+    name: 'changes of pages, blocks and rights, announced by every scope: reads and writes agree with what is mapped',
+    needs: ['tables'],
+    run(w) {
+      const picture = new Picture(w, new Rng(0xb10c));
+
+      for (let i = 0; i < 120; i++) {
+        picture.change();
+        picture.check();
+      }
     },
   },
 ];
