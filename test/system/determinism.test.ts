@@ -18,6 +18,8 @@ const GUESTS: readonly (readonly [string, readonly string[]])[] = [
   ['shared virtual memory', ['--example', 'svm']],
   ['page requests and unmapping', ['--example', 'unmap-race']],
   ['a fault storm', ['--example', 'fault-storm']],
+  ['shared virtual memory behind an SMMUv3', ['--example', 'svm', '--viommu', 'smmuv3']],
+  ['stalls', ['--example', 'stall']],
   [
     'random operations',
     ['test/guests/fuzz.c', '--device', 'iommu-testdev', '--device', 'edu', '--', '9', '3000'],

@@ -113,6 +113,15 @@ static void test_pages(void)
 	report(pages_in_use() == 0 && alloc_pages(taken), "and comes back as one run");
 }
 
+static void test_alignment(void)
+{
+	u64 address = 0x7000000001ull;
+
+	report(ALIGN(address, PAGE_SIZE) == 0x7000001000ull && ALIGN(0x7000001000ull, PAGE_SIZE) == 0x7000001000ull,
+	       "addresses above 4 GiB stay there when they are aligned");
+	report(IS_ALIGNED(0x7000001000ull, PAGE_SIZE) && !IS_ALIGNED(address, PAGE_SIZE), "and it is seen that they are");
+}
+
 static void handler(u32 vector __maybe_unused, void *context)
 {
 	++*(u32 *)context;
@@ -151,5 +160,6 @@ int main(void)
 	test_interrupts();
 	test_time();
 	test_pages();
+	test_alignment();
 	return 0;
 }
