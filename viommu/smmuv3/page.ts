@@ -1,5 +1,4 @@
 import { LIMITS } from '../spec/smmuv3/limits.ts';
-import { SMMU_DEFAULTS } from './config.ts';
 import { smmuFeatureTable } from './features.ts';
 
 /** docs/smmuv3.md: what the unit advertises, and what it does not do. */
@@ -13,9 +12,12 @@ The kind \`smmuv3\` is an Arm SMMUv3 with stage 1, stage 2 and both at once, at 
 default options the identification registers are those of QEMU's \`arm-smmuv3\`. \`tsvmm run --viommu smmuv3,help\` lists the
 options; a bit follows the option that switches it, and \`svm=on\` stands for all that shared virtual memory uses.
 
-## What it advertises, with default options
+## What it advertises
 
-${smmuFeatureTable(SMMU_DEFAULTS)}
+With default options, and with \`svm=on\`. An identification field is given by its value; of others \`yes\` means that the unit has
+it and looks at it. A note names the options that switch a feature, or the limit (below) that says why it is not there.
+
+${smmuFeatureTable()}
 
 ## Limits
 

@@ -107,4 +107,29 @@ export const LIMITS: readonly Limit[] = [
     what: 'at most 32,768 parts of stream tables and CD tables and 4,096 pages of page tables are watched, below 4 GiB; with more, their stores are not traced; 4,096 changed entries are remembered until they are announced. Stage 1 tables under stage 2 are watched where stage 2 has led to them, until a TLB invalidation of every address',
     cite: 'SMMUv3: Stream table; Context descriptor table',
   },
+  {
+    id: 'smmu-byte-order',
+    what: 'translation tables are little-endian: IDR0.TTENDIAN is 2, CD.ENDI = 1 and STE.S2ENDI = 1 are ILLEGAL',
+    cite: 'SMMUv3: SMMU_IDR0',
+  },
+  {
+    id: 'smmu-presets',
+    what: 'bases of queues and tables are not preset: IDR1.REL, QUEUES_PRESET and TABLES_PRESET are 0',
+    cite: 'SMMUv3: SMMU_IDR1',
+  },
+  {
+    id: 'smmu-hardware-bits',
+    what: 'page-based hardware attributes are not offered: IDR3.PBHA is 0; CD.HWU0 and HWU1, STE.S2HWU and bits 62:59 of descriptors are ignored',
+    cite: 'SMMUv3: SMMU_IDR3',
+  },
+  {
+    id: 'smmu-translated-pasids',
+    what: 'translated transactions carry no PASID: IDR3.PASIDTT is 0',
+    cite: 'SMMUv3: SMMU_IDR3',
+  },
+  {
+    id: 'smmu-hardening',
+    what: 'the translation hardening extension and tag access permissions are not offered: IDR3.THE and MTEPERM are 0; STE.AssuredOnly, TL0 and TL1 are ignored',
+    cite: 'SMMUv3: SMMU_IDR3',
+  },
 ];
