@@ -9,7 +9,7 @@ import {
   F_UUT,
   F_VMS_FETCH,
 } from '../spec/smmuv3/faults.ts';
-import { AIDR, IDR0, IDR1, IDR2, IDR3, IDR4, IDR5, IIDR } from '../spec/smmuv3/registers.ts';
+import { AIDR, IDR0, IDR1, IDR2, IDR3, IDR4, IDR5, IDR6, IIDR } from '../spec/smmuv3/registers.ts';
 import { CD, L1CD, L1STD, STE } from '../spec/smmuv3/structures.ts';
 import { commandsOf } from './commands.ts';
 import { identification, resolveOptions, SMMU_DEFAULTS, type SmmuConfig } from './config.ts';
@@ -37,6 +37,7 @@ const LIMIT_OF_FIELD: Readonly<Record<string, string>> = {
   REL: 'smmu-presets',
   QUEUES_PRESET: 'smmu-presets',
   TABLES_PRESET: 'smmu-presets',
+  CMDQ_CONTROL_PAGE_LOG2NUMP: 'smmu-enhanced-command-queues',
   ECMDQ: 'smmu-enhanced-command-queues',
   PBHA: 'smmu-hardware-bits',
   MPAM: 'smmu-partitioning',
@@ -89,6 +90,7 @@ function registersOf(config: SmmuConfig): readonly (readonly [layout: Layout, wo
     [IDR5, id.idr5],
     [IIDR, none],
     [AIDR, id.aidr],
+    [IDR6, none],
   ];
   return rows as readonly (readonly [Layout, Uint32Array])[];
 }
