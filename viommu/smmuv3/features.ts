@@ -9,7 +9,7 @@ import {
   F_UUT,
   F_VMS_FETCH,
 } from '../spec/smmuv3/faults.ts';
-import { AIDR, IDR0, IDR1, IDR2, IDR3, IDR4, IDR5, IDR6, IIDR } from '../spec/smmuv3/registers.ts';
+import { AIDR, IDR0, IDR1, IDR2, IDR3, IDR4, IDR5, IIDR, SMMU_REGISTERS } from '../spec/smmuv3/registers.ts';
 import { CD, L1CD, L1STD, STE } from '../spec/smmuv3/structures.ts';
 import { commandsOf } from './commands.ts';
 import { identification, resolveOptions, SMMU_DEFAULTS, type SmmuConfig } from './config.ts';
@@ -90,7 +90,7 @@ function registersOf(config: SmmuConfig): readonly (readonly [layout: Layout, wo
     [IDR5, id.idr5],
     [IIDR, none],
     [AIDR, id.aidr],
-    [IDR6, none],
+    [SMMU_REGISTERS.find(({ name }) => name === 'IDR6'), none],
   ];
   return rows as readonly (readonly [Layout, Uint32Array])[];
 }

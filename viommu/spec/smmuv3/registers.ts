@@ -301,10 +301,6 @@ export const PRIQ_IRQ_CFG2 = reg32(0x0dc, 'PRIQ_IRQ_CFG2', 'SMMUv3: SMMU_PRIQ_IR
 });
 
 /** Page 1: the indices of the queues that the SMMU fills. */
-export const IDR6 = reg32(0x190, 'IDR6', 'SMMUv3: SMMU_IDR6', {
-  CMDQ_CONTROL_PAGE_LOG2NUMP: unimpl(27, 24, 'Control pages'),
-});
-
 export const PAGE1 = 0x10000;
 
 export const EVENTQ_PROD = reg32(PAGE1 + 0xa8, 'EVENTQ_PROD', 'SMMUv3: SMMU_EVENTQ_PROD', {
@@ -330,7 +326,7 @@ const ADDRESS_TRANSLATION = [
   reg64(0x110, 'GATOS_ADDR', 'SMMUv3: SMMU_GATOS_ADDR', { ADDR: unimpl(63, 12, 'Address') }),
   reg64(0x118, 'GATOS_PAR', 'SMMUv3: SMMU_GATOS_PAR', { FAULT: unimpl(0, 0, 'The translation faulted') }),
   reg32(0x180, 'VATOS_SEL', 'SMMUv3: SMMU_VATOS_SEL', { VMID: unimpl(15, 0, 'VMID') }),
-  IDR6,
+  reg32(0x190, 'IDR6', 'SMMUv3: SMMU_IDR6', { CMDQ_CONTROL_PAGE_LOG2NUMP: unimpl(27, 24, 'Control pages') }),
 ];
 
 const PERMISSION_TABLE = [

@@ -555,11 +555,6 @@
 #define SMMU_PRIQ_IRQ_CFG2_LO_MASK 0x1u
 #define SMMU_PRIQ_IRQ_CFG2_LO (1u << 31) /* Interrupt only when the last request of a group arrives */
 
-/* SMMUv3: SMMU_IDR6 */
-#define SMMU_IDR6 0x190
-#define SMMU_IDR6_CMDQ_CONTROL_PAGE_LOG2NUMP_SHIFT 24
-#define SMMU_IDR6_CMDQ_CONTROL_PAGE_LOG2NUMP_MASK 0xfu /* Control pages */
-
 /* SMMUv3: SMMU_EVENTQ_PROD */
 #define SMMU_EVENTQ_PROD 0x100a8
 #define SMMU_EVENTQ_PROD_WR_SHIFT 0
