@@ -98,6 +98,31 @@ describe('what a run leaves', () => {
     ]);
   });
 
+  test('has the tables of an SMMUv3, from the stream table to the page, with every writer', () => {
+    const file = join(dir, 'virt.json');
+    const guest = join(root, 'test/guests/smmu-dma.c');
+    cli.run(['run', guest, '--machine', 'virt', '--viommu', 'smmuv3', '--report', file, '-q'], { cwd: dir });
+
+    const { inside } = JSON.parse(readFileSync(file, 'utf8'));
+    const spine: [string, string][] = [];
+    for (let node = inside.moments[0].tables.roots[0]; node !== undefined; node = node.children[0])
+      spine.push([`${node.what} ${node.of}`, node.lastWriter]);
+
+    expect(inside.moments[0].label).toMatch(/^first fault/);
+    expect(spine).toEqual([
+      [
+        'L1 stream table descriptor 00:00.0 - 00:07.7',
+        expect.stringMatching(/^smmu_stream .* main \(\S+\)$/),
+      ],
+      ['stream table entry 00:02.0', expect.stringMatching(/^smmu_set_stream .* main \(\S+\)$/)],
+      ['context descriptor 00:02.0', expect.stringMatching(/main \(\S*smmu-dma\.c:\d+\)$/)],
+      ['stage 1 level 0 0x0 - 0x7fffffffff', expect.stringMatching(/main \(\S*smmu-dma\.c:\d+\)$/)],
+      ['stage 1 level 1 0x0 - 0x3fffffff', expect.stringMatching(/main \(\S*smmu-dma\.c:\d+\)$/)],
+      ['stage 1 level 2 0x8000000 - 0x81fffff', expect.stringMatching(/main \(\S*smmu-dma\.c:\d+\)$/)],
+      ['stage 1 level 3 0x8020000 - 0x8020fff', expect.stringMatching(/^smmu_map .* main \(\S+\)$/)],
+    ]);
+  });
+
   test('has the tables as they were at the last DMA when the driver has taken them down', () => {
     const file = join(dir, 'stale.json');
     cli.run(['run', '--example', 'stale-iotlb', '--report', file, '-q'], { cwd: dir });
