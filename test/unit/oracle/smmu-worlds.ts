@@ -354,6 +354,7 @@ export class SmmuTables {
           this.#leafTables.set(slot, table);
           let entry = this.#inSpace(space, table) | 1n;
           if (this.#spoilt()) entry = this.#flip(entry, [0, 1, 11, 30, 40, 47, 50]);
+          if (this.#chance(25)) entry |= 1n << BigInt(this.#between(this.#unit.oas, 55));
           this.#put(space, slot, entry);
         }
         at = table + BigInt(index & (2 ** leafBits - 1)) * 64n;
@@ -364,7 +365,8 @@ export class SmmuTables {
         this.#targets.push({ sid, ssid, address: 0x1000n, output: 0x1000n });
         continue;
       }
-      for (let n = 1 + rng.below(4); n > 0; n--) this.#map(sid, ssid, context);
+      // What one address brings into the caches serves the others.
+      for (let n = 1 + rng.below(this.#cached ? 8 : 4); n > 0; n--) this.#map(sid, ssid, context);
     }
     return pointer;
   }
@@ -605,7 +607,7 @@ export class SmmuTables {
     value |= BigInt(this.#pick([1, 1, 1, 0, 2, 3])) << 6n;
     if (!this.#chance(4)) value |= 0x400n;
     if (!this.#single || this.#chance(2)) value |= 0x800n;
-    if (this.#chance(3)) value |= 1n << 51n;
+    if (this.#chance(2)) value |= 1n << 51n;
     if (this.#chance(5)) value |= 1n << 52n;
     if (this.#chance(3)) value |= 1n << 53n;
     if (this.#chance(3)) value |= 1n << 54n;
