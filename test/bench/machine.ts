@@ -30,7 +30,8 @@ async function main(): Promise<void> {
   figure('machine without guest, built for the first time in a process', 'ms', ms([firstNs]), LIMIT);
   figure('machine without guest, built', 'ms', ms(times['built']!), LIMIT);
   figure('machine without guest, warm reset', 'ms', ms(times['reset (warm)']!), LIMIT);
-  figure('machine without guest, cold reset (clears 128 MiB)', 'ms', ms(times['reset (cold)']!));
+  const mib = config.memory >>> 20;
+  figure(`machine without guest, cold reset (clears ${mib} MiB)`, 'ms', ms(times['reset (cold)']!));
   finish();
 }
 
