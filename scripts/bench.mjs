@@ -28,6 +28,8 @@ const BENCHES = [
   'pasid-live',
   'smmu-dma',
   'smmu-commands',
+  'smmu-substreams',
+  'smmu-allocation',
   'dsa',
   'svm-guest',
   'smmu-guest',
@@ -40,6 +42,7 @@ const BENCHES = [
 /** A young generation that 10^6 boxed numbers do not fill: no collection may hide what is allocated. */
 const FLAGS = {
   allocation: ['--expose-gc', '--min-semi-space-size=128', '--max-semi-space-size=128'],
+  'smmu-allocation': ['--expose-gc', '--min-semi-space-size=128', '--max-semi-space-size=128'],
   'pasid-live': ['--expose-gc'],
   iommufd: ['--expose-gc'],
 };

@@ -5,14 +5,9 @@ import { withAts } from './kit/ats.ts';
 import { benchModule } from './kit/cc.ts';
 import { mapped, sweep } from './kit/dma.ts';
 import { GuestCpu } from './kit/guest-cpu.ts';
-import { sink } from './kit/rounds.ts';
-import { finish, report } from './kit/row.ts';
+import { check, checkMethod, OPERATIONS } from './kit/heap.ts';
+import { finish } from './kit/row.ts';
 
-const OPERATIONS = 1_000_000;
-const WARM_UPS = 4;
-const ATTEMPTS = 5;
-/** A ring's doorbell may box its address: less than one box in 1000 operations counts as nothing. */
-const MOST = (OPERATIONS / 1000) * 16;
 const QUEUE = 0x200_0000;
 const RING = 4096;
 const QIE = 0x04000000;
@@ -22,44 +17,6 @@ const GCMD = 0x18;
 const GSTS = 0x1c;
 const FEDATA = 0x3c;
 const EDU_LIVENESS = 4;
-
-const collect = (globalThis as { gc?: () => void }).gc;
-
-/** Bytes the heap grows by while `run` works; the runner makes the young generation so large that none is collected. */
-function heapAfter(run: () => unknown): number {
-  collect!();
-  const before = process.memoryUsage().heapUsed;
-  sink(run());
-  return process.memoryUsage().heapUsed - before;
-}
-
-/** A number that is boxed must be seen, else the figures mean nothing. */
-function checkMethod(): void {
-  const box = { value: 0 as unknown };
-  const seen = heapAfter(() => {
-    for (let i = 0; i < OPERATIONS; i++) box.value = { i };
-  });
-  if (seen < OPERATIONS * 16) throw new Error(`of 10^6 objects only ${seen} bytes were seen`);
-}
-
-/** `nothing`: the same without operations, whose own cost is taken off. */
-function check(what: string, run: () => unknown, nothing: () => unknown = () => 0): void {
-  for (let i = 0; i < WARM_UPS; i++) sink(run());
-  sink(nothing());
-  const deltas = Array.from({ length: ATTEMPTS }, () => heapAfter(run) - heapAfter(nothing));
-  // Code that is optimized meanwhile leaves something once; what an operation allocates comes back every time.
-  const least = Math.min(...deltas);
-  const met = least < MOST;
-  report({
-    what: `heap after 10^6: ${what}`,
-    unit: 'bytes',
-    measured: least,
-    minimum: least,
-    target: '0 (below 16000: a box in 1000)',
-    met,
-    ...(met ? {} : { note: `${(least / OPERATIONS).toFixed(1)} bytes an operation` }),
-  });
-}
 
 function translations(pages: number) {
   const { run } = sweep('', mapped(pages), OPERATIONS);
@@ -122,7 +79,6 @@ function checkRegister(
 }
 
 function main(): void {
-  if (collect === undefined) throw new Error('run with --expose-gc');
   checkMethod();
   check('DMA page, hit', translations(16));
   check('DMA page, miss', translations(65536));

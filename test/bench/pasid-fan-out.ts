@@ -1,54 +1,9 @@
 /** One page each of many PASIDs, one PASID after the other. */
-
-import { PASID_ENTRY } from '../../viommu/spec/vtd/structures.ts';
-import { DMA_OK, READ } from '../../vmm/bus/dma.ts';
-import { DIRECTORY, ScalableMachine } from '../kit/vtd-scalable.ts';
-import { DEVICE, IOVA, TARGET } from './kit/dma.ts';
-import { type Contender, rounds } from './kit/rounds.ts';
+import { fanOut } from './kit/fan-out.ts';
+import { rounds } from './kit/rounds.ts';
 import { compare, figure, finish } from './kit/row.ts';
 
-const PAGES = 1000;
-const SPACE = 1 << 20;
-/** PASID tables, 64 bytes a PASID, and a directory of 2^20 PASIDs. */
-const TABLES = 0x0400_0000;
-const LARGE_DIRECTORY = 0x0300_0000;
-
-/** `count` PASIDs spread over all there are; every one of them has the same pages. */
-function contender(count: number): Contender {
-  const m = new ScalableMachine({ ramBytes: 512 << 20 });
-  const top = m.page();
-  for (let i = 0; i < PAGES; i++) m.mapFirst(top, 4, IOVA + i * 4096, (TARGET + i * 4096) | 0x67);
-  m.store(DIRECTORY, 0n);
-  m.scalableContext(DEVICE, { PASIDDIRPTR: LARGE_DIRECTORY });
-  const pasids = Uint32Array.from({ length: count }, (_, i) => Math.floor((i * SPACE) / count));
-  const u32 = m.ram.u32;
-  const entry = PASID_ENTRY.pack({ P: 1, PGTT: 1, DID: 5, PWSNP: 1, FSPTPTR: top / 4096 });
-  for (const pasid of pasids) {
-    const table = TABLES + (pasid >>> 6) * 4096;
-    u32[(LARGE_DIRECTORY >>> 2) + (pasid >>> 6) * 2] = table | 1;
-    u32.set(entry, (table + (pasid & 63) * 64) >>> 2);
-  }
-  m.startScalable();
-  const port = m.pasidPort(DEVICE);
-  const operations = Math.max(count, 8192);
-  return {
-    name: `${count}`,
-    operations,
-    run: () => {
-      let sum = 0;
-      for (let i = 0, k = 0, page = 0; i < operations; i++) {
-        port.pasid = pasids[k]!;
-        if (port.translate((IOVA + page * 4096) | 0, 0, READ) !== DMA_OK) throw new Error('refused');
-        sum = (sum + port.outLo) | 0;
-        if (++k === count) k = 0;
-        if (++page === PAGES) page = 0;
-      }
-      return sum;
-    },
-  };
-}
-
-const times = await rounds([contender(1), contender(1000), contender(100_000)]);
+const times = await rounds([fanOut(1), fanOut(1000), fanOut(100_000)]);
 figure('1 PASID, 1,000 pages', 'ns', times['1']!);
 compare(
   '1,000 PASIDs, a page each',

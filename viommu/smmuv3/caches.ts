@@ -91,7 +91,7 @@ export class SmmuCaches {
   contextTag(regime: number, asid: number): number {
     const known = this.peekContext(regime, asid);
     if (known !== 0) return known;
-    // Every other tag, so that the n-th page of the n-th context is not where all others of that kind are (Iotlb).
+    // Every second tag, as the sets of the TLB are made for.
     this.vmids.next();
     let pair = this.contexts.find(regime, asid);
     if (pair < 0) {

@@ -147,7 +147,8 @@ export function resumeRing(): Contender {
     for (let i = 0; i < EACH; i++) {
       if (port.translate((IOVA + 4096 + i * 4096) | 0, 0, READ) !== DMA_STALLED)
         throw new Error('not stalled');
-      world.put(COMMANDS + at * 16, [words[0]!, words[1]!, port.stallTag, 0]);
+      words[2] = port.stallTag;
+      world.put(COMMANDS + at * 16, words);
       at = (at + 1) % RING;
     }
   };
