@@ -11,7 +11,30 @@ export function guardedRam(size: number): GuestRam {
   const ram = new GuestRam(0, size);
   Object.defineProperty(ram, 'u8', { value: guarded(ram.u8, ram.base, ram.end) });
   Object.defineProperty(ram, 'u32', { value: guarded(ram.u32, ram.base / 4, ram.end / 4) });
+  guardMethods(ram);
   return ram;
+}
+
+/** What RAM does by methods of its own, past its views. */
+function guardMethods(ram: GuestRam): void {
+  const check = (from: number, to: number): void => {
+    if (!(from >= ram.base && to <= ram.end && from <= to)) throw new OutsideRam(`${from} to ${to}`);
+  };
+  const { put, copy, skipZeros } = GuestRam.prototype;
+  const plain = new Uint8Array(ram.memory.buffer);
+  ram.put = (bytes, to) => {
+    check(to, to + bytes.length);
+    put.call({ u8: plain } as GuestRam, bytes, to);
+  };
+  ram.copy = (to, from, bytes) => {
+    check(to, to + bytes);
+    check(from, from + bytes);
+    copy.call(ram, to, from, bytes);
+  };
+  ram.skipZeros = (at, end) => {
+    check(at, end);
+    return skipZeros.call(ram, at, end);
+  };
 }
 
 function guarded<T extends Uint8Array | Uint32Array>(view: T, first: number, end: number): T {

@@ -48,9 +48,9 @@ export class SystemMemory {
     const ram = this.ram;
     const a = ram.locate(lo, hi, length);
     if (a < 0) return this.#writeSlow(numberOf(lo >>> 0, hi >>> 0), src, at, length);
-    if (length === src.length && at === 0) setBytes.call(ram.u8, src, a);
+    if (length === src.length && at === 0) ram.put(src, a);
     else if (length <= SMALL_COPY) for (let i = 0; i < length; i++) ram.u8[a + i] = src[at + i]!;
-    else setBytes.call(ram.u8, this.#slice(src, at, length), a);
+    else ram.put(this.#slice(src, at, length), a);
     if (length > 0) ram.wrote(a, length);
     return true;
   }
