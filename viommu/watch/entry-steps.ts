@@ -1,4 +1,4 @@
-import type { DmaPort } from '../../vmm/bus/dma.ts';
+import { AT_TRANSLATION, type DmaPort } from '../../vmm/bus/dma.ts';
 import type { ExplainedFault, Provenance, WalkStep } from '../../vmm/bus/iommu.ts';
 import { hex, hex64, u64 } from '../../vmm/core/u64.ts';
 import type { Layout } from '../../vmm/regs/layout.ts';
@@ -70,8 +70,9 @@ export function cachedStep(what: string, fields: string): WalkStep {
   return { what, address: undefined, raw: [], fields, source: 'cache', lastWriter: undefined };
 }
 
-function accessName(access: number): ExplainedFault['access'] {
-  if ((access & 3) === 3) return 'atomic';
+function accessName(access: number, port: DmaPort): ExplainedFault['access'] {
+  // A translation request for writing asks for reading, too (PCI Express Base: Translation Requests, No Write flag).
+  if ((access & 3) === 3 && port.at !== AT_TRANSLATION) return 'atomic';
   return (access & 2) !== 0 ? 'write' : (access & 4) !== 0 ? 'execute' : 'read';
 }
 
@@ -97,7 +98,7 @@ export function explainedFault(
     requester: port.requester,
     pasid: port.pasid,
     address,
-    access: access === 'interrupt' ? access : accessName(access),
+    access: access === 'interrupt' ? access : accessName(access, port),
     ...words,
     steps,
     recorded: note === undefined,

@@ -4,7 +4,7 @@ import { LIMITS } from '../../../viommu/spec/vtd/limits.ts';
 import { VTD_DEFAULTS } from '../../../viommu/vtd/config.ts';
 import { vtdFeatures, vtdFeatureTable } from '../../../viommu/vtd/features.ts';
 import { INTEL_IOMMU } from '../../../viommu/vtd/kind.ts';
-import { DMA_UR, READ, WRITE } from '../../../vmm/bus/dma.ts';
+import { AT_TRANSLATION, DMA_UR, READ, WRITE } from '../../../vmm/bus/dma.ts';
 import { recordText } from '../../../vmm/trace/tracer.ts';
 import { CONTEXTS, IRT, type MachineOptions, QUEUE, ROOT, VtdMachine } from '../../kit/vtd-machine.ts';
 
@@ -162,6 +162,17 @@ describe('explanations', () => {
     m.port(DEV).translate(0x1000, 0, access);
 
     expect(m.faults[0]?.access).toBe(name);
+  });
+
+  test('a translation request for writing, which asks for reading too, is called write', () => {
+    const m = new VtdMachine();
+    m.start();
+    const port = m.port(DEV);
+    port.at = AT_TRANSLATION;
+
+    port.translate(0x1000, 0, READ | WRITE);
+
+    expect(m.faults[0]?.access).toBe('write');
   });
 });
 
