@@ -19,8 +19,11 @@ export const WALK_SHIFTS = [0, 21, 30, 25, 29] as const;
 export const GLOBAL = 0x10000;
 /** So many pages are dropped one by one; wider ranges take everything of their ASID or VMID, which is allowed. */
 const PROBED_PAGES = 16;
-/** CMD_CFGI_STE_RANGE.Range of two streams: more than these lose all configuration at once, which is allowed. */
-const PROBED_RANGE = 0;
+/**
+ * CMD_CFGI_STE_RANGE.Range of the streams of a bus: so many are dropped one by one, so that a stream that no command has
+ * named stays stale. With more all configuration goes at once, which is allowed, as a queue full of such commands has to end.
+ */
+const PROBED_RANGE = 7;
 /** Stream of every STE: the cache holds them by StreamID as what is below it. */
 const STES = 0;
 const CR0_WORD = CR0ACK.offset / 4;
@@ -140,7 +143,8 @@ export class SmmuCaches {
       return;
     }
     const first = sid & (-2 << range);
-    for (let i = 0; i < 2 << range; i++) if (first >>> 16 === 0) this.#dropStream(first + i);
+    for (let i = 0; i < 2 << range; i++) this.stes.drop(STES, first + i);
+    this.cds.dropStreams(first, 2 << range);
     this.#tell('ste range', sid, NO_PASID);
   }
 

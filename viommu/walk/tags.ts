@@ -45,6 +45,10 @@ export class GenerationTags {
     this.#table[id] = 0;
   }
 
+  renewFrom(id: number, count: number): void {
+    this.#table.fill(0, id, id + count);
+  }
+
   renewAll(): void {
     this.#counters[1] = this.#counters[0]!;
   }

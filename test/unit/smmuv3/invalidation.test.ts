@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { STRTAB_BASE_CFG } from '../../../viommu/spec/smmuv3/registers.ts';
 import { STE } from '../../../viommu/spec/smmuv3/structures.ts';
 import { DMA_OK, DMA_UR, type DmaPort, READ } from '../../../vmm/bus/dma.ts';
 import {
@@ -6,6 +7,7 @@ import {
   CONTEXT,
   DATA,
   EVENTQEN,
+  REG,
   SMMUEN,
   SmmuMachine,
   STREAMS,
@@ -58,6 +60,47 @@ test('CMD_CFGI_STE_RANGE drops 2^(Range + 1) streams from a multiple of as many 
   m.submit(CFGI_STE_RANGE | of(0x13), 0n);
 
   expect([kept, to(port, 0), m.event(0)[0]]).toEqual(['40100000', DMA_UR, 0x12_0000_0004n]);
+});
+
+test.each([
+  ['8 streams from 10h on', 0x18, 0x15, 2],
+  ['256 streams from 0 on', 0x100, 0xff, 7],
+])('CMD_CFGI_STE_RANGE of other streams drops neither STE nor CD of a stream: %s', (_, sid, other, range) => {
+  const m = new SmmuMachine();
+  m.stage1(sid);
+  m.map();
+  m.start(ALL);
+  m.write32(REG.cr0, EVENTQEN | CMDQEN);
+  m.write32(STRTAB_BASE_CFG.offset, 9);
+  m.write32(REG.cr0, ALL);
+  const port = m.port(sid);
+  const before = to(port, 0);
+  m.storeWords(STREAMS + sid * 64, STE.pack({ V: 0 }));
+  m.store(CONTEXT, 0n);
+  m.submit(CFGI_STE_RANGE | of(other), BigInt(range));
+  const kept = to(port, 0);
+  m.submit(CFGI_STE_RANGE | of(sid), BigInt(range));
+
+  expect([before, kept, to(port, 0)]).toEqual(['40100000', '40100000', DMA_UR]);
+});
+
+test('CMD_CFGI_STE_RANGE of 8 streams drops the first and the last of them', () => {
+  const { m } = used();
+  const ends = [0x10, 0x17].map((sid) => {
+    m.stage1(sid);
+    m.map();
+    return m.port(sid);
+  });
+  const before = ends.map((port) => to(port, 0));
+  for (const sid of [0x10, 0x17]) m.storeWords(STREAMS + sid * 64, STE.pack({ V: 0 }));
+  const kept = ends.map((port) => to(port, 0));
+  m.submit(CFGI_STE_RANGE | of(0x12), 2n);
+
+  expect([before, kept, ends.map((port) => to(port, 0))]).toEqual([
+    ['40100000', '40100000'],
+    ['40100000', '40100000'],
+    [DMA_UR, DMA_UR],
+  ]);
 });
 
 test('CMD_TLBI_NH_VA without Leaf drops the tables that lead to the address; with it they may stay', () => {
