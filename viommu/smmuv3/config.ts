@@ -196,7 +196,8 @@ export function resolveOptions(given: SmmuConfig): SmmuConfig {
         'two-level-cds': true,
         'attribute-overrides': true,
         'ats-record-errors': true,
-        'ats-split-stage': true,
+        // There is nothing to split in one stage.
+        'ats-split-stage': given.stage === 'nested',
         msi: true,
         epan: true,
         e0pd: true,

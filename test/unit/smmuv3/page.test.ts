@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { identification, SMMU_DEFAULTS } from '../../../viommu/smmuv3/config.ts';
+import { identification, resolveOptions, SMMU_DEFAULTS } from '../../../viommu/smmuv3/config.ts';
 import { smmuFeatures } from '../../../viommu/smmuv3/features.ts';
 import { smmuPage } from '../../../viommu/smmuv3/page.ts';
 import * as commands from '../../../viommu/spec/smmuv3/commands.ts';
@@ -27,6 +27,16 @@ test.each([
     expect([id.idr0[0], id.idr1[0], id.idr3[0], id.idr5[0], id.aidr[0]]).toEqual(expected);
   },
 );
+
+test.each([
+  ['nested', 0],
+  ['1', 1],
+] as const)('svm=on goes with stage=%s; NS1ATS says whether ATS can be split', (stage, ns1ats) => {
+  const id = identification(resolveOptions({ ...SMMU_DEFAULTS, svm: true, stage }));
+
+  expect((id.idr0[0]! >>> 11) & 1).toBe(ns1ats);
+  expect((id.idr0[0]! >>> 10) & 1).toBe(1);
+});
 
 describe('the feature page', () => {
   const rows = smmuFeatures(SMMU_DEFAULTS);
