@@ -17,11 +17,11 @@ export const WALK_SHIFTS = [0, 21, 30, 25, 29] as const;
 
 /** In place of an ASID: global entries, by ASET. */
 export const GLOBAL = 0x10000;
-/** So many pages are dropped one by one; wider ranges take everything of their ASID or VMID, which is allowed. */
+/** So many pages are dropped one by one; wider ranges take everything of their ASID or VMID. LIMIT smmu-wide-invalidation. */
 const PROBED_PAGES = 16;
 /**
  * CMD_CFGI_STE_RANGE.Range of the streams of a bus: so many are dropped one by one, so that a stream that no command has
- * named stays stale. With more all configuration goes at once, which is allowed, as a queue full of such commands has to end.
+ * named stays stale. With more all configuration goes at once, as a queue full of such commands has to end. LIMIT smmu-wide-invalidation.
  */
 const PROBED_RANGE = 7;
 /** Stream of every STE: the cache holds them by StreamID as what is below it. */
@@ -193,7 +193,7 @@ export class SmmuCaches {
     for (let v = first; v <= first + free; v++) this.#dropAddress(v, asid, lo, hi, bytes, leaf);
   }
 
-  /** CMD_TLBI_NH_VAA: nobody knows which ASIDs hold the address, so all of the VMID go. */
+  /** CMD_TLBI_NH_VAA: nobody knows which ASIDs hold the address, so all of the VMID go. LIMIT smmu-wide-invalidation. */
   tlbiNhVaa(vmid: number): void {
     this.tlbiNhAll(vmid);
   }
@@ -242,7 +242,7 @@ export class SmmuCaches {
     }
   }
 
-  /** CMD_TLBI_NSNH_ALL; entries of EL2 go as well, which is allowed. */
+  /** CMD_TLBI_NSNH_ALL; entries of EL2 go as well. LIMIT smmu-wide-invalidation. */
   tlbiNsnhAll(): void {
     this.vmids.renewAll();
     this.tlb.sizes[0] = 0;
