@@ -1,10 +1,13 @@
 import { defineConfig } from 'vitest/config';
 
-// unit: seconds, no child processes. system: compiles C, spawns the CLI, asks outside tools.
+// unit: seconds, no child processes. random: models against oracles and bad guests, many thousands of cases, a minute or two.
+// system: compiles C, spawns the CLI, asks outside tools.
+const RANDOM = ['test/unit/oracle/**/*.test.ts', 'test/unit/fuzz/**/*.test.ts'];
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: 20_000 } },
+      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], exclude: RANDOM, testTimeout: 20_000 } },
+      { test: { name: 'random', include: RANDOM, testTimeout: 300_000 } },
       {
         test: {
           name: 'system',
