@@ -16,7 +16,7 @@ const SETS = [16, 900, 4096] as const;
 const QEMU_SETS: Readonly<Record<number, number>> = { 16: 16, 900: 200, 4096: 200 };
 const PAGES = 65536;
 /** More than the IOTLB of a unit with scalable mode holds. */
-const SCALABLE_MISSES = 131072;
+const SCALABLE_MISSES = 262144;
 const STAGES = { 'stage 1': STAGE1, 'stage 2': STAGE2, nested: NESTED } as const;
 /** What of VT-d is like it: legacy mode has one stage; both need scalable mode. */
 const LIKE = { 'stage 1': 'legacy', 'stage 2': 'legacy', nested: 'nested' } as const;
