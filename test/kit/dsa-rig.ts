@@ -49,6 +49,23 @@ export const CR = 0x8000;
 /** Completion record address valid, and a record wanted. */
 export const WITH_RECORD = 0xc;
 
+/** Operations of descriptors. */
+export const NOOP = 0;
+export const BATCH = 1;
+export const DRAIN = 2;
+export const MEMMOVE = 3;
+export const FILL = 4;
+export const COMPARE = 5;
+export const COMPARE_PATTERN = 6;
+export const CREATE_DELTA = 7;
+export const APPLY_DELTA = 8;
+export const DUALCAST = 9;
+export const CRC = 0x10;
+export const COPY_CRC = 0x11;
+export const CACHE_FLUSH = 0x20;
+/** A record wanted, and Block On Fault. */
+export const BLOCK = WITH_RECORD | 2;
+
 /** An accelerator on a rig whose IOMMU is a list of pages: addresses are mapped one to one unless a test says otherwise. */
 export class DsaRig {
   readonly iommu = new FakeIommu();
@@ -177,4 +194,12 @@ export class DsaRig {
     this.dsa.agent.pageResponse(pasid, group, code);
     this.settle();
   }
+}
+
+/** Queue 0, dedicated, with PASID 5 and Block On Fault, and all pages are there. */
+export function started(): DsaRig {
+  const rig = new DsaRig();
+  rig.mapAll();
+  rig.start({ blockOnFault: true });
+  return rig;
 }

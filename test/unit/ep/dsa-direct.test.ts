@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { BATCH, FILL } from '../../kit/dsa-rig.ts';
 import { DsaVtd } from '../../kit/dsa-vtd.ts';
 
 /** Pages 0 to 9 of the process; the list of batches is in page 8, which descriptors write to now and then. */
@@ -7,8 +8,6 @@ const USER = 0x8000_0000;
 const DATA = 0x40_0000;
 const PAGES = 10;
 const LIST = USER + 8 * 4096;
-const BATCH = 1;
-const FILL = 4;
 /** No page of these is RAM: of a register of the IOMMU, and of nothing. */
 const REGISTERS = 0xfed9_0000;
 const NOTHING = 0x3000_0000;

@@ -1,8 +1,7 @@
 import { expect, test } from 'vitest';
 import { SRIOV_CONTROL, SRIOV_NUM, SRIOV_VF_BAR0 } from '../../../devices/pci/sriov-registers.ts';
-import { CR, DsaRig, WITH_RECORD } from '../../kit/dsa-rig.ts';
+import { CR, DsaRig, MEMMOVE, WITH_RECORD } from '../../kit/dsa-rig.ts';
 
-const MEMMOVE = 3;
 const VF_BAR0 = 0xe1000000;
 const VF_BAR2 = 0xe2000000;
 /** Page requests that may be outstanding: Page Request Allocation. */

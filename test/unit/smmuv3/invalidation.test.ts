@@ -1,32 +1,16 @@
 import { expect, test } from 'vitest';
 import { STRTAB_BASE_CFG } from '../../../viommu/spec/smmuv3/registers.ts';
 import { STE } from '../../../viommu/spec/smmuv3/structures.ts';
-import { DMA_OK, DMA_UR, type DmaPort, READ } from '../../../vmm/bus/dma.ts';
-import {
-  CMDQEN,
-  CONTEXT,
-  DATA,
-  EVENTQEN,
-  REG,
-  SMMUEN,
-  SmmuMachine,
-  STREAMS,
-  TABLE,
-} from '../../kit/smmu-machine.ts';
+import { DMA_UR, type DmaPort } from '../../../vmm/bus/dma.ts';
+import { CMDQEN, CONTEXT, DATA, EVENTQEN, REG, SmmuMachine, STREAMS, TABLE } from '../../kit/smmu-machine.ts';
+import { ALL, to } from '../../kit/smmu-stages.ts';
 
 const SID = 0x12;
-const ALL = SMMUEN | EVENTQEN | CMDQEN;
 const CFGI_CD_ALL = 0x06n;
 const CFGI_STE_RANGE = 0x04n;
 /** Of ASID 1. */
 const TLBI_NH_VA = 0x1_0000_0000_0012n;
 const LEAF = 1n;
-
-/** Where `address` leads, or the status of a refusal. */
-function to(port: DmaPort, address: number): string | number {
-  const status = port.translate(address, 0, READ);
-  return status === DMA_OK ? (port.outHi * 2 ** 32 + port.outLo).toString(16) : status;
-}
 
 /** Stage 1 with a page at address 0, which has been used once. */
 function used(): { m: SmmuMachine; port: DmaPort } {

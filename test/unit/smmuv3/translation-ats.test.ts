@@ -1,0 +1,200 @@
+import { describe, expect, test } from 'vitest';
+import { STE } from '../../../viommu/spec/smmuv3/structures.ts';
+import {
+  AT_TRANSLATED,
+  AT_TRANSLATION,
+  AT_UNTRANSLATED,
+  DMA_CA,
+  DMA_OK,
+  DMA_UR,
+  EXEC,
+  READ,
+  WRITE,
+} from '../../../vmm/bus/dma.ts';
+import { CONTEXT, SmmuMachine, STREAMS, TABLE } from '../../kit/smmu-machine.ts';
+import { ALL, leaf, PAGE, SECOND, SID, to } from '../../kit/smmu-stages.ts';
+
+const ATSCHK = 16;
+
+describe('ATS', () => {
+  function ats(config: 5 | 7, eats: number, cr0 = ALL | ATSCHK) {
+    const m = new SmmuMachine({ config: { ats: true, 'ats-split-stage': true } });
+    m.stage1(SID);
+    m.map();
+    const words = STE.pack({ V: 1, Config: config, EATS: eats, S2T0SZ: 25, S2SL0: 1, S2PS: 4, S2AA64: 1 });
+    words[0]! |= CONTEXT;
+    words[6]! |= SECOND;
+    m.storeWords(STREAMS + SID * 64, words);
+    m.store(SECOND + 8, 0x40000000n | 0x7fdn);
+    m.start(cr0);
+    const port = m.port(SID);
+    return { m, port };
+  }
+
+  test('a translation request is granted what the tables permit; a fault is success without permissions', () => {
+    const { m, port } = ats(5, 1);
+    leaf(m, 0x7c3n);
+    port.at = AT_TRANSLATION;
+    const found = [to(port, 0, READ | WRITE), port.outAccess, port.outSize];
+
+    expect([...found, port.translate(0x5000, 0, READ), port.outAccess, m.event(0)[0]]).toEqual([
+      '40100000',
+      READ,
+      4096,
+      DMA_OK,
+      0,
+      0n,
+    ]);
+  });
+
+  test('without EATS: UR with F_BAD_ATS_TREQ, and F_TRANSL_FORBIDDEN for translated requests', () => {
+    const { m, port } = ats(5, 0);
+    port.at = AT_TRANSLATION;
+    const request = to(port, 0x2000);
+    port.at = AT_TRANSLATED;
+
+    expect([request, to(port, 0x40100000), m.event(0)[0], m.event(1)]).toEqual([
+      DMA_UR,
+      DMA_UR,
+      0x18_0000_0005n,
+      [0x18_0000_0007n, 0x8_0000_0000n, 0x40100000n, 0n],
+    ]);
+  });
+
+  test('without ATSCHK translated requests pass unchecked', () => {
+    const { port } = ats(5, 0, ALL);
+    port.at = AT_TRANSLATED;
+
+    expect(to(port, 0x40100123)).toBe('40100123');
+  });
+
+  /** IPAs from 80000000h on are RAM, with the given bits of the block. */
+  function elsewhere(m: SmmuMachine, bits: bigint): void {
+    m.store(SECOND + 16, 0x40000000n | bits);
+  }
+
+  test('split-stage: a request gets the intermediate address, a translated one goes through stage 2', () => {
+    const { m, port } = ats(7, 2);
+    elsewhere(m, 0x7fdn);
+    m.store(TABLE + 0x2000, 0x80009000n | PAGE);
+    port.at = AT_TRANSLATION;
+    const request = to(port, 0);
+    port.at = AT_TRANSLATED;
+
+    expect([request, to(port, 0x80109000), to(port, 0x9000)]).toEqual(['80009000', '40109000', DMA_UR]);
+  });
+
+  test('split-stage: rights are those of both stages, and an address that stage 2 has not gets none', () => {
+    const { m, port } = ats(7, 2);
+    elsewhere(m, 0x77dn);
+    m.store(TABLE + 0x2000, 0x80009000n | PAGE);
+    m.store(TABLE + 0x2008, 0x9000n | PAGE);
+    port.at = AT_TRANSLATION;
+    const readOnly = [to(port, 0, READ | WRITE), port.outAccess];
+
+    expect([...readOnly, port.translate(0x1000, 0, READ), port.outAccess]).toEqual([
+      '80009000',
+      READ,
+      DMA_OK,
+      0,
+    ]);
+  });
+
+  test('split-stage: a translated address beyond the unit is F_ADDR_SIZE of stage 1', () => {
+    const { m, port } = ats(7, 2);
+    port.at = AT_TRANSLATED;
+
+    expect([to(port, 0, READ, 0x1000), m.event(0)]).toEqual([
+      DMA_UR,
+      [0x18_0000_0011n, 0x208_0000_0000n, 0x1000_0000_0000n, 0n],
+    ]);
+  });
+
+  test('split-stage: a stage 2 table that is not in memory is recorded for a translated transaction, too', () => {
+    const { m, port } = ats(7, 2);
+    m.store(SECOND + 16, 0xf000_0000n | 3n);
+    port.at = AT_TRANSLATED;
+
+    expect([to(port, 0x80000000), m.event(0)]).toEqual([
+      DMA_UR,
+      [0x18_0000_000bn, 0x288_0000_0000n, 0x80000000n, 0xf000_0000n],
+    ]);
+  });
+
+  test.each([
+    ['split-stage without stage 2', 5, 2],
+    ['split-stage without stage 1', 6, 2],
+  ] as const)('%s is C_BAD_STE even without ATSCHK', (_, config, eats) => {
+    const { m, port } = ats(config as 5, eats, ALL);
+
+    expect([to(port, 0), m.event(0)[0]]).toEqual([DMA_UR, 0x18_0000_0004n]);
+  });
+
+  test('EATS = 3 is reserved without a permission table: it acts as 0, and other transactions are translated', () => {
+    const { m, port } = ats(5, 3);
+    const untranslated = to(port, 0);
+    port.at = AT_TRANSLATION;
+
+    expect([untranslated, to(port, 0), m.event(0)[0]]).toEqual(['40100000', DMA_UR, 0x18_0000_0005n]);
+  });
+
+  test('a request without PASID is unprivileged data whatever the port says', () => {
+    const { m, port } = ats(5, 1);
+    // EL1 reads and writes, EL0 may do nothing.
+    leaf(m, 0x703n);
+    port.at = AT_TRANSLATION;
+    port.privileged = true;
+
+    expect([port.translate(0, 0, READ | EXEC), port.outAccess]).toEqual([DMA_OK, 0]);
+  });
+
+  test('a translated transaction has no SubstreamID: its event does not tell the PASID', () => {
+    const { m, port } = ats(5, 0);
+    port.at = AT_TRANSLATED;
+    port.pasid = 5;
+
+    expect([to(port, 0), m.event(0)[0]]).toEqual([DMA_UR, 0x18_0000_0007n]);
+  });
+
+  test('INSTCFG = instruction grants what may be executed as what may be read', () => {
+    const m = new SmmuMachine({ config: { ats: true, 'attribute-overrides': true } });
+    m.stage1(SID);
+    m.map();
+    const words = STE.pack({ V: 1, Config: 5, EATS: 1, INSTCFG: 3 });
+    words[0]! |= CONTEXT;
+    m.storeWords(STREAMS + SID * 64, words);
+    m.start(ALL | ATSCHK);
+    const port = m.port(SID);
+    port.at = AT_TRANSLATION;
+    const executable = [port.translate(0, 0, READ | WRITE), port.outAccess];
+    leaf(m, PAGE | (1n << 54n));
+
+    expect([...executable, port.translate(0, 0, READ | WRITE), port.outAccess]).toEqual([
+      DMA_OK,
+      READ | WRITE,
+      DMA_OK,
+      WRITE,
+    ]);
+  });
+
+  test('C_BAD_STREAMID of a translated transaction needs REC_CFG_ATS, not RECINVSID', () => {
+    const m = new SmmuMachine({ config: { ats: true, 'ats-record-errors': true } });
+    m.write32(0x2c, 8);
+    m.start(ALL | ATSCHK);
+    const port = m.port(0x1234);
+    port.at = AT_TRANSLATED;
+
+    expect([to(port, 0), m.event(0)[0]]).toEqual([DMA_UR, 0x1234_0000_0002n]);
+  });
+
+  test('a wrong configuration is a completer abort for a translation request, recorded with REC_CFG_ATS only', () => {
+    const { m, port } = ats(5, 1);
+    m.store(CONTEXT, 0n);
+    port.at = AT_TRANSLATION;
+    const status = to(port, 0);
+    const silent = m.event(0)[0];
+    port.at = AT_UNTRANSLATED;
+
+    expect([status, silent, to(port, 0), m.event(0)[0]]).toEqual([DMA_CA, 0n, DMA_UR, 0x18_0000_000an]);
+  });
+});
