@@ -117,7 +117,7 @@ function liveAndClose(life: (caller: Caller) => void, nth: number) {
     ended = 'early';
   }
   const failed = kernel.allocations.endFailing();
-  caller.calls.process.files.closeAll();
+  caller.calls.exit();
   return { ended, failed, left: kernel.allocations.census(), pinned: kernel.memory.pinned };
 }
 
@@ -203,7 +203,7 @@ describe('hostile callers', () => {
         caller.calls.read(numbers[2] as number, wides[0] as bigint, (numbers[3] as number) % 256);
         caller.calls.write(numbers[2] as number, wides[0] as bigint, (numbers[3] as number) % 256);
       }
-      caller.calls.process.files.closeAll();
+      caller.calls.exit();
       expect([caller.kernel.allocations.census(), caller.kernel.memory.pinned]).toEqual([{}, 0]);
     });
 

@@ -3,7 +3,7 @@ import * as abi from '../../../vmm/host/iommufd/abi.ts';
 import { MOCK } from '../../../vmm/host/iommufd/mock-driver.ts';
 import * as selftest from '../../../vmm/host/iommufd/selftest-abi.ts';
 import { decode } from '../../../vmm/host/kernel/struct.ts';
-import { BUFFER, Caller, errno } from '../../kit/host-caller.ts';
+import { BUFFER, BUFFER_BYTES, Caller, errno } from '../../kit/host-caller.ts';
 
 const { NR, HWPT_FLAGS } = abi;
 const { OP } = selftest;
@@ -507,6 +507,15 @@ describe('page requests', () => {
     ],
   ])('%s', (_, run, expected) => {
     expect(run()).toBe(expected);
+  });
+
+  test('a read that runs out of memory gives what fitted, and the rest to the next', () => {
+    trigger();
+    trigger({ grpid: 8 });
+    const end = BUFFER + BUFFER_BYTES;
+
+    expect(caller.calls.read(queue.out_fault_fd, end - 40n, 80)).toBe(40);
+    expect([read(), record().grpid]).toEqual([40, 8]);
   });
 
   test('detaching answers what is open, and leaves nothing in the queue', () => {

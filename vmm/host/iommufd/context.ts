@@ -40,7 +40,6 @@ export class IommufdContext {
   payer: Process;
   /** The IOAS that VFIO's old ioctls act on. */
   vfioIoas: Ioas | undefined;
-  vfioType1v1 = false;
   #holders = 0;
   #closed = false;
   #nextOffset = 0n;

@@ -66,7 +66,6 @@ export interface DriverViommu {
 /** The host's driver of one kind of IOMMU. Everything may throw a Refusal. */
 export interface IommuDriver {
   readonly name: string;
-  readonly capabilities: { readonly dirtyTracking: boolean };
   hwInfo(device: HostDevice): { readonly type: number; readonly bytes: Uint8Array } | undefined;
   /** Other types of information than the default that it offers. */
   offersInfo(device: HostDevice, type: number): boolean;

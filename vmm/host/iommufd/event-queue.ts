@@ -1,5 +1,6 @@
 import { demand } from '../kernel/errno.ts';
 import { type HostFile, POLL } from '../kernel/files.ts';
+import { partly } from '../kernel/partly.ts';
 import type { Process } from '../kernel/process.ts';
 import { encode } from '../kernel/struct.ts';
 import { VEVENT_HEADER, VEVENT_LOST } from './abi.ts';
@@ -83,7 +84,8 @@ export class EventQueue implements IommufdObject {
         demand(done > 0, 'EINVAL', `the next event has ${bytes} bytes`);
         break;
       }
-      const target = caller.bytes(address + BigInt(done), bytes, true);
+      const target = partly(done, () => caller.bytes(address + BigInt(done), bytes, true));
+      if (target === undefined) break;
       const flags = event.bytes === undefined ? VEVENT_LOST : 0;
       encode(VEVENT_HEADER, { flags, sequence: event.sequence }, target.subarray(0, VEVENT_HEADER.bytes));
       if (event.bytes !== undefined) target.set(event.bytes, VEVENT_HEADER.bytes);

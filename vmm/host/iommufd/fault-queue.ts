@@ -1,5 +1,6 @@
 import { demand, refuse } from '../kernel/errno.ts';
 import { type HostFile, POLL } from '../kernel/files.ts';
+import { partly } from '../kernel/partly.ts';
 import type { Process } from '../kernel/process.ts';
 import { decode, encode } from '../kernel/struct.ts';
 import { PAGE_RESPONSE, PGFAULT, PGFAULT_FLAGS } from './abi.ts';
@@ -92,7 +93,8 @@ export class FaultQueue implements IommufdObject {
     for (let group = this.#queued[0]; group !== undefined; group = this.#queued[0]) {
       const bytes = group.requests.length * PGFAULT.bytes;
       if (done + bytes > length) break;
-      const target = caller.bytes(address + BigInt(done), bytes, true);
+      const target = partly(done, () => caller.bytes(address + BigInt(done), bytes, true));
+      if (target === undefined) break;
       const cookie = this.#freeCookie();
       group.requests.forEach((request, index) => {
         const record = target.subarray(index * PGFAULT.bytes, (index + 1) * PGFAULT.bytes);
@@ -115,7 +117,8 @@ export class FaultQueue implements IommufdObject {
       `writes are multiples of ${PAGE_RESPONSE.bytes} bytes`,
     );
     for (let done = 0; done < length; done += PAGE_RESPONSE.bytes) {
-      const bytes = caller.bytes(address + BigInt(done), PAGE_RESPONSE.bytes, false);
+      const bytes = partly(done, () => caller.bytes(address + BigInt(done), PAGE_RESPONSE.bytes, false));
+      if (bytes === undefined) return done;
       const { cookie, code } = decode(PAGE_RESPONSE, bytes);
       const group = this.#waiting.get(cookie);
       if (group === undefined || (code !== RESPONSE.SUCCESS && code !== RESPONSE.INVALID)) {

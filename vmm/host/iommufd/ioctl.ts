@@ -1,13 +1,8 @@
-import { demand, Refusal, refuse } from '../kernel/errno.ts';
+import { demand } from '../kernel/errno.ts';
+import { PAGE_SIZE } from '../kernel/host-memory.ts';
 import type { Process } from '../kernel/process.ts';
-import {
-  decode,
-  encode,
-  type UapiFields,
-  type UapiStruct,
-  type UapiValues,
-  widen,
-} from '../kernel/struct.ts';
+import { decode, encode, type UapiFields, type UapiStruct, type UapiValues } from '../kernel/struct.ts';
+import { ioctlWord } from './abi.ts';
 import type { IommufdContext } from './context.ts';
 
 /** One call: the decoded structure, and how to answer. */
@@ -47,8 +42,8 @@ export function ioctl<F extends UapiFields>(
 }
 
 /**
- * Reads the structure as every ioctl of iommufd does, runs it, and answers with 0 or a negative error number: the size first,
- * then the word, then the length (Linux, drivers/iommu/iommufd/main.c: iommufd_fops_ioctl).
+ * Reads the structure as every ioctl of iommufd does, and runs it: the size first, then the word, then the length (Linux,
+ * drivers/iommu/iommufd/main.c: iommufd_fops_ioctl). Throws what it refuses.
  */
 export function dispatch(
   row: Ioctl,
@@ -60,9 +55,9 @@ export function dispatch(
   const { struct } = row;
   const head = caller.bytes(address, 4, false);
   const size = new DataView(head.buffer, head.byteOffset, 4).getUint32(0, true);
-  demand(word === ((0x3b << 8) | row.nr), 'ENOTTY', 'the word has bits above the number');
+  demand(word === ioctlWord(row.nr), 'ENOTTY', 'the word has bits above the number');
   demand(size >= struct.least, 'EINVAL', `${struct.name} has at least ${struct.least} bytes, not ${size}`);
-  const bytes = widen(struct, copy(caller, address, size, struct));
+  const bytes = copy(caller, address, size, struct);
   const length = Math.min(size, struct.bytes);
   const reply = () => caller.bytes(address, length, true).set(bytes.subarray(0, length));
   const respond = (changes: Partial<UapiValues<UapiFields>>) => {
@@ -72,24 +67,17 @@ export function dispatch(
   return row.run({ context, caller, bytes, values: decode(struct, bytes), respond, reply });
 }
 
-/** The caller's structure; one that claims to be enormous is read page by page, so that the first bad address ends it. */
+/**
+ * The extensible-structure rule of Linux's copy_struct_from_user: a shorter structure is filled up with zeros, a longer one must be
+ * zero where this kernel knows nothing. One that claims to be enormous is read page by page: the first bad address ends it.
+ */
 function copy(caller: Process, address: bigint, size: number, struct: UapiStruct): Uint8Array {
-  const known = new Uint8Array(caller.bytes(address, Math.min(size, struct.bytes), false));
-  for (let at = struct.bytes; at < size; at += 4096) {
-    const tail = caller.bytes(address + BigInt(at), Math.min(4096, size - at), false);
-    if (tail.some((byte) => byte !== 0))
-      refuse('E2BIG', `${struct.name} has more than this kernel knows, and it is not zero`);
+  for (let at = struct.bytes; at < size; at += PAGE_SIZE) {
+    const tail = caller.bytes(address + BigInt(at), Math.min(PAGE_SIZE, size - at), false);
+    const unknown = tail.some((byte) => byte !== 0);
+    demand(!unknown, 'E2BIG', `${struct.name} has more than this kernel knows, and it is not zero`);
   }
-  return known;
-}
-
-/** Runs a system call: refusals become negative error numbers, and are told to `trace`. */
-export function answer(run: () => number, trace?: (refusal: Refusal) => void): number {
-  try {
-    return run();
-  } catch (cause) {
-    if (!(cause instanceof Refusal)) throw cause;
-    trace?.(cause);
-    return cause.code;
-  }
+  const bytes = new Uint8Array(struct.bytes);
+  bytes.set(caller.bytes(address, Math.min(size, struct.bytes), false));
+  return bytes;
 }

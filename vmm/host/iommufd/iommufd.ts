@@ -52,10 +52,13 @@ export class Iommufd implements HostFile {
       (one) => one.offset === offset && BigInt(one.bytes.length) === length,
     );
     if (region === undefined) refuse('ENXIO', 'nothing is published at this offset with this length');
-    caller.map({ start: address, last: address + length - 1n, writable: (prot & PROT.WRITE) !== 0 });
-    caller.fill(address, region.bytes);
-    region.owner.users++;
-    caller.mappings.set(address, { length, unmapped: () => region.owner.users-- });
+    const { owner, bytes } = region;
+    caller.mmap(address, bytes, (prot & PROT.WRITE) !== 0, () => {
+      owner.users--;
+      this.context.drop();
+    });
+    owner.users++;
+    this.context.hold();
   }
 
   release(): void {

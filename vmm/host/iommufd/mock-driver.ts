@@ -204,7 +204,6 @@ export class MockDevice implements HostDevice {
 /** The kernel's mock IOMMU: no hardware behind it, every behaviour of the interface in front. */
 export class MockDriver implements IommuDriver {
   readonly name = 'iommufd_mock';
-  readonly capabilities = { dirtyTracking: true };
   #devices = 0;
 
   newDevice(flags: number): MockDevice {
@@ -235,7 +234,7 @@ export class MockDriver implements IommuDriver {
   }
 
   allocViommu(
-    device: HostDevice,
+    _device: HostDevice,
     type: number,
     _parent: PagingDomain,
     data: UserData | undefined,
@@ -245,7 +244,7 @@ export class MockDriver implements IommuDriver {
       'EOPNOTSUPP',
       `the mock IOMMU has no vIOMMU of type 0x${type.toString(16)}`,
     );
-    return new MockViommu(device, data);
+    return new MockViommu(data);
   }
 
   attach(device: HostDevice, pasid: number, domain: Domain): void {
@@ -271,7 +270,7 @@ class MockViommu implements DriverViommu {
   readonly published: (offset: bigint, length: number) => void;
   readonly #queues = new Set<number>();
 
-  constructor(_device: HostDevice, data: UserData | undefined) {
+  constructor(data: UserData | undefined) {
     this.published = () => {};
     if (data === undefined) return;
     const { in_data } = data.read(MOCK.VIOMMU_TYPE, VIOMMU_SELFTEST);

@@ -129,8 +129,8 @@ function setIommu(context: IommufdContext, type: number): number {
     'EINVAL',
     `${type} is no type 1`,
   );
-  context.vfioType1v1 = type === VFIO_EXTENSIONS.TYPE1_IOMMU;
-  if (context.vfioType1v1) table.setHugePages(false);
+  // The first version may unmap parts of a mapping: no large page may span the cut.
+  if (type === VFIO_EXTENSIONS.TYPE1_IOMMU) table.setHugePages(false);
   return 0;
 }
 

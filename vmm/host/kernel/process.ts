@@ -31,7 +31,7 @@ export class Process {
   /** Bytes pinned on its account. */
   locked = 0n;
   /** Files that are mapped, by address: told when the addresses go. */
-  readonly mappings = new Map<bigint, { readonly length: bigint; unmapped(): void }>();
+  readonly #mappings = new Map<bigint, { readonly length: bigint; unmapped(): void }>();
   readonly #backing: Backing;
   readonly #capabilities: ReadonlySet<Capability>;
   readonly #firstFrame: bigint;
@@ -69,17 +69,25 @@ export class Process {
 
   /** Takes addresses away, and the files that are mapped at them. */
   munmap(start: bigint, length: bigint): void {
-    for (const [address, mapping] of [...this.mappings]) {
+    for (const [address, mapping] of [...this.#mappings]) {
       if (address < start || address >= start + length) continue;
-      this.mappings.delete(address);
+      this.#mappings.delete(address);
       mapping.unmapped();
     }
     this.unmap(start, start + length - 1n);
   }
 
-  /** Puts bytes at addresses whatever their protection: the content of a file that is being mapped. Throws EFAULT. */
-  fill(va: bigint, bytes: Uint8Array): void {
-    this.bytes(va, bytes.length, false).set(bytes);
+  /** Puts a file's bytes at addresses, in place of what was there. Throws EFAULT where there is no memory behind them. */
+  mmap(start: bigint, bytes: Uint8Array, writable: boolean, unmapped: () => void): void {
+    const length = BigInt(bytes.length);
+    const buffer = this.#backing.buffer();
+    if (start < 0n || start + length > BigInt(buffer.byteLength)) {
+      refuse('EFAULT', `there is no memory behind address 0x${start.toString(16)} of the caller`);
+    }
+    this.munmap(start, length);
+    this.map({ start, last: start + length - 1n, writable });
+    new Uint8Array(buffer, Number(start), bytes.length).set(bytes);
+    this.#mappings.set(start, { length, unmapped });
   }
 
   /** The bytes at [va, va + length) for copying in or out. Throws EFAULT. */

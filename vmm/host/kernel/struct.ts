@@ -1,5 +1,3 @@
-import { refuse } from './errno.ts';
-
 /** A field of a structure that user space passes: little-endian, naturally aligned. */
 export interface UapiField {
   readonly kind: 'u8' | 'u16' | 'u32' | 's32' | 'u64';
@@ -86,21 +84,4 @@ export function faultsOf(struct: UapiStruct): readonly string[] {
     }
   }
   return faults;
-}
-
-/**
- * The extensible-structure rule of Linux's copy_struct_from_user: a shorter structure is filled up with zeros, a longer one must
- * be zero where this kernel knows nothing (E2BIG).
- */
-export function widen(struct: UapiStruct, given: Uint8Array): Uint8Array {
-  for (let at = struct.bytes; at < given.length; at++) {
-    if (given[at] !== 0)
-      refuse(
-        'E2BIG',
-        `byte ${at} of ${struct.name} is not zero, and this kernel knows ${struct.bytes} bytes`,
-      );
-  }
-  const bytes = new Uint8Array(struct.bytes);
-  bytes.set(given.subarray(0, struct.bytes));
-  return bytes;
 }

@@ -50,7 +50,7 @@ export class Syscalls {
     return this.#answer('read', () => {
       const file = this.process.files.get(fd);
       if (file.read === undefined) refuse('EINVAL', `${file.name} cannot be read`);
-      return file.read(this.process, BigInt(address), length);
+      return file.read(this.process, BigInt(address), checkedLength(length));
     });
   }
 
@@ -58,7 +58,7 @@ export class Syscalls {
     return this.#answer('write', () => {
       const file = this.process.files.get(fd);
       if (file.write === undefined) refuse('EINVAL', `${file.name} cannot be written`);
-      return file.write(this.process, BigInt(address), length);
+      return file.write(this.process, BigInt(address), checkedLength(length));
     });
   }
 
@@ -75,9 +75,21 @@ export class Syscalls {
   /** Takes addresses away, those of files and others. */
   munmap(address: bigint, length: bigint): number {
     return this.#answer('munmap', () => {
+      if (length <= 0n) refuse('EINVAL', 'nothing is to be unmapped');
       this.process.munmap(address, length);
       return 0;
     });
+  }
+
+  /** Passes an open file to another process, as SCM_RIGHTS does; returns the descriptor there. */
+  pass(fd: number, to: Syscalls): number {
+    return this.#answer('pass', () => to.process.files.share(this.process.files.opened(fd)));
+  }
+
+  /** The end of the process: nothing is mapped and nothing open any more. */
+  exit(): void {
+    this.process.munmap(0n, 1n << 64n);
+    this.process.files.closeAll();
   }
 
   /** Poll bits of a descriptor that would not block. */
@@ -94,4 +106,11 @@ export class Syscalls {
       return cause.code;
     }
   }
+}
+
+/** A count of bytes as read(2) takes it. */
+function checkedLength(length: number): number {
+  return Number.isSafeInteger(length) && length >= 0
+    ? length
+    : refuse('EINVAL', `${length} is no count of bytes`);
 }
