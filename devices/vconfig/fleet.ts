@@ -21,16 +21,12 @@ export interface FleetDevice {
  * Reads a fleet's devices: a VF gets the facts of the PF in the same list whose SR-IOV capability names its routing id. What a
  * device declares by DVSEC wins over the quirk list.
  */
-export function fleetOf(
-  spaces: readonly ConfigSpace[],
-  quirks: readonly Quirk[],
-  reported: ReadonlyMap<string, DeviceFacts> = new Map(),
-): readonly FleetDevice[] {
+export function fleetOf(spaces: readonly ConfigSpace[], quirks: readonly Quirk[]): readonly FleetDevice[] {
   const anatomies = spaces.map(({ bytes }) => dissect(bytes));
   const parents = physicalFunctions(spaces, anatomies);
   return spaces.map((space, index) => {
     const anatomy = anatomies[index] as Anatomy;
-    const facts = reported.get(space.name) ?? factsOf(space.bytes, anatomy, parents.get(space));
+    const facts = factsOf(space.bytes, anatomy, parents.get(space));
     return { space, anatomy, facts, ...blockedOf(space.bytes, anatomy, quirks) };
   });
 }

@@ -92,6 +92,30 @@ test.each([
     'tsvmm: tsvmm vconfig show: has nothing to show; give a DUMP, or --plan PLAN, or both',
   ],
   [
+    'a base plan with another policy',
+    ['plan', 'dsa', '--base', 'plan.json', '--want', 'pasid'],
+    2,
+    'tsvmm: --want: does not go with --base: the plan keeps the policy it was made with; leave out one of them',
+  ],
+  [
+    'a plan with a view',
+    ['show', '--plan', 'plan.json', 'dsa', '--view', 'vfio'],
+    2,
+    'tsvmm: --view: does not go with --plan: a plan is a view of its own',
+  ],
+  [
+    'JSON with a format',
+    ['show', 'dsa', '--json', '--format', 'map'],
+    2,
+    'tsvmm: --format: does not go with --json',
+  ],
+  [
+    'a plan alone with a device',
+    ['show', '--plan', 'plan.json', '--device', '6a:01.0'],
+    2,
+    'tsvmm: --device: does not go with --plan: without a dump there is no device',
+  ],
+  [
     'a plan and a dump to compare',
     ['diff', 'plan.json', 'dsa'],
     2,

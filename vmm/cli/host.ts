@@ -8,7 +8,10 @@ export interface Host {
   readonly cwd: string;
   /** Stderr is a terminal: progress is shown. */
   readonly interactive: boolean;
+  /** Messages on stderr have colour. */
   readonly color: boolean;
+  /** Results on stdout have colour: it may be a pipe where stderr is a terminal. */
+  readonly outColor: boolean;
   /** @throws OutputClosed when nobody reads any more */
   out(data: string | Uint8Array): void;
   err(data: string | Uint8Array): void;
@@ -28,6 +31,9 @@ export function processHost(): Host {
     },
     get color() {
       return wantsColor(process.env, isInteractive);
+    },
+    get outColor() {
+      return wantsColor(process.env, () => isTerminal(1));
     },
     out: (data) => writeAll(1, 'stdout', data),
     err: (data) => writeAll(2, 'stderr', data),

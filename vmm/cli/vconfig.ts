@@ -29,6 +29,7 @@ export async function vconfigPlan(
   { host }: Context,
   { options, operands }: Invocation<typeof VCONFIG_PLAN.options>,
 ): Promise<ExitCode> {
+  refuseTogether(options, 'base', ['policy', 'want'], 'the plan keeps the policy it was made with');
   const devices = only(readFleet(operands, readQuirks(options['vconfig-quirks'])), options.device);
   const base = options.base === undefined ? undefined : await readPlan(options.base);
   const policy = base === undefined ? wanted(await readPolicy(options.policy), options.want) : base.policy;
@@ -99,6 +100,27 @@ function conflictText({ key, length, area, devices, layout }: Conflict): string 
   return `${lines.join('\n')}\n`;
 }
 
+/** Options that would be ignored beside another one. */
+function refuseTogether(
+  options: Readonly<Record<string, unknown>>,
+  main: string,
+  others: readonly string[],
+  why: string,
+): void {
+  const given = (name: string) => {
+    const value = options[name];
+    return Array.isArray(value) ? value.length > 0 : value !== undefined && value !== false;
+  };
+  const idle = given(main) ? others.find(given) : undefined;
+  if (idle === undefined) return;
+  throw new TsvmmError({
+    code: 'options-exclude',
+    object: `--${idle}`,
+    why: `does not go with --${main}: ${why}`,
+    mend: 'leave out one of them',
+  });
+}
+
 // check
 
 export async function vconfigCheck(
@@ -140,6 +162,11 @@ export async function vconfigShow(
   { host }: Context,
   { options, operands }: Invocation<typeof VCONFIG_SHOW.options>,
 ): Promise<ExitCode> {
+  refuseTogether(options, 'plan', ['view'], 'a plan is a view of its own');
+  refuseTogether(options, 'json', ['format'], 'JSON has everything in one form');
+  if (operands.length === 0 && options.plan !== undefined) {
+    refuseTogether(options, 'plan', ['device'], 'without a dump there is no device');
+  }
   const plan = options.plan === undefined ? undefined : await readPlan(options.plan);
   const fleet = only(readFleet(operands, readQuirks(options['vconfig-quirks'])), options.device);
   const shown =
@@ -148,7 +175,7 @@ export async function vconfigShow(
     host.out(`${JSON.stringify({ spaces: shown.map(jsonOf) })}\n`);
     return EXIT.ok;
   }
-  host.out(shown.map((one) => render(one, options.format ?? 'decoded', host.color)).join('\n'));
+  host.out(shown.map((one) => render(one, options.format ?? 'decoded', host.outColor)).join('\n'));
   return EXIT.ok;
 }
 

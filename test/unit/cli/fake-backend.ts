@@ -36,6 +36,7 @@ export async function tsvmm(argv: readonly string[], fake: FakeRun = {}): Promis
       cwd: process.cwd(),
       interactive: fake.interactive ?? false,
       color: fake.color ?? false,
+      outColor: false,
       out: (data) => {
         if (fake.closed) throw new OutputClosed('stdout');
         stdout += text(data);
