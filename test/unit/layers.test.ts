@@ -15,6 +15,7 @@ const LAYERS: Readonly<Record<string, readonly string[] | 'all'>> = {
   'vmm/bus': BASE,
   'vmm/host/kernel': ['vmm/core'],
   'vmm/host/iommufd': ['vmm/core', 'vmm/host/kernel'],
+  'vmm/host/vfio': [...BUS, 'vmm/host/kernel', 'vmm/host/iommufd', 'devices/pci', 'devices/vconfig'],
   'viommu/spec': ['vmm/core', 'vmm/regs'],
   'viommu/walk': ['vmm/core', 'viommu/spec'],
   'viommu/watch': BUS,

@@ -25,19 +25,17 @@ export class HostKernel implements IommufdHost {
   readonly wordBits: 32 | 64;
   readonly userLocked = { locked: 0n };
   readonly #extra: readonly Ioctl[];
-  readonly #devices: Map<string, () => HostFile>;
+  /** What processes can open, by path: other drivers add theirs. */
+  readonly devices = new Map<string, (opener: Process) => HostFile>();
 
   constructor(options: HostKernelOptions = {}) {
     this.wordBits = options.wordBits ?? 64;
     this.#extra = options.selftest === true ? selftestIoctls() : [];
-    this.#devices = new Map();
+    this.devices.set('/dev/iommu', (opener) => new Iommufd(this, opener, this.#extra));
   }
 
   /** A new process, and its system calls. */
   process(options: ProcessOptions): Syscalls {
-    const process = new Process(this.memory, new Files(), options);
-    const devices = new Map(this.#devices);
-    devices.set('/dev/iommu', () => new Iommufd(this, process, this.#extra));
-    return new Syscalls(process, devices);
+    return new Syscalls(new Process(this.memory, new Files(), options), this.devices);
   }
 }

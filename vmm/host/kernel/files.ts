@@ -25,6 +25,9 @@ export interface HostFile {
   /** Copies up to `length` bytes to `address`; returns how many. */
   read?(caller: Process, address: bigint, length: number): number;
   write?(caller: Process, address: bigint, length: number): number;
+  /** At a place in the file: absent where it has none (ESPIPE). */
+  pread?(caller: Process, address: bigint, length: number, offset: bigint): number;
+  pwrite?(caller: Process, address: bigint, length: number, offset: bigint): number;
   /** Which of POLL.IN and POLL.OUT would not block. */
   poll?(): number;
   mmap?(caller: Process, request: MapRequest): void;

@@ -1,6 +1,10 @@
 import { Refusal, refuse } from './errno.ts';
+import { EventFile } from './event-file.ts';
 import type { HostFile, MapRequest } from './files.ts';
 import type { Process } from './process.ts';
+
+/** What `open` finds, by path. */
+export type DeviceNodes = ReadonlyMap<string, (opener: Process) => HostFile>;
 
 /** A refused call: which one, and why. */
 export interface RefusedCall {
@@ -14,20 +18,19 @@ export interface RefusedCall {
  */
 export class Syscalls {
   readonly process: Process;
-  readonly #open: ReadonlyMap<string, () => HostFile>;
+  readonly #devices: DeviceNodes;
   /** The last refusal and its reason: what `errno` does not say. */
   lastRefusal: RefusedCall | undefined;
 
-  /** `devices`: what `open` finds, by path. */
-  constructor(process: Process, devices: ReadonlyMap<string, () => HostFile>) {
+  constructor(process: Process, devices: DeviceNodes) {
     this.process = process;
-    this.#open = devices;
+    this.#devices = devices;
   }
 
   open(path: string): number {
     return this.#answer(`open ${path}`, () => {
-      const make = this.#open.get(path) ?? refuse('ENOENT', `there is no ${path}`);
-      return this.process.files.install(make());
+      const make = this.#devices.get(path) ?? refuse('ENOENT', `there is no ${path}`);
+      return this.process.files.install(make(this.process));
     });
   }
 
@@ -60,6 +63,29 @@ export class Syscalls {
       if (file.write === undefined) refuse('EINVAL', `${file.name} cannot be written`);
       return file.write(this.process, BigInt(address), checkedLength(length));
     });
+  }
+
+  pread(fd: number, address: bigint | number, length: number, offset: bigint): number {
+    return this.#answer('pread', () => {
+      const file = this.process.files.get(fd);
+      if (offset < 0n) refuse('EINVAL', 'the place is negative');
+      if (file.pread === undefined) refuse('ESPIPE', `${file.name} has no places`);
+      return file.pread(this.process, BigInt(address), checkedLength(length), offset);
+    });
+  }
+
+  pwrite(fd: number, address: bigint | number, length: number, offset: bigint): number {
+    return this.#answer('pwrite', () => {
+      const file = this.process.files.get(fd);
+      if (offset < 0n) refuse('EINVAL', 'the place is negative');
+      if (file.pwrite === undefined) refuse('ESPIPE', `${file.name} has no places`);
+      return file.pwrite(this.process, BigInt(address), checkedLength(length), offset);
+    });
+  }
+
+  /** A counter as a file (eventfd(2)); it never blocks. */
+  eventfd(initial: number, flags = 0): number {
+    return this.#answer('eventfd', () => this.process.files.install(new EventFile(initial, flags)));
   }
 
   /** Maps a file to addresses that the caller chose. Returns 0. */
