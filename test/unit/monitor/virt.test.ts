@@ -114,9 +114,9 @@ test('inspect walks the tree of the state by name', () => {
 /** What q35 answers without a guest, with what differs by machine taken out. */
 function answers(machine?: 'virt'): Map<string, string> {
   const out = new Map<string, string>();
+  const { client } = idleMonitor(machine === undefined ? {} : { machine });
   for (const { name } of COMMANDS) {
     if (/quit|powerdown|reset|capabilities/.test(name)) continue;
-    const { client } = idleMonitor(machine === undefined ? {} : { machine });
     let answer = 'ok';
     try {
       client.value(name);

@@ -215,7 +215,9 @@ const space = fc
   });
 const RUNS = Number(process.env['TSVMM_FUZZ_VCONFIG'] ?? 3000);
 
-test('whatever the bytes are: extents lie inside, and every byte has one owner', () => {
+test('whatever the bytes are: extents lie inside, and every byte has one owner', {
+  timeout: 20_000 + RUNS,
+}, () => {
   const property = fc.property(space, (bytes) => {
     const anatomy = dissect(bytes);
     for (const { offset, length } of anatomy.capabilities)
