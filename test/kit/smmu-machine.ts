@@ -87,6 +87,7 @@ export class SmmuMachine {
       config: this.config,
       block,
       stateDef: smmuState(this.config, block),
+      forward: { to: null },
       trace: this.tracer.bind(SMMU_EVENTS),
       services: {
         id: 'smmu0',

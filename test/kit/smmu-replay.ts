@@ -70,6 +70,7 @@ export class SmmuCaseReplay {
       config,
       block,
       stateDef: smmuState(config, block),
+      forward: { to: null },
       trace: tracer.bind(SMMU_EVENTS),
       services: {
         id: 'smmu0',

@@ -85,6 +85,7 @@ export class CommandQueue {
     if (this.#running) return;
     if (this.#immediate) this.#run();
     else if (this.#work(1) !== 0) this.#schedule();
+    else this.#settle();
   }
 
   /** A completion of an ATC invalidation came. */
@@ -110,12 +111,20 @@ export class CommandQueue {
     let left = MOST_AT_ONCE;
     for (;;) {
       const done = this.#work(left);
-      if (done === 0) return;
+      if (done === 0) break;
       left -= done;
       if (left > 0) continue;
       this.#schedule();
       return;
     }
+    this.#settle();
+  }
+
+  /** The end of what is there: commands without a CMD_SYNC behind them are done, too. */
+  #settle(): void {
+    if (this.#w.forward.to === null || this.#p.errors.isActive(CMDQ_ERR)) return;
+    const error = this.#p.commands.settle();
+    if (error !== 0) this.#stop(error, 0);
   }
 
   #schedule(): void {

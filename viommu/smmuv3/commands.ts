@@ -8,8 +8,9 @@ import {
 } from '../../vmm/bus/dma.ts';
 import type { Layout } from '../../vmm/regs/layout.ts';
 import type { Emitter } from '../../vmm/trace/event.ts';
+import type { SmmuBackend } from '../port/smmuv3.ts';
 import * as C from '../spec/smmuv3/commands.ts';
-import { CR0ACK } from '../spec/smmuv3/registers.ts';
+import { CMDQ_CONS, CR0ACK } from '../spec/smmuv3/registers.ts';
 import type { SmmuCaches } from './caches.ts';
 import type { PriQueue } from './pri-queue.ts';
 import {
@@ -29,6 +30,7 @@ import type { SmmuWiring } from './wiring.ts';
 export const HELD = -1;
 
 const CR0_WORD = CR0ACK.offset / 4;
+const CONS_WORD = CMDQ_CONS.offset / 4;
 const SMMUEN = 1;
 const SSEC = 1 << 10;
 const SSV = 1 << 11;
@@ -118,6 +120,7 @@ export class Commands {
   readonly #reserved = new Int32Array(OPCODES * 4).fill(-1);
   /** Bits of word 1 that no ASID and no VMID has. */
   readonly #wide: number;
+  readonly #forward: { readonly to: SmmuBackend | null };
 
   constructor(s: SmmuState, w: SmmuWiring, parts: CommandParts) {
     this.#s = s;
@@ -125,6 +128,7 @@ export class Commands {
     this.#p = parts;
     this.#u = parts.features;
     this.#qemu = w.config.profile === 'qemu';
+    this.#forward = w.forward;
     this.#wide = (this.#u.asid16 ? 0 : -0x1000000) | (this.#u.vmid16 ? 0 : 0xff00);
     for (const { opcode, layout, offered } of commandsOf(parts.features)) {
       if (!offered) continue;
@@ -156,7 +160,40 @@ export class Commands {
     if (outcome !== 0) return outcome;
     if (this.#told.on) this.#told.emit(this.#names[w0 & 0xff]!, w0, w1, w2, w3);
     if (this.#p.announce.on) this.#announce(w0 & 0xff, w0, w1, w2);
-    return 0;
+    const { to } = this.#forward;
+    return to === null ? 0 : this.#forwarded(to, w0, w1, w2, w3);
+  }
+
+  /** What was kept is done now; 0, or the code with which the queue stops: CONS is at the command that failed. */
+  settle(): number {
+    const { to } = this.#forward;
+    if (to === null) return 0;
+    const error = to.sync();
+    if (error !== 0) this.#s.regs[CONS_WORD] = to.failedAt;
+    return error;
+  }
+
+  #forwarded(to: SmmuBackend, w0: number, w1: number, w2: number, w3: number): number {
+    const op = w0 & 0xff;
+    switch (op) {
+      case C.CMD_SYNC:
+        return this.settle();
+      case C.CMD_CFGI_STE:
+        to.streamsChanged(w1, 0);
+        return 0;
+      case C.CMD_CFGI_STE_RANGE: {
+        const order = Math.min((w2 & 0x1f) + 1, 32);
+        to.streamsChanged(order > 31 ? 0 : w1 & (-1 << order), order);
+        return 0;
+      }
+      default:
+        if (
+          (op >= C.CMD_CFGI_CD && op <= C.CMD_CFGI_CD_ALL) ||
+          (op >= C.CMD_TLBI_NH_ALL && op <= C.CMD_ATC_INV)
+        )
+          to.command(w0, w1, w2, w3, this.#s.regs[CONS_WORD]!);
+        return 0;
+    }
   }
 
   /** What the watch of tables is to know of a command that was done. */

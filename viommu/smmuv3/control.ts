@@ -63,6 +63,10 @@ export function smmuControl(
         interrupts.hold();
         return stalls.stall(port, event);
       },
+      relay(words) {
+        interrupts.hold();
+        return events.relay(words);
+      },
       settle: () => interrupts.settle(),
     },
   };

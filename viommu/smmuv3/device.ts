@@ -114,6 +114,15 @@ export class SmmuV3 extends Device<SmmuState, SmmuWiring, SmmuParts> implements 
     s.changed.length = 0;
     s.tableStores = 0;
     this.dropCache();
+    w.forward.to?.configurationChanged();
+  }
+
+  /** An event from outside the unit, whose 8 words are written as they are. */
+  relayEvent(words: Uint32Array): Recording {
+    const { sink } = this.c.control;
+    const recording = sink.relay(words);
+    sink.settle();
+    return recording;
   }
 
   /** How a request would be translated now; changes nothing. */

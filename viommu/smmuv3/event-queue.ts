@@ -46,6 +46,18 @@ export class EventQueue {
 
   /** EventSink.record. */
   record(event: EventRecord): Recording {
+    const refused = this.#refused();
+    if (refused !== undefined) return refused;
+    encodeEvent(event, -1, this.#words, 0);
+    return this.push(this.#words, 0) ? RECORDED : 'the event queue is not memory';
+  }
+
+  /** EventSink.relay. */
+  relay(words: Uint32Array): Recording {
+    return this.#refused() ?? (this.push(words, 0) ? RECORDED : 'the event queue is not memory');
+  }
+
+  #refused(): Recording | undefined {
     if ((this.#regs[CR0_WORD]! & EVENTQEN) === 0) return 'the event queue is disabled';
     // docs/deviations.md: smmu-event-queue-full.
     if (!this.#qemu && this.#errors.isActive(EVENTQ_ABT_ERR))
@@ -55,8 +67,7 @@ export class EventQueue {
       else this.#ring.overflow();
       return 'the event queue is full';
     }
-    encodeEvent(event, -1, this.#words, 0);
-    return this.push(this.#words, 0) ? RECORDED : 'the event queue is not memory';
+    return undefined;
   }
 
   /** Writes the record in words[at...] to a writable queue; false: the write was aborted, and PROD is unchanged. */

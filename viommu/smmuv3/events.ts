@@ -90,6 +90,8 @@ export interface EventSink {
    * as if stalling had not been asked for.
    */
   stall(port: DmaPort, event: EventRecord, access: number): number;
+  /** Writes a whole record that came from elsewhere, or drops it; says which. */
+  relay(words: Uint32Array): Recording;
   /** The transaction is done with: interrupts of what it recorded go out. */
   settle(): void;
 }

@@ -3,6 +3,7 @@ import { LIMITS } from '../spec/smmuv3/limits.ts';
 import { REGISTER_BYTES } from '../spec/smmuv3/registers.ts';
 import { resolveOptions, SMMU_DEFAULTS, type SmmuConfig, smmuSchema } from './config.ts';
 import { SmmuV3 } from './device.ts';
+import { smmuPort } from './port.ts';
 import { smmuBlock, smmuState } from './state.ts';
 import { tableTree } from './table-tree.ts';
 import { SMMU_EVENTS } from './trace.ts';
@@ -19,6 +20,7 @@ function create(options: SmmuConfig, services: IommuServices): Iommu {
     block,
     stateDef: smmuState(config, block),
     trace: services.tracer.bind(SMMU_EVENTS),
+    forward: { to: null },
   });
   services.clock.handle(services.id, (event) => device.clockEvent(event));
   return {
@@ -35,6 +37,7 @@ function create(options: SmmuConfig, services: IommuServices): Iommu {
     },
     views: smmuViews(device),
     tables: (most) => tableTree(device, most),
+    port: smmuPort(device),
     explain: (port, lo, hi, access) => device.explain(port, lo, hi, access),
   };
 }

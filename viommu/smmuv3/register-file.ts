@@ -162,6 +162,7 @@ export class RegisterFile implements MmioHandler {
       watch.end();
     }
     if ((changed & value & SMMUEN) !== 0) watch.live();
+    if ((changed & SMMUEN) !== 0) this.#w.forward.to?.configurationChanged();
     if ((changed & value & EVENTQEN) !== 0) stalls.flush();
     if ((changed & value & CMDQEN) !== 0) commands.kick();
   }
@@ -180,6 +181,7 @@ export class RegisterFile implements MmioHandler {
     if ((value & UPDATE) === 0) return;
     this.#w.block.write32(this.#regs, R.GBPA.offset, value & ~UPDATE);
     this.#p.caches.forget();
+    this.#w.forward.to?.configurationChanged();
   }
 
   #acknowledge(value: number): void {

@@ -75,6 +75,7 @@ export class GlobalCommands {
     s.regs[GSTS_WORD]! |= SRTP;
     const event = this.#w.trace.vtd_root_table;
     if (event.on) event.emit(s.rootLo, s.rootHi);
+    this.#w.forward.to?.remappingChanged();
   }
 
   /** CAP.ESIRTPS = 0: the interrupt-entry cache stays as it is until software invalidates it. */
@@ -104,6 +105,7 @@ export class GlobalCommands {
     this.#resetFaultIndexWhenOff();
     const event = this.#w.trace.vtd_dmar_enable;
     if (event.on) event.emit((value & TE) !== 0 ? 1 : 0);
+    this.#w.forward.to?.remappingChanged();
   }
 
   #resetFaultIndexWhenOff(): void {

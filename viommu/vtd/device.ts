@@ -200,6 +200,7 @@ export class VtdIommu extends Device<VtdState, VtdWiring, VtdParts> implements D
     const { clock, id } = w.services;
     for (const event of [QUEUE_EVENT, DEVICE_TLB_EVENT, CONTEXT_EVENT, IOTLB_EVENT]) clock.cancel(id, event);
     this.dropCache();
+    w.forward.to?.remappingChanged();
   }
 
   /** How a request would be translated now; changes nothing. */
@@ -210,6 +211,12 @@ export class VtdIommu extends Device<VtdState, VtdWiring, VtdParts> implements D
       steps: translationSteps(dma, this.s, this.w.services.provenance),
       outcome: outcomeText(code, dma.result.outLo, dma.result.outHi),
     };
+  }
+
+  /** A fault that was met elsewhere on behalf of this unit: recorded as its own. */
+  reportFault(port: DmaPort, code: number, lo: number, hi: number, access: number): void {
+    this.c.dma.record.clear();
+    this.#dmaFault(port, code, lo, hi, access);
   }
 
   #dmaFault(port: DmaPort, code: number, lo: number, hi: number, access: number, page = false): void {

@@ -1,6 +1,7 @@
 import type { DeviceTlbs } from '../../vmm/bus/device-tlbs.ts';
 import { ALL_PASIDS, NO_PASID } from '../../vmm/bus/dma.ts';
 import type { Emitter } from '../../vmm/trace/event.ts';
+import { ANY, type VtdBackend, WHOLE } from '../port/vtd.ts';
 import {
   CONTEXT_DESCRIPTOR,
   DEVICE_TLB_DESCRIPTOR,
@@ -30,9 +31,9 @@ import type { VtdWiring } from './wiring.ts';
 /** Outcome of a descriptor besides 0 and the IQEI codes: it stays at the head until a device-TLB has answered. */
 export const HELD = -1;
 
-/** Most pages an address can name. */
-const WHOLE_SPACE = 52;
 const HINT = 0x40;
+/** Bits of a requester id. */
+const EVERY_FUNCTION = 0xffff;
 
 /**
  * Invalidation descriptors (VT-d: Queued Invalidation Interface), given as the four dwords of their first 128 bits.
@@ -46,6 +47,7 @@ export class Invalidations {
   readonly #announce: Announcements;
   readonly #unit: UnitCapabilities;
   readonly #qemu: boolean;
+  readonly #forward: { readonly to: VtdBackend | null };
   readonly #range = new DeviceTlbRange();
 
   constructor(
@@ -63,6 +65,7 @@ export class Invalidations {
     this.#announce = announce;
     this.#unit = unit;
     this.#qemu = w.config.profile === 'qemu';
+    this.#forward = w.forward;
   }
 
   context(w0: number, w1: number, w2: number, w3: number): number {
@@ -78,6 +81,9 @@ export class Invalidations {
     if (global) this.#caches.contextGlobal();
     else if (granularity === 2) this.#caches.contextDomain(w0 >>> 16);
     else this.#caches.contextDevice(w1 & 0xffff, (w1 >>> 16) & 3);
+    const { to } = this.#forward;
+    if (to !== null && granularity === 3) to.contextsChanged(sid, free);
+    else if (to !== null) to.contextsChanged(0, EVERY_FUNCTION);
     if (!this.#announce.on) return 0;
     if (global) this.#announce.told('context', ANNOUNCES_CONTEXTS, 0, 0);
     // Contexts of scalable mode carry no domain-id: a domain-selective invalidation says nothing of them.
@@ -98,6 +104,11 @@ export class Invalidations {
     if (granularity === 1) this.#caches.iotlbGlobal();
     else if (granularity === 2) this.#caches.iotlbDomain(did);
     else this.#caches.iotlbPages(did, w2 & -4096, w3, order, (w2 & HINT) !== 0);
+    const { to } = this.#forward;
+    if (to !== null) {
+      if (granularity === 3) to.domainInvalidated(did, w2 & -4096, w3, order, (w2 & HINT) !== 0);
+      else to.domainInvalidated(granularity === 1 ? ANY : did, 0, 0, WHOLE, false);
+    }
     if (this.#announce.on) this.#announce.told('iotlb', ANNOUNCES_NONE, 0, 0);
     return 0;
   }
@@ -132,6 +143,8 @@ export class Invalidations {
     if (granularity === 0) this.#caches.pasidDomain(did);
     else if (granularity === 1) this.#caches.pasidInDomain(did, pasid);
     else this.#caches.pasidGlobal();
+    const { to } = this.#forward;
+    if (to !== null) to.pasidsChanged(granularity === 3 ? ANY : did, granularity === 1 ? pasid : ANY);
     if (!this.#announce.on) return 0;
     const scope = [ANNOUNCES_DOMAIN, ANNOUNCES_PASID, ANNOUNCES_NONE, ANNOUNCES_PASIDS][granularity]!;
     this.#announce.told('pasid-cache', scope, did, pasid);
@@ -148,13 +161,18 @@ export class Invalidations {
       return IQEI_RESERVED;
     const granularity = (w0 >>> 4) & 3;
     if (granularity < 2) return IQEI_RESERVED;
-    const order = Math.min(w2 & 0x3f, WHOLE_SPACE);
+    const order = Math.min(w2 & 0x3f, WHOLE);
     if (granularity === 3 && this.#misaligned(w2, w3, order)) return IQEI_RESERVED;
     this.trace('pasid-iotlb', w0, w1, w2, w3);
     const did = w0 >>> 16;
     const pasid = w1 & 0xfffff;
     if (granularity === 2) this.#caches.pasidIotlb(did, pasid);
     else this.#caches.pasidIotlbPages(did, pasid, w2 & -4096, w3, order, (w2 & HINT) !== 0);
+    const { to } = this.#forward;
+    if (to !== null) {
+      if (granularity === 2) to.pasidInvalidated(did, pasid, 0, 0, WHOLE, false);
+      else to.pasidInvalidated(did, pasid, w2 & -4096, w3, order, (w2 & HINT) !== 0);
+    }
     if (this.#announce.on) this.#announce.told('pasid-iotlb', ANNOUNCES_NONE, 0, 0);
     return 0;
   }

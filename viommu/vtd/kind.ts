@@ -3,6 +3,7 @@ import { LIMITS } from '../spec/vtd/limits.ts';
 import { REGISTER_BYTES } from '../spec/vtd/registers.ts';
 import { resolveOptions, VTD_DEFAULTS, type VtdConfig, vtdSchema } from './config.ts';
 import { VtdIommu } from './device.ts';
+import { vtdPort } from './port.ts';
 import { vtdBlock, vtdState } from './state.ts';
 import { tableTree } from './table-tree.ts';
 import { VTD_EVENTS } from './trace.ts';
@@ -17,6 +18,7 @@ function create(options: VtdConfig, services: IommuServices): Iommu {
     block,
     stateDef: vtdState(config, block),
     trace: services.tracer.bind(VTD_EVENTS),
+    forward: { to: null },
   });
   services.clock.handle(services.id, (event, arg) => device.clockEvent(event, arg));
   return {
@@ -34,6 +36,7 @@ function create(options: VtdConfig, services: IommuServices): Iommu {
     views: vtdViews(device),
     explain: (port, lo, hi, access) => device.explain(port, lo, hi, access),
     tables: (most) => tableTree(device, most),
+    port: vtdPort(device),
   };
 }
 

@@ -1,5 +1,6 @@
 import type { MmioBus, MmioHandler } from '../../vmm/bus/mmio.ts';
 import type { Emitter } from '../../vmm/trace/event.ts';
+import { ANY, WHOLE } from '../port/vtd.ts';
 import {
   CCMD,
   FAULT_REGISTERS,
@@ -235,8 +236,11 @@ export class RegisterFile implements MmioHandler {
     else if (actual === 2) this.#p.caches.contextDomain(lo & 0xffff);
     else if (actual === 3) this.#p.caches.contextDevice(lo >>> 16, regs[word + 1]! & 3);
     regs[word + 1] = (regs[word + 1]! & 0x67ffffff) | (actual << 27);
-    if (actual === 0 || !this.#p.announce.on) return;
     const free = FUNCTION_MASK[regs[word + 1]! & 3]!;
+    const { to } = this.#w.forward;
+    if (to !== null && actual === 3) to.contextsChanged((lo >>> 16) & ~free, free);
+    else if (to !== null && actual !== 0) to.contextsChanged(0, 0xffff);
+    if (actual === 0 || !this.#p.announce.on) return;
     if (actual === 1) this.#p.announce.told('context', ANNOUNCES_CONTEXTS, 0, 0);
     else if (actual === 2) this.#p.announce.told('context', ANNOUNCES_NONE, 0, 0);
     else this.#p.announce.told('context', ANNOUNCES_FUNCTIONS, (lo >>> 16) & ~free, free);
@@ -258,6 +262,16 @@ export class RegisterFile implements MmioHandler {
       this.#p.caches.iotlbPages(did, address, regs[IVA.offset / 4 + 1]!, order, (address & 0x40) !== 0);
     }
     regs[word + 1] = (hi & 0x79ffffff) | (actual << 25);
+    const { to } = this.#w.forward;
+    if (to !== null && actual === 3)
+      to.domainInvalidated(
+        did,
+        address & -4096,
+        regs[IVA.offset / 4 + 1]! | 0,
+        order,
+        (address & 0x40) !== 0,
+      );
+    else if (to !== null && actual !== 0) to.domainInvalidated(actual === 1 ? ANY : did, 0, 0, WHOLE, false);
     if (actual !== 0 && this.#p.announce.on) this.#p.announce.told('iotlb', ANNOUNCES_NONE, 0, 0);
   }
 

@@ -167,6 +167,8 @@ export interface Iommu {
   ): { readonly steps: readonly WalkStep[]; readonly outcome: string };
   /** The tables as they are in memory now, `most` entries at most; changes nothing. */
   tables?(most: number): TableTree;
+  /** Where what the guest does can be forwarded from: a port of viommu/port. */
+  readonly port?: object;
 }
 
 /** A kind of IOMMU: the plugin record. */

@@ -1,0 +1,50 @@
+/**
+ * Who forwards what the guest does with its SMMUv3 to somewhere else. Called when a command has been done by the unit, before
+ * CMDQ_CONS moves past it. StreamIDs, ASIDs and VMIDs are the guest's.
+ */
+export interface SmmuBackend {
+  /** SMMUEN or GBPA changed, or the unit was reset: every stream may be bound to something else. */
+  configurationChanged(): void;
+  /** STEs of 2^order streams at the aligned `sid` were announced. */
+  streamsChanged(sid: number, order: number): void;
+  /**
+   * A TLBI, ATC_INV or CFGI_CD command, as the guest wrote it, done by the unit itself already. May be kept until `sync`.
+   * @param cons CMDQ_CONS of the command
+   */
+  command(w0: number, w1: number, w2: number, w3: number, cons: number): void;
+  /**
+   * A CMD_SYNC, or the end of what is in the queue: what was kept has to be done. Returns 0, or the CERROR code of the command
+   * that failed: the queue stops with CMDQ_CONS at `failedAt`.
+   */
+  sync(): number;
+  /** CMDQ_CONS of the command that the last failed sync() is about. */
+  readonly failedAt: number;
+}
+
+export type StreamKind = 'abort' | 'bypass' | 'stage1' | 'stage2' | 'nested';
+
+/** What a stream is bound to as the table in memory is now. */
+export interface StreamBinding {
+  kind: StreamKind;
+  /** Event number of a stream that is aborted by a fault; 0: silently. */
+  fault: number;
+  /** The STE as it lies in memory; zeros where none was read. */
+  readonly words: Uint32Array;
+}
+
+export function streamBinding(): StreamBinding {
+  return { kind: 'abort', fault: 0, words: new Uint32Array(16) };
+}
+
+/** What a backend may ask of the guest's SMMUv3, and give back to it. */
+export interface SmmuPort {
+  readonly architecture: 'smmuv3';
+  /** Output address size in bits. */
+  readonly addressBits: number;
+  readonly substreamBits: number;
+  connect(backend: SmmuBackend | null): void;
+  /** Looks in memory, not in caches, and changes nothing. */
+  binding(sid: number, out: StreamBinding): void;
+  /** An event that the hardware behind the port recorded: 8 words, written to the event queue as they are. */
+  event(words: Uint32Array): void;
+}
