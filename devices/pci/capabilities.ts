@@ -44,7 +44,7 @@ export const MSIX_TABLE = reg32(4, 'MSIX_TABLE', MSIX, {
   BIR: ro(2, 0, 'BAR of the table'),
   OFFSET: ro(31, 3, 'Table Offset, in quadwords'),
 });
-const MSIX_PBA = reg32(8, 'MSIX_PBA', MSIX, {
+export const MSIX_PBA = reg32(8, 'MSIX_PBA', MSIX, {
   BIR: ro(2, 0, 'BAR of the pending bits'),
   OFFSET: ro(31, 3, 'PBA Offset, in quadwords'),
 });
@@ -55,7 +55,7 @@ const PCIE_CAP = reg32(0, 'PCIE', PCIE, {
   TYPE: ro(23, 20, 'Device/Port Type', { 0: 'endpoint', 4: 'root port', 9: 'root complex endpoint' }),
   SLOT: ro(24, 24, 'Slot Implemented'),
 });
-const DEVCAP = reg32(4, 'DEVCAP', PCIE, {
+export const DEVCAP = reg32(4, 'DEVCAP', PCIE, {
   MPS: ro(2, 0, 'Max_Payload_Size Supported', { 0: '128' }),
   RBER: ro(15, 15, 'Role-Based Error Reporting', undefined, 1),
   FLR: ro(28, 28, 'Function Level Reset Capability'),

@@ -2,18 +2,29 @@ import { Device, type ResetKind } from '../../vmm/bus/device.ts';
 import { DMA_UR, type DmaPort } from '../../vmm/bus/dma.ts';
 import type { MmioHandler } from '../../vmm/bus/mmio.ts';
 import type { PortHandler } from '../../vmm/bus/ports.ts';
+import { TsvmmError } from '../../vmm/core/errors.ts';
 import { numberOf } from '../../vmm/core/u64.ts';
 import { defineState, type StateDef } from '../../vmm/state/define.ts';
-import { bool, type Json, registers, u32, words, wordsFrom } from '../../vmm/state/schema.ts';
+import {
+  bool,
+  type Json,
+  registers,
+  type Schema,
+  text,
+  u32,
+  withFresh,
+  words,
+  wordsFrom,
+} from '../../vmm/state/schema.ts';
 import type { Emitters } from '../../vmm/trace/event.ts';
 import {
+  DEVCAP,
   DEVCTL,
   DEVCTL2,
   integratedView,
   MSI_CONTROL,
   MSIX_CONTROL,
   msiDataOffset,
-  PCIE_BYTES,
   PM_CSR,
   SLTSTA,
 } from './capabilities.ts';
@@ -22,7 +33,7 @@ import { ATS, PASID, PRI, PRI_ALLOCATION } from './extended-capabilities.ts';
 import { BAR0, BRIDGE_CONTROL, BUSES, COMMAND, HEADER, INTERRUPT } from './header.ts';
 import type { AtsLink, BarSpec, MsixSpec, PciBackend, PciFunctionSpec, PciServices } from './kind.ts';
 import { type ConfigLayout, configLayout } from './layout.ts';
-import { MsixBar, UNCONNECTED } from './msix-bar.ts';
+import { MsixBar, ShortBar, UNCONNECTED } from './msix-bar.ts';
 import { type PciPlace, unplugged } from './place.ts';
 import { SRIOV_BYTES, SRIOV_CONTROL, SRIOV_NUM, SRIOV_VF_BAR0 } from './sriov-registers.ts';
 
@@ -72,19 +83,36 @@ const PRI_RESET = 1 << PRI.fields.RESET.lo;
 const VF_ENABLE = 1 << SRIOV_CONTROL.fields.VFE.lo;
 const PRI_STOPPED = 1 << PRI.fields.STOPPED.lo;
 
-function stateOf(layout: ConfigLayout, vectors: number): StateDef<FunctionState> {
-  return defineState(
-    'pci-function',
-    2,
-    {
-      config: registers(layout.block),
-      intx: bool,
-      msixTable: wordsFrom(vectors * 4, () => freshTable(vectors)),
-      msixPending: words(Math.ceil(vectors / 32)),
-      pageRequests: u32,
+function stateOf(layout: ConfigLayout): StateDef<FunctionState> {
+  const vectors = layout.msixSpec?.vectors ?? 0;
+  const shape = {
+    config: registers(layout.block),
+    intx: bool,
+    msixTable: wordsFrom(vectors * 4, () => freshTable(vectors)),
+    msixPending: words(Math.ceil(vectors / 32)),
+    pageRequests: u32,
+  };
+  if (layout.planned !== undefined)
+    return defineState('planned-pci-function', 1, { plan: theSame(layout.planned.frozen), ...shape });
+  return defineState('pci-function', 2, shape, {
+    1: (old) => upgradeFrom1(layout, old as { config: object }),
+  });
+}
+
+/** A text that a snapshot has to have as it is here. */
+function theSame(frozen: string): Schema<string> {
+  return {
+    ...withFresh(text, frozen),
+    load(json, path) {
+      if (json === frozen) return frozen;
+      throw new TsvmmError({
+        code: 'other-config-space',
+        object: path,
+        why: 'the guest has seen a virtual config space that is laid out otherwise',
+        mend: 'give the device the plan (vconfig=) that the snapshot was made with',
+      });
     },
-    { 1: (old) => upgradeFrom1(layout, old as { config: object }) },
-  );
+  };
 }
 
 /** Version 1 had no page requests and fewer registers. */
@@ -100,15 +128,14 @@ function freshTable(vectors: number): Uint32Array {
 /** One PCI function: config space with its semantics, BAR decoding, INTx, MSI and MSI-X. */
 export class PciFunction extends Device<FunctionState, FunctionWiring, FunctionCache> {
   constructor(services: PciServices, spec: PciFunctionSpec) {
-    const layout = configLayout(services.id, spec);
-    const msix = spec.capabilities?.find((c) => c.id === 'msix');
+    const layout = (services.layout ?? configLayout)(services.id, spec);
     super({
       id: services.id,
       spec,
       layout,
-      def: stateOf(layout, msix?.vectors ?? 0),
+      def: stateOf(layout),
       dma: services.dma,
-      msix,
+      msix: layout.msixSpec,
       place: unplugged(),
       virtual: [],
       behind: { backend: {} },
@@ -226,9 +253,10 @@ export class PciFunction extends Device<FunctionState, FunctionWiring, FunctionC
 
   /** Bits that follow from something else than config writes are put in as they are now. */
   #read32(offset: number): number {
-    const value = this.w.layout.block.read32(this.s.config, offset);
-    const { pcie, pri } = this.w.layout;
-    if (pcie !== 0 && this.#integrated && offset >= pcie && offset < pcie + PCIE_BYTES)
+    const { block, pcie, pcieBytes, planned, pri } = this.w.layout;
+    const own = block.read32(this.s.config, offset);
+    const value = planned === undefined ? own : planned.read32(offset, own);
+    if (this.#integrated && offset >= pcie && offset < pcie + pcieBytes)
       return integratedView(offset - pcie, value);
     if (offset === COMMAND.offset) return this.s.intx ? (value | (1 << COMMAND.fields.INTX.lo)) >>> 0 : value;
     if (offset === HEADER.offset)
@@ -262,12 +290,15 @@ export class PciFunction extends Device<FunctionState, FunctionWiring, FunctionC
   }
 
   #write32(offset: number, value: number, byteMask: number): void {
-    const { block, msi, msix, pcie, pm, bridge } = this.w.layout;
     const old = this.s.config[offset >>> 2]!;
-    if (offset >= FIRST_EXTENDED) {
-      this.#writeExtended(offset, value, byteMask, old);
-      return;
-    }
+    this.w.layout.planned?.write32(offset, value, byteMask);
+    if (offset >= FIRST_EXTENDED) this.#writeExtended(offset, value, byteMask, old);
+    else this.#writeStandard(offset, value, byteMask, old);
+    if (old !== this.s.config[offset >>> 2]!) this.w.behind.backend.configChanged?.(offset);
+  }
+
+  #writeStandard(offset: number, value: number, byteMask: number, old: number): void {
+    const { block, msi, msix, pcie, pm, bridge } = this.w.layout;
     block.write32(this.s.config, offset, value, byteMask);
     const now = this.s.config[offset >>> 2]!;
     if (pcie !== 0 && offset === pcie + DEVICE_CONTROL) this.#deviceControl(value);
@@ -362,8 +393,8 @@ export class PciFunction extends Device<FunctionState, FunctionWiring, FunctionC
 
   /** PCI Express Base: Device Control Register: Initiate FLR acts only where DEVCAP has it. */
   #deviceControl(value: number): void {
-    const flr = this.w.spec.capabilities?.some((c) => c.id === 'pcie' && c.flr === true);
-    if (flr === true && (value & (1 << DEVCTL.fields.FLR.lo)) !== 0) this.resetWithBackend('flr');
+    const flr = DEVCAP.get.FLR(this.s.config, (this.w.layout.pcie + DEVCAP.offset) >>> 2) === 1;
+    if (flr && (value & (1 << DEVCTL.fields.FLR.lo)) !== 0) this.resetWithBackend('flr');
   }
 
   #powerState(): number {
@@ -425,8 +456,10 @@ export class PciFunction extends Device<FunctionState, FunctionWiring, FunctionC
 
   /** What answers behind a BAR. */
   barHandler(bar: BarSpec): MmioHandler | PortHandler {
-    const inner = this.w.behind.backend.bars?.[bar.index] ?? UNCONNECTED;
-    const { msix } = this.w;
+    const { msix, layout } = this.w;
+    const device = this.w.behind.backend.bars?.[bar.index] ?? UNCONNECTED;
+    const bytes = layout.planned?.barBytes(bar) ?? bar.size;
+    const inner = bytes < bar.size ? new ShortBar(device as MmioHandler, bytes) : device;
     return msix?.bar === bar.index ? new MsixBar(this, msix, inner as MmioHandler) : inner;
   }
 
@@ -449,7 +482,7 @@ export class PciFunction extends Device<FunctionState, FunctionWiring, FunctionC
 
   /** Interrupt pin 1..4 (INTA..INTD) or 0. */
   get interruptPin(): number {
-    return this.w.spec.interruptPin ?? 0;
+    return INTERRUPT.get.PIN(this.s.config, INTERRUPT.offset / 4);
   }
 
   /** What the pin drives: the device's wish, unless disabled, in messages mode or without power. */

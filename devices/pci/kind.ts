@@ -9,6 +9,7 @@ import type { Zod, ZodType } from '../../vmm/core/zod.ts';
 import type { Register } from '../../vmm/regs/layout.ts';
 import type { Tracer } from '../../vmm/trace/tracer.ts';
 import type { PciFunction } from './function.ts';
+import type { ConfigLayout } from './layout.ts';
 
 /** What the machine gives a PCI device. */
 export interface PciServices {
@@ -22,6 +23,8 @@ export interface PciServices {
   readonly bypass: SystemMemory;
   /** The same for virtual function `n` (from 1) of this one: its id is ID.vfN. */
   readonly virtual: (n: number) => PciServices;
+  /** Lays out config space in the place of configLayout: how a function has a virtual config space that was planned. */
+  readonly layout?: (id: string, spec: PciFunctionSpec) => ConfigLayout;
 }
 
 export type BarKind = 'memory32' | 'memory64' | 'io';
@@ -122,6 +125,8 @@ export interface PciBackend {
   readonly bars?: Readonly<Record<number, MmioHandler | PortHandler>>;
   /** FLR, reset of the bus it is on, D3hot to D0. Machine resets do not come through here. */
   readonly reset?: (kind: ResetKind) => void;
+  /** A config write has changed the dword at `offset`, in a bit that the function itself holds; its effects are done. */
+  readonly configChanged?: (offset: number) => void;
   /** Asked each time: the agent of a device is part of what it rebuilds. */
   readonly ats?: () => AtsLink;
 }

@@ -1,8 +1,9 @@
+import type { DeviceView } from '../../vmm/bus/device.ts';
 import { TsvmmError } from '../../vmm/core/errors.ts';
 import { RegisterBlock } from '../../vmm/regs/block.ts';
 import { ro } from '../../vmm/regs/field.ts';
 import { type Register, reg32 } from '../../vmm/regs/layout.ts';
-import { type BuiltCapability, buildCapability, CAP_ID } from './capabilities.ts';
+import { type BuiltCapability, buildCapability, CAP_ID, PCIE_BYTES } from './capabilities.ts';
 import { EXT_CAP_ID } from './extended-capabilities.ts';
 import {
   BRIDGE_CONTROL,
@@ -19,7 +20,7 @@ import {
   SUBSYSTEM,
   withResets,
 } from './header.ts';
-import type { BarSpec, CapabilitySpec, ExtendedCapabilitySpec, PciFunctionSpec } from './kind.ts';
+import type { BarSpec, CapabilitySpec, ExtendedCapabilitySpec, MsixSpec, PciFunctionSpec } from './kind.ts';
 
 const FIRST_CAPABILITY = 0x40;
 const FIRST_EXTENDED = 0x100;
@@ -31,14 +32,31 @@ export interface ConfigLayout {
   readonly bytes: number;
   readonly bars: readonly BarSpec[];
   readonly bridge: boolean;
+  /** The MSI-X capability as software sees it. */
+  readonly msixSpec: MsixSpec | undefined;
   readonly msi: number;
   readonly msix: number;
   readonly pcie: number;
+  readonly pcieBytes: number;
   readonly pm: number;
   readonly ats: number;
   readonly pasid: number;
   readonly pri: number;
   readonly sriov: number;
+  readonly planned?: PlannedConfig;
+}
+
+/** A config space that was decided before the function, and what in it is neither the function's nor constant. */
+export interface PlannedConfig {
+  /** All that software may rely on. Part of the function's state: a snapshot with another text is refused. */
+  readonly frozen: string;
+  /** `own` as it reads with what the device behind the function has in this dword. */
+  read32(offset: number, own: number): number;
+  /** Passes on what of a write is the device's. */
+  write32(offset: number, value: number, byteMask: number): void;
+  /** Bytes that answer behind a BAR; what is beyond reads 0. */
+  barBytes(bar: BarSpec): number;
+  readonly views: readonly DeviceView[];
 }
 
 /** Lays out config space from its description. @throws TsvmmError naming `id` when it cannot be laid out */
@@ -62,7 +80,9 @@ export function configLayout(id: string, spec: PciFunctionSpec): ConfigLayout {
     ...extended,
   ];
   const block = new RegisterBlock(registers, bytes);
-  return { block, bytes, bars, bridge, ...at, ...placesOf(spec.extended ?? []) };
+  const msixSpec = capabilities.find((c) => c.id === 'msix');
+  const places = { ...at, pcieBytes: at.pcie === 0 ? 0 : PCIE_BYTES, ...placesOf(spec.extended ?? []) };
+  return { block, bytes, bars, bridge, msixSpec, ...places };
 }
 
 /** Where the extended capabilities lie that the PCI core itself knows. */

@@ -1,4 +1,4 @@
-import type { MmioBus, MmioHandler } from '../../vmm/bus/mmio.ts';
+import { LINE_REFUSED, type MmioBus, type MmioHandler } from '../../vmm/bus/mmio.ts';
 import type { MsixSpec } from './kind.ts';
 
 /** What a BAR answers that nothing is connected to. */
@@ -63,6 +63,31 @@ export class MsixBar implements MmioHandler {
 
   #inPba(offset: number): boolean {
     return offset >= this.#pbaAt && offset < this.#pbaEnd;
+  }
+}
+
+/** A BAR of which the device answers the first bytes only: the others read 0, and writes are ignored. */
+export class ShortBar implements MmioHandler {
+  readonly #inner: MmioHandler;
+  readonly #bytes: number;
+  readonly line?: NonNullable<MmioHandler['line']>;
+
+  constructor(inner: MmioHandler, bytes: number) {
+    this.#inner = inner;
+    this.#bytes = bytes;
+    // A line has 64 bytes.
+    if (inner.line !== undefined)
+      this.line = (offset, words, deferrable) =>
+        offset + 64 <= bytes ? inner.line!(offset, words, deferrable) : LINE_REFUSED;
+  }
+
+  read(offset: number, size: number, bus: MmioBus): number {
+    bus.hi = 0;
+    return offset + size <= this.#bytes ? this.#inner.read(offset, size, bus) : 0;
+  }
+
+  write(offset: number, size: number, lo: number, hi: number, bus: MmioBus): void {
+    if (offset + size <= this.#bytes) this.#inner.write(offset, size, lo, hi, bus);
   }
 }
 

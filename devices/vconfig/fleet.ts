@@ -3,7 +3,7 @@ import { read16 } from './capability-table.ts';
 import { type DeviceFacts, factsOf, vfRoutingIds } from './facts.ts';
 import { type Quirk, quirksOf } from './quirks.ts';
 import { type ByteRange, merged } from './ranges.ts';
-import { type Anatomy, type ConfigSpace, dissect, ownership } from './space.ts';
+import { type Anatomy, type Bar, type ConfigSpace, dissect, ownership } from './space.ts';
 import { declaredSpace } from './space-dvsec.ts';
 
 /** A device of a fleet, as planning needs it. */
@@ -15,6 +15,8 @@ export interface FleetDevice {
   readonly blocked: readonly ByteRange[];
   /** Where `blocked` comes from. */
   readonly blockedBy: 'nothing' | 'quirk list' | 'DVSEC';
+  /** Absent where it is not known how large they are. */
+  readonly bars?: readonly Bar[];
 }
 
 /**
@@ -27,7 +29,8 @@ export function fleetOf(spaces: readonly ConfigSpace[], quirks: readonly Quirk[]
   return spaces.map((space, index) => {
     const anatomy = anatomies[index] as Anatomy;
     const facts = factsOf(space.bytes, anatomy, parents.get(space));
-    return { space, anatomy, facts, ...blockedOf(space.bytes, anatomy, quirks) };
+    const bars = space.bars === undefined ? {} : { bars: space.bars };
+    return { space, anatomy, facts, ...blockedOf(space.bytes, anatomy, quirks), ...bars };
   });
 }
 

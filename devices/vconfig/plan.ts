@@ -2,6 +2,7 @@ import type { Zod } from '../../vmm/core/zod.ts';
 import type { Chain } from './capability-table.ts';
 import type { Policy } from './policy.ts';
 import { policySchema } from './policy.ts';
+import type { Bar } from './space.ts';
 
 /** One capability of a planned space. */
 export interface PlanCapability {
@@ -28,6 +29,8 @@ export interface Plan {
   /** The first 64 bytes, in hex: BARs and command are 0. */
   readonly header: string;
   readonly capabilities: readonly PlanCapability[];
+  /** Absent where the sizes of some device's BARs were not known: then they are each device's own. */
+  readonly bars?: readonly Bar[];
   readonly policy: Policy;
   /** The devices that it was made for. */
   readonly devices: readonly { readonly name: string; readonly source: string; readonly id: string }[];
@@ -55,6 +58,16 @@ export const planSchema = (z: Zod) => {
       bytes: z.union([z.literal(256), z.literal(4096)]),
       header: hex.length(128),
       capabilities: z.array(capability),
+      bars: z
+        .array(
+          z.strictObject({
+            index: z.number().int().min(0).max(5),
+            kind: z.enum(['memory32', 'memory64', 'io']),
+            prefetchable: z.boolean(),
+            size: z.number().int().min(4),
+          }),
+        )
+        .optional(),
       policy: policySchema(z).required(),
       devices: z.array(z.strictObject({ name: z.string(), source: z.string(), id: z.string() })),
     })

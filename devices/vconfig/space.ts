@@ -11,6 +11,15 @@ export interface Diagnosis {
   readonly why: string;
 }
 
+/** A BAR: what a guest relies on of it. */
+export interface Bar {
+  /** First register, 0..5; memory64 takes the next one too. */
+  readonly index: number;
+  readonly kind: 'memory32' | 'memory64' | 'io';
+  readonly prefetchable: boolean;
+  readonly size: number;
+}
+
 /** A device's configuration space as it was read, with what to call it. */
 export interface ConfigSpace {
   /** Which file it was read from. */
@@ -20,6 +29,8 @@ export interface ConfigSpace {
   readonly title: string;
   /** 64, 256 or 4096 bytes: what the source had. */
   readonly bytes: Uint8Array;
+  /** Its BARs with their sizes, where the source tells them: the registers do not. */
+  readonly bars?: readonly Bar[];
 }
 
 /** A capability in a space: its place and true extent. */

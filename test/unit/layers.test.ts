@@ -25,7 +25,7 @@ const LAYERS: Readonly<Record<string, readonly string[] | 'all'>> = {
   'devices/chipset': BUS,
   'devices/pci': BUS,
   'devices/ep': [...BUS, 'devices/pci'],
-  'devices/vconfig': ['vmm/core'],
+  'devices/vconfig': [...BUS, 'devices/pci'],
   firmware: ['vmm/core'],
   'guest/abi': ['vmm/core'],
   'guest/sdk': [
