@@ -16,6 +16,15 @@ const LAYERS: Readonly<Record<string, readonly string[] | 'all'>> = {
   'vmm/host/kernel': ['vmm/core'],
   'vmm/host/iommufd': ['vmm/core', 'vmm/host/kernel'],
   'vmm/host/vfio': [...BUS, 'vmm/host/kernel', 'vmm/host/iommufd', 'devices/pci', 'devices/vconfig'],
+  'vmm/host/piommu': [
+    ...BUS,
+    'vmm/host/kernel',
+    'vmm/host/iommufd',
+    'viommu/spec',
+    // A physical IOMMU is the model at register level, on other memory.
+    'viommu/vtd',
+    'viommu/smmuv3',
+  ],
   'viommu/spec': ['vmm/core', 'vmm/regs'],
   'viommu/walk': ['vmm/core', 'viommu/spec'],
   'viommu/watch': BUS,

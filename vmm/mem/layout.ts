@@ -6,6 +6,7 @@
  *     ramEnd ..             hidden region: page flags, scratch words, asyncify stack
  *     tlbRead ..            translations of user processes, where there are any
  *     highAt ..             RAM at 4 GiB and above, for bus masters and monitors; no guest instruction reaches it
+ *     hostAt ..             memory of the modelled host behind an assigned device; nothing of the guest's reaches it
  *
  * The hidden region is out of the guest's reach: every load is range-checked against RAM and every store looks at the page
  * flag of its address. It lives in the same memory because a WASM module of the baseline has one memory only.
@@ -58,6 +59,9 @@ export interface HiddenLayout {
   readonly stage: number;
   /** Where the RAM lies that has its addresses from 4 GiB on. */
   readonly highAt: number;
+  /** Memory of the modelled host: its own tables and queues. */
+  readonly hostAt: number;
+  readonly hostBytes: number;
   /** WASM pages of the whole memory; initial = maximum so that views never detach. */
   readonly wasmPages: number;
   /** WASM pages up to tlbRead: what every machine with this RAM has. */
@@ -68,7 +72,13 @@ export interface HiddenLayout {
  * @param userMode whether there are tables of translations: they take 64 MiB of the address space, little of it touched
  * @throws RangeError when RAM and the hidden region do not fit below 4 GiB.
  */
-export function hiddenLayout(ramBase: number, ramSize: number, highSize = 0, userMode = false): HiddenLayout {
+export function hiddenLayout(
+  ramBase: number,
+  ramSize: number,
+  highSize = 0,
+  userMode = false,
+  hostBytes = 0,
+): HiddenLayout {
   const ramEnd = ramBase + ramSize;
   const scratch = ramEnd + FLAG_BYTES;
   const asyncifyStack = scratch + SCRATCH_BYTES;
@@ -76,8 +86,9 @@ export function hiddenLayout(ramBase: number, ramSize: number, highSize = 0, use
   const tlbRead = Math.ceil(asyncifyEnd / WASM_PAGE_SIZE) * WASM_PAGE_SIZE;
   const tlbWrite = tlbRead + TLB_REACH;
   const highAt = userMode ? tlbWrite + TLB_REACH : tlbRead;
-  const wasmPages = (highAt + highSize) / WASM_PAGE_SIZE;
-  if (ramSize <= 0 || ramSize % WASM_PAGE_SIZE !== 0 || highSize % WASM_PAGE_SIZE !== 0)
+  const hostAt = highAt + highSize;
+  const wasmPages = (hostAt + hostBytes) / WASM_PAGE_SIZE;
+  if (ramSize <= 0 || (ramSize | highSize | hostBytes) % WASM_PAGE_SIZE !== 0)
     throw new RangeError('RAM must be a multiple of 64 KiB');
   if (wasmPages > 65536) throw new RangeError('RAM and its hidden region must fit below 4 GiB');
   return {
@@ -94,6 +105,8 @@ export function hiddenLayout(ramBase: number, ramSize: number, highSize = 0, use
     userMode,
     stage: scratch + SCRATCH_BYTES - STAGE_BYTES,
     highAt,
+    hostAt,
+    hostBytes,
     wasmPages,
     leastPages: tlbRead / WASM_PAGE_SIZE,
   };

@@ -43,23 +43,39 @@ export class GuestRam {
   #dirtyLogging = false;
   /** Made by the first who needs it. */
   #made: Bulk | undefined;
+  /** Of the host's view: the guest whose linear memory it is, who keeps the flags of its pages. */
+  readonly #guest: GuestRam | undefined;
 
-  /** @param userMode whether user processes can run in it */
-  constructor(base: number, size: number, highSize = 0, userMode = false) {
-    this.layout = hiddenLayout(base, size, highSize, userMode);
+  /**
+   * @param userMode whether user processes can run in it
+   * @param hostBytes memory of the modelled host behind it
+   * @param guest makes this the host's view of that guest's linear memory; the other parameters are its own
+   */
+  constructor(base: number, size: number, highSize = 0, userMode = false, hostBytes = 0, guest?: GuestRam) {
+    this.layout = guest?.layout ?? hiddenLayout(base, size, highSize, userMode, hostBytes);
     this.highSize = highSize;
-    this.highAt = this.layout.highAt;
+    this.highAt = guest === undefined ? this.layout.highAt : 0;
     this.base = base;
     this.size = size;
-    this.end = this.layout.ramEnd;
+    this.end = base + size;
+    this.#guest = guest;
     const { wasmPages } = this.layout;
-    this.memory = new WebAssembly.Memory({ initial: wasmPages, maximum: wasmPages });
+    this.memory = guest?.memory ?? new WebAssembly.Memory({ initial: wasmPages, maximum: wasmPages });
     this.u8 = new Uint8Array(this.memory.buffer);
     this.u32 = new Uint32Array(this.memory.buffer);
     this.#flags = this.u8.subarray(this.layout.flags, this.layout.flags + (1 << 20));
     this.#attributes = new Uint8Array((size >>> PAGE_SHIFT) + 1);
     this.dirty = new Uint32Array(Math.ceil((size >>> PAGE_SHIFT) / 32));
-    this.#refreshAll();
+    if (guest === undefined) this.#refreshAll();
+  }
+
+  /**
+   * The same linear memory as the host sees it: its own memory at the address where it lies, and from 4 GiB on everything below
+   * it, the guest's RAM among it. A store to that RAM is the guest's: its watches, its dirty log.
+   */
+  static ofHost(guest: GuestRam): GuestRam {
+    const { hostAt, hostBytes } = guest.layout;
+    return new GuestRam(hostAt, hostBytes, hostAt, false, 0, guest);
   }
 
   /** True when all of [address, address + bytes) is RAM; address as (lo, hi). */
@@ -115,6 +131,10 @@ export class GuestRam {
   }
 
   #note(address: number, bytes: number, first: number, last: number, byCpu: boolean): void {
+    if (address < this.base) {
+      this.#guest?.wrote(address, bytes);
+      return;
+    }
     for (let page = first; page <= last; page++) {
       if (this.#dirtyLogging) this.#markDirty(page);
       if (this.#attributes[page]! & WATCHED) {
@@ -177,7 +197,7 @@ export class GuestRam {
   /** Zeroes RAM (power-on); flags, watches and the dirty log are brought up to date. */
   clear(): void {
     this.u8.fill(0, this.base, this.end);
-    this.u8.fill(0, this.highAt, this.highAt + this.highSize);
+    if (this.#guest === undefined) this.u8.fill(0, this.highAt, this.highAt + this.highSize);
     if (this.#dirtyLogging) {
       this.dirty.fill(0xffffffff);
       this.#refreshAll();
@@ -195,7 +215,7 @@ export class GuestRam {
   }
 
   #refresh(page: number): void {
-    if (page < 0 || page >= this.size >>> PAGE_SHIFT) return;
+    if (page < 0 || page >= this.size >>> PAGE_SHIFT || this.#guest !== undefined) return;
     const last = page + 1 === this.size >>> PAGE_SHIFT;
     const fast = this.#quiet(page) && !last && this.#quiet(page + 1);
     const at = (this.base >>> PAGE_SHIFT) + page;
@@ -204,6 +224,7 @@ export class GuestRam {
   }
 
   #refreshAll(): void {
+    if (this.#guest !== undefined) return;
     const pages = this.size >>> PAGE_SHIFT;
     if (this.#watchers.size === 0 && !this.#dirtyLogging) {
       const first = this.base >>> PAGE_SHIFT;

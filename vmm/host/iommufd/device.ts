@@ -68,6 +68,7 @@ export class IommufdDevice implements IommufdObject {
       host.group.owner = context;
       return new IommufdDevice(id, context, host, group, !trusted);
     });
+    host.sink = device;
     if (!trusted) context.hold();
     return device;
   }
@@ -77,6 +78,7 @@ export class IommufdDevice implements IommufdObject {
     for (const pasid of [...this.group.attachments.keys()].filter((one) => one !== 0)) this.detach(pasid);
     this.detach(0);
     this.vdevice?.bury();
+    this.host.sink = undefined;
     this.users--;
     this.context.objects.remove(this);
     if (this.#holds) this.context.drop();

@@ -45,6 +45,8 @@ export type Domain = PagingDomain | NestedDomain;
 export interface DriverViommu {
   /** For `vEVENTQ`: the bytes of one event, by type; `undefined` = unsupported type. */
   eventBytes(type: number): number | undefined;
+  /** Set by the vIOMMU object: passes an event of a type on to its queue, where it has one. */
+  deliver?: (type: number, bytes: Uint8Array) => void;
   allocNested(device: HostDevice, flags: number, data: UserData): NestedDomain;
   invalidate?(array: UserArray, deviceOf: (virtId: bigint) => HostDevice | undefined): void;
   /** A device gets its virtual id. */
@@ -102,8 +104,16 @@ export interface HostGroup {
   owner: object | undefined;
 }
 
+/** Where page requests of a bound device go. */
+export interface DeviceSink {
+  /** A whole group. False: nobody asked for them, and the driver answers. May throw a Refusal: then it answers, too. */
+  report(pasid: number, requests: readonly PageRequest[]): boolean;
+}
+
 /** A device of the host, as its IOMMU sees it. */
 export interface HostDevice {
+  /** Set while the device is bound to an iommufd. */
+  sink?: DeviceSink | undefined;
   readonly name: string;
   readonly group: HostGroup;
   readonly driver: IommuDriver;

@@ -37,6 +37,7 @@ export class Viommu implements IommufdObject {
     this.driver = parts.driver;
     this.#context = parts.context;
     this.parent.users++;
+    this.driver.deliver = (type, bytes) => this.eventQueues.get(type)?.push(bytes);
   }
 
   /** The device that the guest knows by this id. */

@@ -14,6 +14,7 @@ export type AllocationKind =
   | 'fault'
   | 'event'
   | 'range'
+  | 'table'
   | 'buffer';
 
 /**

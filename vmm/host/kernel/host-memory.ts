@@ -14,6 +14,9 @@ export interface Backing {
   buffer(): ArrayBufferLike;
 }
 
+/** Where the memory that hardware reaches has its physical addresses: from 4 GiB on. */
+const REACH_BASE = 1n << 32n;
+
 /**
  * The host's physical memory: spans of bytes, and for each page frame how many pins it has. A frame is a page number in this
  * space; frames of one span are contiguous, as they follow the addresses of what backs them.
@@ -21,15 +24,38 @@ export interface Backing {
 export class HostMemory {
   readonly #spans: Backing[] = [];
   readonly #pins = new Map<bigint, number>();
+  /** The one memory that the hardware of this host reaches. */
+  #reached: { readonly backing: Backing; readonly bytes: number } | undefined;
+
+  /**
+   * Gives the first `bytes` of `backing` the physical addresses from 4 GiB on: modelled hardware works on one memory, in which they
+   * are. Everything else has addresses at which hardware finds nothing.
+   */
+  reach(backing: Backing, bytes: number): void {
+    if (this.#reached !== undefined || this.#spans.length > 0)
+      throw new Bug('what hardware reaches is said first, and once');
+    this.#reached = { backing, bytes };
+  }
+
+  /** Whether hardware finds memory at these physical addresses. */
+  reaches(physical: bigint, length: bigint): boolean {
+    const at = physical - REACH_BASE;
+    return this.#reached !== undefined && at >= 0n && at + length <= BigInt(this.#reached.bytes);
+  }
 
   /** Adds a span; returns the frame of its first page. */
   add(backing: Backing): bigint {
+    if (this.#reached?.backing.buffer() === backing.buffer()) return REACH_BASE >> PAGE_SHIFT;
     this.#spans.push(backing);
     return BigInt(this.#spans.length) * SPAN_FRAMES;
   }
 
   /** The bytes at a physical address; `length` must stay inside one page. `undefined` where there is no memory. */
   bytes(physical: bigint, length: number): Uint8Array | undefined {
+    if (this.reaches(physical, BigInt(length))) {
+      const { backing } = this.#reached as { readonly backing: Backing };
+      return new Uint8Array(backing.buffer(), Number(physical - REACH_BASE), length);
+    }
     const backing = this.#spans[Number(physical >> SPAN_SHIFT) - 1];
     if (backing === undefined) return undefined;
     const at = Number(physical & ((1n << SPAN_SHIFT) - 1n));

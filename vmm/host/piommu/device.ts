@@ -1,0 +1,130 @@
+import { TsvmmError } from '../../core/errors.ts';
+import type {
+  DeviceSink,
+  Domain,
+  HostDevice,
+  HostGroup,
+  IommuDriver,
+  PageRequest,
+} from '../iommufd/driver.ts';
+import type { Interval } from '../iommufd/intervals.ts';
+import type { PhysicalUnit } from './unit.ts';
+
+/** What the host's IOMMU driver switches in a function's configuration space. Absent = somebody else did. */
+export interface FunctionControls {
+  ats?(enable: boolean): void;
+  pri?(enable: boolean): void;
+  pasid?(enable: boolean): void;
+}
+
+export interface PhysicalDeviceOptions {
+  readonly name: string;
+  /** Requester id: bus, device and function. */
+  readonly requester: number;
+  readonly driver: PhysicalDriver;
+  /** A group of its own unless told otherwise. */
+  readonly group?: PhysicalGroup;
+  /** What its PASID capability says: log2 of its PASIDs; 0: none. */
+  readonly pasidWidth?: number;
+  readonly pasidExec?: boolean;
+  readonly pasidPriv?: boolean;
+  /** It has an address translation cache, and may use it. */
+  readonly ats?: boolean;
+  readonly pri?: boolean;
+  /** Ranges of addresses that it cannot use, besides those of the platform. */
+  readonly reserved?: readonly Interval[];
+  readonly coherent?: boolean;
+  readonly isolatedMsi?: boolean;
+  readonly sharedPri?: boolean;
+  readonly controls?: FunctionControls;
+}
+
+/** What a driver of a physical IOMMU offers beyond iommufd. */
+export interface PhysicalDriver extends IommuDriver {
+  readonly unit: PhysicalUnit;
+  /** What the unit can do for devices behind it. */
+  readonly features: UnitFeatures;
+  /** A device is there: from now on it is blocked until something is attached. Throws ENOMEM. */
+  probe(device: PhysicalDevice): void;
+  /** The device is gone. */
+  release(device: PhysicalDevice): void;
+}
+
+export interface UnitFeatures {
+  readonly pasidWidth: number;
+  readonly pasidExec: boolean;
+  readonly pasidPriv: boolean;
+  readonly ats: boolean;
+  readonly pri: boolean;
+  readonly dirtyTracking: boolean;
+  /** Addresses that no device behind such a unit can use. */
+  readonly reserved: readonly Interval[];
+}
+
+/** Devices that cannot be told apart or kept apart. What is attached to one is attached to all. */
+export class PhysicalGroup implements HostGroup {
+  readonly number: number;
+  owner: object | undefined;
+  readonly members: PhysicalDevice[] = [];
+
+  constructor(number: number) {
+    this.number = number;
+  }
+}
+
+/** A PCIe function of the host, as its IOMMU's driver knows it. */
+export class PhysicalDevice implements HostDevice {
+  readonly name: string;
+  readonly requester: number;
+  readonly driver: PhysicalDriver;
+  readonly unit: PhysicalUnit;
+  readonly group: PhysicalGroup;
+  readonly reserved: readonly Interval[];
+  readonly pasidWidth: number;
+  readonly pasidExec: boolean;
+  readonly pasidPriv: boolean;
+  readonly ats: boolean;
+  readonly pri: boolean;
+  readonly dirtyTracking: boolean;
+  readonly coherent: boolean;
+  readonly isolatedMsi: boolean;
+  readonly sharedPri: boolean;
+  readonly controls: FunctionControls;
+  sink: DeviceSink | undefined;
+  /** What is attached, by PASID; 0 is the requester itself. The driver's. */
+  readonly attached = new Map<number, Domain>();
+  /** Groups of page requests that are not complete. The driver's. */
+  readonly openGroups = new Map<number, PageRequest[]>();
+
+  /** @throws TsvmmError where its group is behind another unit */
+  constructor(options: PhysicalDeviceOptions) {
+    const { driver } = options;
+    const { features } = driver;
+    this.name = options.name;
+    this.requester = options.requester;
+    this.driver = driver;
+    this.unit = driver.unit;
+    this.group = options.group ?? new PhysicalGroup(options.requester);
+    this.pasidWidth = Math.min(options.pasidWidth ?? 0, features.pasidWidth);
+    this.pasidExec = (options.pasidExec ?? false) && features.pasidExec;
+    this.pasidPriv = (options.pasidPriv ?? false) && features.pasidPriv;
+    this.ats = (options.ats ?? false) && features.ats;
+    this.pri = (options.pri ?? false) && this.ats && features.pri;
+    this.dirtyTracking = features.dirtyTracking;
+    this.reserved = [...features.reserved, ...(options.reserved ?? [])];
+    this.coherent = options.coherent ?? true;
+    this.isolatedMsi = options.isolatedMsi ?? true;
+    this.sharedPri = options.sharedPri ?? false;
+    this.controls = options.controls ?? {};
+    const other = this.group.members.find((member) => member.unit !== this.unit);
+    if (other !== undefined) {
+      throw new TsvmmError({
+        code: 'group-of-two-units',
+        object: this.name,
+        why: `its group has ${other.name}, which is behind ${other.unit.id}, not ${this.unit.id}`,
+        mend: 'devices of one group are behind one IOMMU: correct the topology',
+      });
+    }
+    this.group.members.push(this);
+  }
+}
