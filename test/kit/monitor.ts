@@ -1,5 +1,6 @@
 import * as zod from 'zod';
-import { SMMU_DEFAULTS } from '../../viommu/smmuv3/config.ts';
+import { SMMUV3 } from '../../viommu/smmuv3/kind.ts';
+import { completeOptions } from '../../vmm/bus/iommu.ts';
 import { builtinRegistry } from '../../vmm/machine/builtin.ts';
 import type { MachineConfig } from '../../vmm/machine/config.ts';
 import { idleControl } from '../../vmm/monitor/idle.ts';
@@ -70,7 +71,7 @@ interface Options {
 
 const VIRT = {
   machine: 'virt',
-  viommu: { kind: 'smmuv3', options: { ...SMMU_DEFAULTS, svm: true } },
+  viommu: { kind: 'smmuv3', options: { ...completeOptions(SMMUV3, { svm: true }) } },
 } as const;
 
 /** A machine without a guest, its monitor and one client. */

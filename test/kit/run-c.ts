@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { completeOptions } from '../../vmm/bus/iommu.ts';
 import { builtinRegistry } from '../../vmm/machine/builtin.ts';
 import { defaultConfig, type MachineConfig } from '../../vmm/machine/config.ts';
 import { prepareGuest } from '../../vmm/machine/guest-module.ts';
@@ -46,7 +47,10 @@ export async function runC(file: string, options: RunC = {}): Promise<RanC> {
     viommu:
       base.viommu === null
         ? null
-        : { kind: base.viommu.kind, options: { ...base.viommu.options, ...options.viommu } },
+        : {
+            kind: base.viommu.kind,
+            options: completeOptions(registry.iommu(base.viommu.kind), { ...options.viommu }),
+          },
     ...(options.devices === undefined
       ? {}
       : {

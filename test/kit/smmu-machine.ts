@@ -1,11 +1,17 @@
-import { resolveOptions, SMMU_DEFAULTS, type SmmuConfig } from '../../viommu/smmuv3/config.ts';
+import { checkOptions, type SmmuConfig } from '../../viommu/smmuv3/config.ts';
 import { SmmuV3 } from '../../viommu/smmuv3/device.ts';
+import { SMMUV3 } from '../../viommu/smmuv3/kind.ts';
 import { smmuBlock, smmuState } from '../../viommu/smmuv3/state.ts';
 import { SMMU_EVENTS } from '../../viommu/smmuv3/trace.ts';
 import { IRQ_CTRL, STRTAB_BASE, STRTAB_BASE_CFG } from '../../viommu/spec/smmuv3/registers.ts';
 import { CD, STE } from '../../viommu/spec/smmuv3/structures.ts';
 import { DmaPort } from '../../vmm/bus/dma.ts';
-import { DEVICE_TLB_DONE, type DmaEndpoints, type ExplainedFault } from '../../vmm/bus/iommu.ts';
+import {
+  completeOptions,
+  DEVICE_TLB_DONE,
+  type DmaEndpoints,
+  type ExplainedFault,
+} from '../../vmm/bus/iommu.ts';
 import { SystemMemory } from '../../vmm/bus/memory.ts';
 import { MmioBus } from '../../vmm/bus/mmio.ts';
 import { VirtualClock } from '../../vmm/core/clock.ts';
@@ -80,7 +86,8 @@ export class SmmuMachine {
   constructor(options: SmmuMachineOptions = {}) {
     this.ram = new GuestRam(RAM, options.ramBytes ?? RAM_BYTES);
     this.memory = new SystemMemory(this.ram, this.bus);
-    this.config = resolveOptions({ ...SMMU_DEFAULTS, ...options.config });
+    this.config = completeOptions(SMMUV3, options.config ?? {});
+    checkOptions(this.config);
     const block = smmuBlock();
     const answers = options.answers ?? [];
     this.device = new SmmuV3({

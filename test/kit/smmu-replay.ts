@@ -1,5 +1,5 @@
 /** Recorded cases of an SMMUv3 (test/fixtures/g4) on the model itself: registers, memory and DMA, without a machine. */
-import { resolveOptions, SMMU_DEFAULTS } from '../../viommu/smmuv3/config.ts';
+import { SMMU_DEFAULTS } from '../../viommu/smmuv3/config.ts';
 import { SmmuV3 } from '../../viommu/smmuv3/device.ts';
 import { smmuBlock, smmuState } from '../../viommu/smmuv3/state.ts';
 import { SMMU_EVENTS } from '../../viommu/smmuv3/trace.ts';
@@ -64,7 +64,7 @@ export class SmmuCaseReplay {
     const memory = new SystemMemory(ram, this.#bus);
     const clock = new VirtualClock();
     const tracer = new Tracer(() => clock.now);
-    const config = resolveOptions({ ...SMMU_DEFAULTS, stage: recorded.qemu.stage, profile });
+    const config = { ...SMMU_DEFAULTS, stage: recorded.qemu.stage, profile };
     const block = smmuBlock();
     const device = new SmmuV3({
       config,

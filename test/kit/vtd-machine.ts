@@ -1,10 +1,11 @@
 import { FECTL, FSTS, GCMD, IQA, IQH, IQT, IRTA, RTADDR } from '../../viommu/spec/vtd/registers.ts';
 import { CONTEXT_ENTRY } from '../../viommu/spec/vtd/structures.ts';
-import { VTD_DEFAULTS, type VtdConfig } from '../../viommu/vtd/config.ts';
+import type { VtdConfig } from '../../viommu/vtd/config.ts';
 import type { VtdIommu } from '../../viommu/vtd/device.ts';
 import { INTEL_IOMMU } from '../../viommu/vtd/kind.ts';
 import { DmaPort } from '../../vmm/bus/dma.ts';
 import {
+  completeOptions,
   DEVICE_TLB_TIMEOUT,
   type DmaEndpoints,
   type ExplainedFault,
@@ -84,7 +85,7 @@ export class VtdMachine {
     this.ram = options.ram ?? new GuestRam(0, options.ramBytes ?? 16 << 20);
     this.memory = new SystemMemory(this.ram, this.bus);
     this.tracer = new Tracer(() => this.clock.now);
-    const config = { ...VTD_DEFAULTS, ...options.config };
+    const config = completeOptions(INTEL_IOMMU, options.config ?? {});
     this.base = config.base;
     this.iommu = INTEL_IOMMU.create(config, {
       id: 'iommu0',

@@ -1,8 +1,9 @@
-import { VTD_DEFAULTS, type VtdConfig } from '../../viommu/vtd/config.ts';
+import type { VtdConfig } from '../../viommu/vtd/config.ts';
 import type { VtdIommu } from '../../viommu/vtd/device.ts';
 import { INTEL_IOMMU } from '../../viommu/vtd/kind.ts';
 import { DmaPort, NO_PASID } from '../../vmm/bus/dma.ts';
 import type { Iommu } from '../../vmm/bus/iommu.ts';
+import { completeOptions } from '../../vmm/bus/iommu.ts';
 import { SystemMemory } from '../../vmm/bus/memory.ts';
 import { MmioBus } from '../../vmm/bus/mmio.ts';
 import { VirtualClock } from '../../vmm/core/clock.ts';
@@ -39,7 +40,7 @@ export class Torment {
 
   constructor(options: Partial<VtdConfig>, seed: number) {
     this.#rng = new Rng(seed);
-    const config = { ...VTD_DEFAULTS, ...options };
+    const config = completeOptions(INTEL_IOMMU, options);
     this.#base = config.base;
     this.#scalable = config.svm || config['scalable-mode'];
     const iommu = INTEL_IOMMU.create(config, {

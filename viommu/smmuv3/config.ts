@@ -161,7 +161,7 @@ export function smmuSchema(z: Zod): ZodType<SmmuConfig> {
     'gbpa-abort': flag(d['gbpa-abort'], 'transactions are aborted until software says otherwise'),
     svm: flag(
       d.svm,
-      'all that shared virtual memory uses: ssidsize=20, ats, pri, stall=optional, httu=dirty, two-level-cds and others',
+      'all that shared virtual memory uses, where no option says otherwise: ssidsize=20, ats, pri, stall=optional, httu=dirty, two-level-cds and others',
     ),
     cache: z.enum(['normal', 'none', 'unbounded']).default(d.cache).describe('cache policy'),
     profile: z
@@ -179,36 +179,37 @@ export function smmuSchema(z: Zod): ZodType<SmmuConfig> {
   }) as unknown as ZodType<SmmuConfig>;
 }
 
-/**
- * What the options mean together: `svm` stands for a set of them.
- * @throws TsvmmError where one needs another
- */
-export function resolveOptions(given: SmmuConfig): SmmuConfig {
-  const config: SmmuConfig = given.svm
-    ? {
-        ...given,
-        ssidsize: given.ssidsize || 20,
-        ats: true,
-        pri: true,
-        pps: true,
-        stall: given.stall === 'terminate' ? 'optional' : given.stall,
-        httu: 'dirty',
-        'two-level-cds': true,
-        'attribute-overrides': true,
-        'ats-record-errors': true,
-        // There is nothing to split in one stage.
-        'ats-split-stage': given.stage === 'nested',
-        msi: true,
-        epan: true,
-        e0pd: true,
-        hyp: true,
-      }
-    : given;
+/** `svm` stands for a set of options; without ATS it is shared virtual memory by stalls. */
+export function smmuPresets(given: Partial<SmmuConfig>): Partial<SmmuConfig> {
+  if (given.svm !== true) return {};
+  const ats = given.ats !== false;
+  const pri = ats && given.pri !== false;
+  const { stage = SMMU_DEFAULTS.stage } = given;
+  return {
+    ssidsize: 20,
+    ats,
+    pri,
+    pps: pri,
+    stall: 'optional',
+    httu: 'dirty',
+    'two-level-cds': true,
+    'attribute-overrides': true,
+    'ats-record-errors': ats,
+    // There is nothing to split in one stage.
+    'ats-split-stage': ats && stage === 'nested',
+    msi: true,
+    epan: true,
+    e0pd: true,
+    hyp: true,
+  };
+}
+
+/** @throws TsvmmError where options do not go together */
+export function checkOptions(config: SmmuConfig): void {
   for (const [wrong, option, why, mend] of conflicts(config)) {
     if (!wrong) continue;
     throw new TsvmmError({ code: 'bad-iommu-options', object: `smmuv3: ${option}`, why, mend });
   }
-  return config;
 }
 
 function conflicts(config: SmmuConfig): readonly (readonly [boolean, string, string, string])[] {
@@ -217,6 +218,8 @@ function conflicts(config: SmmuConfig): readonly (readonly [boolean, string, str
     [config[option] && !ats, option, 'it needs ats, which is off', 'switch ats on'] as const;
   return [
     [config.accel, 'accel', 'there is no SMMU of a host to hand translation to', 'leave accel out'],
+    [config.svm && config.stage === '2', 'svm', 'it needs stage 1', 'use stage=1 or stage=nested'],
+    [config.svm && config.ssidsize === 0, 'svm', 'it needs substreams, and ssidsize is 0', 'give ssidsize'],
     needsAts('pri'),
     needsAts('ats-split-stage'),
     needsAts('ats-record-errors'),

@@ -1,3 +1,4 @@
+import { completeOptions } from '../../vmm/bus/iommu.ts';
 import { hex } from '../../vmm/core/u64.ts';
 import type { Layout } from '../../vmm/regs/layout.ts';
 import {
@@ -12,7 +13,7 @@ import {
 import { AIDR, IDR0, IDR1, IDR2, IDR3, IDR4, IDR5, IIDR, SMMU_REGISTERS } from '../spec/smmuv3/registers.ts';
 import { CD, L1CD, L1STD, STE } from '../spec/smmuv3/structures.ts';
 import { commandsOf } from './commands.ts';
-import { identification, resolveOptions, SMMU_DEFAULTS, type SmmuConfig } from './config.ts';
+import { identification, SMMU_DEFAULTS, type SmmuConfig, smmuPresets } from './config.ts';
 import { STALLS_NEVER, STALLS_OPTIONAL, type UnitFeatures, unitFeatures } from './unit.ts';
 
 /** One row of the table "feature | advertised | note". */
@@ -104,10 +105,12 @@ function valuesOf(config: SmmuConfig): Map<string, number> {
   return new Map(fields);
 }
 
+const SVM = completeOptions({ defaults: SMMU_DEFAULTS, presets: smmuPresets }, { svm: true });
+
 /** By field: the options that switch it. */
 function optionsOfFields(): Map<string, Set<string>> {
   const options = new Map<string, Set<string>>();
-  for (const base of [SMMU_DEFAULTS, resolveOptions({ ...SMMU_DEFAULTS, svm: true })]) {
+  for (const base of [SMMU_DEFAULTS, SVM]) {
     const before = valuesOf(base);
     for (const change of OTHER_VALUES)
       for (const [field, value] of valuesOf({ ...base, ...change })) {
@@ -297,7 +300,7 @@ export function smmuFeatures(config: SmmuConfig): FeatureRow[] {
 
 /** The same as a Markdown table, with default options and with all that shared virtual memory uses. */
 export function smmuFeatureTable(): string {
-  const svm = smmuFeatures(resolveOptions({ ...SMMU_DEFAULTS, svm: true }));
+  const svm = smmuFeatures(SVM);
   const rows = smmuFeatures(SMMU_DEFAULTS).map(
     ({ feature, advertised, note }, i) => `| ${feature} | ${advertised} | ${svm[i]!.advertised} | ${note} |`,
   );

@@ -1,7 +1,7 @@
 import type { Iommu, IommuKind, IommuServices } from '../../vmm/bus/iommu.ts';
 import { LIMITS } from '../spec/smmuv3/limits.ts';
 import { REGISTER_BYTES } from '../spec/smmuv3/registers.ts';
-import { resolveOptions, SMMU_DEFAULTS, type SmmuConfig, smmuSchema } from './config.ts';
+import { checkOptions, SMMU_DEFAULTS, type SmmuConfig, smmuPresets, smmuSchema } from './config.ts';
 import { SmmuV3 } from './device.ts';
 import { smmuPort } from './port.ts';
 import { smmuBlock, smmuState } from './state.ts';
@@ -11,8 +11,8 @@ import { smmuViews } from './views.ts';
 
 const HTTU = { none: 0, access: 1, dirty: 2 } as const;
 
-function create(options: SmmuConfig, services: IommuServices): Iommu {
-  const config = resolveOptions(options);
+function create(config: SmmuConfig, services: IommuServices): Iommu {
+  checkOptions(config);
   const block = smmuBlock();
   const device = new SmmuV3({
     config,
@@ -48,6 +48,7 @@ export const SMMUV3: IommuKind<SmmuConfig> = {
   summary: 'Arm SMMUv3: stage 1, stage 2 and both, substreams, stalls, ATS and page requests',
   machines: ['virt'],
   defaults: SMMU_DEFAULTS,
+  presets: smmuPresets,
   schema: smmuSchema,
   limits: LIMITS,
   create,

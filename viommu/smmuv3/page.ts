@@ -10,7 +10,8 @@ Generated from the tables of the model by \`npm run gen\`.
 
 The kind \`smmuv3\` is an Arm SMMUv3 with stage 1, stage 2 and both at once, at QEMU's place on virt (0x09050000). With its
 default options the identification registers are those of QEMU's \`arm-smmuv3\`. \`tsvmm run --viommu smmuv3,help\` lists the
-options; a bit follows the option that switches it, and \`svm=on\` stands for all that shared virtual memory uses.
+options; a bit follows the option that switches it, and \`svm=on\` stands for all that shared virtual memory uses: for
+what no option says otherwise (\`svm=on,ats=off\` is shared virtual memory by stalls).
 
 ## What it advertises
 

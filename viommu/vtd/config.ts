@@ -109,7 +109,7 @@ export function vtdSchema(z: Zod): ZodType<VtdConfig> {
     'large-pages': z.enum(['none', '2M', '1G']).default(d['large-pages']).describe('largest page size'),
     'scalable-mode': flag(d['scalable-mode'], 'scalable mode: PASID tables, 256-bit descriptors'),
     fsts: flag(d.fsts, 'first-stage tables in scalable mode, instead of second-stage ones'),
-    nested: flag(d.nested, 'first-stage, second-stage and nested translation in scalable mode'),
+    nested: flag(d.nested, 'first-stage, second-stage and nested translation in scalable mode; brings fsts'),
     'pasid-bits': z
       .number()
       .int()
@@ -129,7 +129,7 @@ export function vtdSchema(z: Zod): ZodType<VtdConfig> {
     'abort-dma': flag(d['abort-dma'], 'abort-DMA mode (TTM 11)'),
     svm: flag(
       d.svm,
-      'all that shared virtual memory uses: scalable-mode, nested, pasid-bits=20, device-iotlb, page-requests and the other options of scalable mode',
+      'all that shared virtual memory uses, where no option says otherwise: scalable-mode, nested, pasid-bits=20, device-iotlb, page-requests and the other options of scalable mode',
     ),
     'ioapic-sid': z
       .enum(['real', 'any', 'endpoint'])
@@ -155,29 +155,28 @@ export function vtdSchema(z: Zod): ZodType<VtdConfig> {
   }) as unknown as ZodType<VtdConfig>;
 }
 
-/**
- * What the options mean together: `svm` stands for a set of them, and `nested` brings the first stage.
- * @throws TsvmmError where one needs another
- */
-export function resolveOptions(given: VtdConfig): VtdConfig {
-  const config: VtdConfig = given.svm
-    ? {
-        ...given,
-        'scalable-mode': true,
-        nested: true,
-        'pasid-bits': given['pasid-bits'] || 20,
-        'device-iotlb': true,
-        'rid-pasid': true,
-        'supervisor-requests': true,
-        'execute-requests': true,
-        'accessed-dirty': true,
-        'first-stage-5-level': true,
-        'page-requests': true,
-      }
-    : given;
-  const resolved = config.nested ? { ...config, fsts: true } : config;
+/** `svm` stands for a set of options, and `nested` brings the first stage. */
+export function vtdPresets(given: Partial<VtdConfig>): Partial<VtdConfig> {
+  if (given.svm !== true) return given.nested === true ? { fsts: true } : {};
+  return {
+    'scalable-mode': true,
+    fsts: true,
+    nested: true,
+    'pasid-bits': 20,
+    'device-iotlb': true,
+    'rid-pasid': true,
+    'supervisor-requests': true,
+    'execute-requests': true,
+    'accessed-dirty': true,
+    'first-stage-5-level': true,
+    'page-requests': given['device-iotlb'] !== false,
+  };
+}
+
+/** @throws TsvmmError where an option needs another that is off */
+export function checkOptions(config: VtdConfig): void {
   for (const [option, needed] of NEEDS) {
-    if (isOn(resolved[option]) && !isOn(resolved[needed])) {
+    if (isOn(config[option]) && !isOn(config[needed])) {
       throw new TsvmmError({
         code: 'bad-iommu-options',
         object: `intel: ${option}`,
@@ -186,12 +185,15 @@ export function resolveOptions(given: VtdConfig): VtdConfig {
       });
     }
   }
-  return resolved;
 }
 
 /** VT-d: Extended Capability Register: what a feature depends on. */
 const NEEDS: readonly [keyof VtdConfig, keyof VtdConfig][] = [
   ['eim', 'intremap'],
+  ['svm', 'scalable-mode'],
+  ['svm', 'fsts'],
+  ['svm', 'pasid-bits'],
+  ['nested', 'fsts'],
   ['fsts', 'scalable-mode'],
   ['pasid-bits', 'scalable-mode'],
   ['rid-pasid', 'scalable-mode'],

@@ -1,7 +1,7 @@
 import type { Iommu, IommuKind, IommuServices } from '../../vmm/bus/iommu.ts';
 import { LIMITS } from '../spec/vtd/limits.ts';
 import { REGISTER_BYTES } from '../spec/vtd/registers.ts';
-import { resolveOptions, VTD_DEFAULTS, type VtdConfig, vtdSchema } from './config.ts';
+import { checkOptions, VTD_DEFAULTS, type VtdConfig, vtdPresets, vtdSchema } from './config.ts';
 import { VtdIommu } from './device.ts';
 import { vtdPort } from './port.ts';
 import { vtdBlock, vtdState } from './state.ts';
@@ -9,8 +9,8 @@ import { tableTree } from './table-tree.ts';
 import { VTD_EVENTS } from './trace.ts';
 import { vtdViews } from './views.ts';
 
-function create(options: VtdConfig, services: IommuServices): Iommu {
-  const config = resolveOptions(options);
+function create(config: VtdConfig, services: IommuServices): Iommu {
+  checkOptions(config);
   const block = vtdBlock(config);
   const device = new VtdIommu({
     config,
@@ -46,6 +46,7 @@ export const INTEL_IOMMU: IommuKind<VtdConfig> = {
   summary: 'Intel VT-d: DMA remapping in legacy and scalable mode, queued invalidation, interrupt remapping',
   machines: ['q35'],
   defaults: VTD_DEFAULTS,
+  presets: vtdPresets,
   schema: vtdSchema,
   limits: LIMITS,
   create,

@@ -1,11 +1,12 @@
+import { completeOptions } from '../../vmm/bus/iommu.ts';
 import { LIMITS } from '../spec/vtd/limits.ts';
-import { resolveOptions, VTD_DEFAULTS } from './config.ts';
+import { VTD_DEFAULTS, vtdPresets } from './config.ts';
 import { vtdFeatures, vtdFeatureTable } from './features.ts';
 
 /** What `svm=on` changes, as rows of a table. */
 function svmRows(): string {
   const before = vtdFeatures(VTD_DEFAULTS);
-  const after = vtdFeatures(resolveOptions({ ...VTD_DEFAULTS, svm: true }));
+  const after = vtdFeatures(completeOptions({ defaults: VTD_DEFAULTS, presets: vtdPresets }, { svm: true }));
   return after
     .filter((row, i) => row.advertised !== before[i]!.advertised)
     .map((row) => `| ${row.feature} | ${row.advertised} | ${row.note} |`)
@@ -32,7 +33,7 @@ structure whose feature is off counts as 0, or as reserved (DTE and PRE of conte
 | \`scalable-mode=on,fsts=on\` | first-stage tables in place of second-stage ones, as QEMU does it |
 | \`scalable-mode=on,nested=on\` | either stage, and both at once |
 | \`pasid-bits=N\` besides | requests with PASIDs of N bits |
-| \`svm=on\` | all of it: \`scalable-mode\`, \`nested\`, \`pasid-bits=20\`, \`device-iotlb\`, \`page-requests\`, \`rid-pasid\`, \`supervisor-requests\`, \`execute-requests\`, \`accessed-dirty\`, \`first-stage-5-level\` |
+| \`svm=on\` | all of it: \`scalable-mode\`, \`nested\`, \`pasid-bits=20\`, \`device-iotlb\`, \`page-requests\`, \`rid-pasid\`, \`supervisor-requests\`, \`execute-requests\`, \`accessed-dirty\`, \`first-stage-5-level\`; an option given besides counts |
 
 \`tsvmm qemu -device intel-iommu,...\` has QEMU's names: there \`svm\` means page requests only.
 

@@ -178,8 +178,18 @@ export interface IommuKind<C = unknown> {
   /** Machines it can stand in. */
   readonly machines: readonly ('q35' | 'virt')[];
   readonly defaults: C;
+  /** Values that the options given bring along, for those that are not given: one option may stand for a set. */
+  readonly presets?: (given: Partial<C>) => Partial<C>;
   readonly schema: (z: Zod) => ZodType<C>;
   /** What the specification of such a unit defines and this kind does not do. */
   readonly limits?: readonly Limit[];
   readonly create: (config: C, services: IommuServices) => Iommu;
+}
+
+/** All options of a unit: those given, what they bring along, and the defaults of the rest. */
+export function completeOptions<C>(
+  kind: Pick<IommuKind<C>, 'defaults' | 'presets'>,
+  given: Partial<NoInfer<C>>,
+): C {
+  return { ...kind.defaults, ...kind.presets?.(given), ...given };
 }

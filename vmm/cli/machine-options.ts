@@ -1,6 +1,7 @@
 /** From options to a machine description. zod is loaded only when there is something that it has to check. */
 
 import { readFileSync } from 'node:fs';
+import { completeOptions } from '../bus/iommu.ts';
 import { TsvmmError } from '../core/errors.ts';
 import type { Zod, ZodType } from '../core/zod.ts';
 import {
@@ -171,6 +172,7 @@ function checkPlace(place: Readonly<Record<string, string>>, where: string): voi
 interface Kind {
   readonly name: string;
   readonly defaults: unknown;
+  readonly presets?: (given: object) => object;
   readonly schema: (z: Zod) => ZodType;
 }
 
@@ -189,7 +191,7 @@ async function optionsOf(
     if (!placeKeys.includes(key)) given[key] = typedValue(value, defaults[key], `${where}: ${key}`);
   }
   if (Object.keys(given).length === 0) return defaults;
-  const options = { ...defaults, ...given };
+  const options = completeOptions(kind, given) as Readonly<Record<string, unknown>>;
   const description = JSON.stringify([where, options]);
   if (accepted?.has(description)) return options;
   const checked = check(await loadZod(), kind, options, where);

@@ -134,7 +134,7 @@ function shapeOf(schema: unknown): Record<string, never> {
 /** Checks a machine description that came from outside. @throws TsvmmError naming `source` and the place in it */
 export function parseMachineConfig(z: Zod, registry: Registry, json: unknown, source: string): MachineConfig {
   checkKinds(registry, json, source);
-  const parsed = machineSchema(z, registry).safeParse(json);
+  const parsed = machineSchema(z, registry).safeParse(withPresets(registry, json));
   if (!parsed.success) {
     const issue = innermost(parsed.error.issues[0]! as Issue);
     throw new TsvmmError({
@@ -163,14 +163,25 @@ export function parseMachineConfig(z: Zod, registry: Registry, json: unknown, so
 function checkKinds(registry: Registry, json: unknown, source: string): void {
   if (typeof json !== 'object' || json === null) return;
   const { devices, viommu } = json as { devices?: unknown; viommu?: unknown };
-  const kindOf = (x: unknown) =>
-    typeof x === 'object' && x !== null ? (x as { kind?: unknown }).kind : undefined;
   for (const d of Array.isArray(devices) ? devices : []) {
     const kind = kindOf(d);
     if (typeof kind === 'string') registry.pci(kind, source);
   }
   const kind = kindOf(viommu);
   if (typeof kind === 'string') registry.iommu(kind, source);
+}
+
+function kindOf(x: unknown): unknown {
+  return typeof x === 'object' && x !== null ? (x as { kind?: unknown }).kind : undefined;
+}
+
+/** What the options of the vIOMMU bring along, beside them: the schema would fill in defaults. */
+function withPresets(registry: Registry, json: unknown): unknown {
+  if (typeof json !== 'object' || json === null) return json;
+  const { viommu } = json as { viommu?: object };
+  const kind = kindOf(viommu);
+  if (typeof kind !== 'string') return json;
+  return { ...json, viommu: { ...registry.iommu(kind).presets?.(viommu!), ...viommu } };
 }
 
 interface Issue extends KeyIssue {

@@ -8,7 +8,7 @@ import type { DeviceScope } from '../../firmware/description.ts';
 import { enumeratePci } from '../../firmware/index.ts';
 import type { AnyDevice, DeviceView, ResetKind } from '../bus/device.ts';
 import { DmaPort, type DmaTranslator } from '../bus/dma.ts';
-import type { ExplainedFault, Iommu } from '../bus/iommu.ts';
+import { completeOptions, type ExplainedFault, type Iommu } from '../bus/iommu.ts';
 import { SystemMemory } from '../bus/memory.ts';
 import { MmioBus, type MmioRange, overlap } from '../bus/mmio.ts';
 import { PortBus } from '../bus/ports.ts';
@@ -102,7 +102,7 @@ export class Machine {
         mend: `it stands in: ${kind.machines.join(', ')}`,
       });
     }
-    return kind.create(config.viommu.options, {
+    return kind.create(completeOptions(kind, config.viommu.options), {
       id: 'iommu',
       memory: this.memory,
       clock: this.clock,

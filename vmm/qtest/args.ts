@@ -3,6 +3,7 @@
  * nothing in it is without effect but where its doc says so.
  */
 
+import { completeOptions } from '../bus/iommu.ts';
 import { TsvmmError } from '../core/errors.ts';
 import { didYouMean, suggest } from '../core/suggest.ts';
 import { type MachineConfig, MIB, nameDevices } from '../machine/config.ts';
@@ -536,8 +537,8 @@ function describedMachine(
     if (!kind.pci) {
       if (viommu !== null)
         throw usage('second-iommu', '-device intel-iommu', 'the machine has an IOMMU already', 'give one');
-      const defaults = registry.iommu(kind.name).defaults as Record<string, unknown>;
-      viommu = { kind: kind.name, options: { ...defaults, profile: draft.profile, ...options } };
+      const given = { profile: draft.profile, ...options };
+      viommu = { kind: kind.name, options: completeOptions(registry.iommu(kind.name), given) };
       continue;
     }
     if (slot !== undefined && chassis.size === chassis.add(slot).size)
@@ -566,10 +567,10 @@ function describedMachine(
 function smmu(draft: Draft, registry: Registry): MachineConfig['viommu'] {
   if (!draft.virt.smmu) return null;
   const kind = KINDS['arm-smmuv3']!;
-  const defaults = registry.iommu(kind.name, '-machine virt: iommu').defaults as Record<string, unknown>;
+  const unit = registry.iommu(kind.name, '-machine virt: iommu');
   const stage = draft.virt.nests ? 'nested' : '1';
   const { options } = deviceOptions(draft, kind, { first: 'arm-smmuv3', pairs: [] });
-  return { kind: kind.name, options: { ...defaults, stage, profile: draft.profile, ...options } };
+  return { kind: kind.name, options: completeOptions(unit, { stage, profile: draft.profile, ...options }) };
 }
 
 function kindOf(where: string, driver: string, machine: MachineConfig['machine']): Kind {

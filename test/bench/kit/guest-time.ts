@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { completeOptions } from '../../../vmm/bus/iommu.ts';
 import { builtinRegistry } from '../../../vmm/machine/builtin.ts';
 import { defaultConfig, type MachineConfig } from '../../../vmm/machine/config.ts';
 import { prepareGuest } from '../../../vmm/machine/guest-module.ts';
@@ -34,12 +35,17 @@ function touched(made: Machine): Machine {
 async function timeOf({ source, machine, viommu }: TimedGuest, kind: string, count: number): Promise<number> {
   const registry = builtinRegistry();
   const defaults = defaultConfig(registry, machine);
-  const options = (kind: { readonly defaults: unknown }) => kind.defaults as Record<string, unknown>;
   const config: MachineConfig = {
     ...defaults,
-    viommu: { kind: viommu, options: { ...options(registry.iommu(viommu)), svm: true } },
+    viommu: { kind: viommu, options: completeOptions(registry.iommu(viommu), { svm: true }) },
     memory: MEMORY,
-    devices: [{ kind: 'svm-engine', id: 'svm0', options: options(registry.pci('svm-engine')) }],
+    devices: [
+      {
+        kind: 'svm-engine',
+        id: 'svm0',
+        options: registry.pci('svm-engine').defaults as Record<string, unknown>,
+      },
+    ],
   };
   const map = MAPS[machine];
   const layout = hiddenLayout(map.ramBase, config.memory);

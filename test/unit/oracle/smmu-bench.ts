@@ -1,7 +1,7 @@
-import { SMMU_DEFAULTS, type SmmuConfig } from '../../../viommu/smmuv3/config.ts';
+import type { SmmuConfig } from '../../../viommu/smmuv3/config.ts';
 import { SMMUV3 } from '../../../viommu/smmuv3/kind.ts';
 import { DMA_CA, DMA_OK, DMA_STALLED, DmaPort, EXEC, NO_PASID, READ, WRITE } from '../../../vmm/bus/dma.ts';
-import { DEVICE_TLB_DONE, type Iommu } from '../../../vmm/bus/iommu.ts';
+import { completeOptions, DEVICE_TLB_DONE, type Iommu } from '../../../vmm/bus/iommu.ts';
 import { SystemMemory } from '../../../vmm/bus/memory.ts';
 import { MmioBus } from '../../../vmm/bus/mmio.ts';
 import { VirtualClock } from '../../../vmm/core/clock.ts';
@@ -45,7 +45,7 @@ export class SmmuBench {
   #enables = 0;
 
   constructor(options: Partial<SmmuConfig>) {
-    this.config = { ...SMMU_DEFAULTS, ...options };
+    this.config = completeOptions(SMMUV3, options);
     this.#memory = new SystemMemory(this.ram, this.#mmio);
     const clock = new VirtualClock();
     this.iommu = SMMUV3.create(this.config, {

@@ -1,4 +1,4 @@
-import { VTD_DEFAULTS, type VtdConfig } from '../../../viommu/vtd/config.ts';
+import type { VtdConfig } from '../../../viommu/vtd/config.ts';
 import { INTEL_IOMMU } from '../../../viommu/vtd/kind.ts';
 import {
   DMA_MESSAGE,
@@ -12,6 +12,7 @@ import {
 } from '../../../vmm/bus/dma.ts';
 import type { InterruptTarget } from '../../../vmm/bus/interrupts.ts';
 import type { ExplainedFault, Iommu } from '../../../vmm/bus/iommu.ts';
+import { completeOptions } from '../../../vmm/bus/iommu.ts';
 import { SystemMemory } from '../../../vmm/bus/memory.ts';
 import { MmioBus } from '../../../vmm/bus/mmio.ts';
 import { VirtualClock } from '../../../vmm/core/clock.ts';
@@ -83,7 +84,7 @@ export class VtdBench {
   readonly #memory: SystemMemory;
 
   constructor(options: Partial<VtdConfig>, ramBytes: number) {
-    this.config = { ...VTD_DEFAULTS, ...options };
+    this.config = completeOptions(INTEL_IOMMU, options);
     this.ram = new GuestRam(0, ramBytes);
     this.#memory = new SystemMemory(this.ram, this.mmio);
     const target: InterruptTarget = {

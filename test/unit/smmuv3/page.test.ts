@@ -1,13 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { identification, resolveOptions, SMMU_DEFAULTS } from '../../../viommu/smmuv3/config.ts';
+import { identification, SMMU_DEFAULTS } from '../../../viommu/smmuv3/config.ts';
 import { smmuFeatures } from '../../../viommu/smmuv3/features.ts';
+import { SMMUV3 } from '../../../viommu/smmuv3/kind.ts';
 import { smmuPage } from '../../../viommu/smmuv3/page.ts';
 import * as commands from '../../../viommu/spec/smmuv3/commands.ts';
 import { EVENT_KINDS } from '../../../viommu/spec/smmuv3/faults.ts';
 import { LIMITS } from '../../../viommu/spec/smmuv3/limits.ts';
 import { SMMU_REGISTERS } from '../../../viommu/spec/smmuv3/registers.ts';
 import { CD, L1CD, L1STD, STE } from '../../../viommu/spec/smmuv3/structures.ts';
+import { completeOptions } from '../../../vmm/bus/iommu.ts';
 
 test('docs/smmuv3.md is what the tables of the model say (else: npm run gen)', () => {
   const page = readFileSync(new URL('../../../docs/smmuv3.md', import.meta.url), 'utf8');
@@ -32,7 +34,7 @@ test.each([
   ['nested', 0],
   ['1', 1],
 ] as const)('svm=on goes with stage=%s; NS1ATS says whether ATS can be split', (stage, ns1ats) => {
-  const id = identification(resolveOptions({ ...SMMU_DEFAULTS, svm: true, stage }));
+  const id = identification(completeOptions(SMMUV3, { svm: true, stage }));
 
   expect((id.idr0[0]! >>> 11) & 1).toBe(ns1ats);
   expect((id.idr0[0]! >>> 10) & 1).toBe(1);
