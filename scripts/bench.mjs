@@ -9,7 +9,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { build } from 'esbuild';
-import { keepUrls } from './import-typescript.mjs';
+import { changing, keepUrls } from './import-typescript.mjs';
+import { withLiterals } from './literals.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const BENCHES = [
@@ -90,7 +91,7 @@ async function bundle(names) {
     // As the build does: constants become literals, which V8 would load anew each time.
     minifySyntax: true,
     external: ['bun:jsc', '@mitata/counters'],
-    plugins: [keepUrls],
+    plugins: [changing(withLiterals, keepUrls)],
     logLevel: 'warning',
   });
 }

@@ -6,6 +6,8 @@ import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { changing } from './import-typescript.mjs';
+import { withLiterals } from './literals.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const dist = join(root, 'dist');
@@ -62,7 +64,10 @@ async function bundle(name, keeps, instead = []) {
     legalComments: 'inline',
     define: { 'import.meta.url': 'launched.url', TSVMM_CHECKED: 'true' },
     logLevel: 'warning',
-    plugins: [{ name: 'left-out', setup: (build) => leaveOut(build, name, keeps, instead) }],
+    plugins: [
+      { name: 'left-out', setup: (build) => leaveOut(build, name, keeps, instead) },
+      changing(withLiterals),
+    ],
   });
   // A vm.Script has no import() of its own: the launcher passes one.
   const code = outputFiles[0].text.replaceAll(/\bimport\(/g, 'importModule(');

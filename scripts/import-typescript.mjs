@@ -6,19 +6,27 @@ import { build } from 'esbuild';
 
 export const root = fileURLToPath(new URL('..', import.meta.url));
 
+/**
+ * A plugin for esbuild that changes the text of modules before they are read.
+ *
+ * @param {((text: string, path: string) => string)[]} changes one after the other
+ */
+export function changing(...changes) {
+  return {
+    name: 'changing',
+    setup(pluginBuild) {
+      pluginBuild.onLoad({ filter: /\.ts$/ }, ({ path }) => ({
+        contents: changes.reduce((text, change) => change(text, path), readFileSync(path, 'utf8')),
+        loader: 'ts',
+      }));
+    },
+  };
+}
+
 /** Modules keep the `import.meta.url` of their source, so that they find the files beside them. */
-export const keepUrls = {
-  name: 'keep-urls',
-  setup(pluginBuild) {
-    pluginBuild.onLoad({ filter: /\.ts$/ }, ({ path }) => ({
-      contents: readFileSync(path, 'utf8').replaceAll(
-        'import.meta.url',
-        JSON.stringify(pathToFileURL(path).href),
-      ),
-      loader: 'ts',
-    }));
-  },
-};
+export function keepUrls(text, path) {
+  return text.replaceAll('import.meta.url', JSON.stringify(pathToFileURL(path).href));
+}
 
 /** @param {string} path of the module, relative to the repository */
 export async function importTypeScript(path) {
@@ -32,7 +40,7 @@ export async function importTypeScript(path) {
       entryPoints: [join(root, path)],
       bundle: true,
       packages: 'external',
-      plugins: [keepUrls],
+      plugins: [changing(keepUrls)],
       format: 'esm',
       platform: 'node',
       outfile,

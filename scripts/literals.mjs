@@ -1,0 +1,170 @@
+// Numbers that modules name at their top become literals where they are used. A bundle makes variables of such constants, which
+// V8 loads from memory and checks each time; esbuild puts in the numbers of those modules only that import nothing.
+import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import ts from 'typescript';
+
+const FOLDS = {
+  [ts.SyntaxKind.BarToken]: (a, b) => a | b,
+  [ts.SyntaxKind.AmpersandToken]: (a, b) => a & b,
+  [ts.SyntaxKind.CaretToken]: (a, b) => a ^ b,
+  [ts.SyntaxKind.LessThanLessThanToken]: (a, b) => a << b,
+  [ts.SyntaxKind.GreaterThanGreaterThanToken]: (a, b) => a >> b,
+  [ts.SyntaxKind.GreaterThanGreaterThanGreaterThanToken]: (a, b) => a >>> b,
+  [ts.SyntaxKind.PlusToken]: (a, b) => a + b,
+  [ts.SyntaxKind.MinusToken]: (a, b) => a - b,
+  [ts.SyntaxKind.AsteriskToken]: (a, b) => a * b,
+  [ts.SyntaxKind.SlashToken]: (a, b) => a / b,
+  [ts.SyntaxKind.AsteriskAsteriskToken]: (a, b) => a ** b,
+};
+
+/** Numbers by module, and modules with their numbers put in: those of one build may be read for several bundles. */
+const known = new Map();
+const changed = new Map();
+
+/**
+ * The module with the numbers put in, its own and those it imports; lines stay where they are.
+ *
+ * @param {string} text of a TypeScript module
+ * @param {string} path of its file
+ */
+export function withLiterals(text, path) {
+  if (!changed.has(path)) changed.set(path, putIn(text, path));
+  return changed.get(path);
+}
+
+function putIn(text, path) {
+  const source = parse(text);
+  const numbers = new Map([...numbersOf(source, path), ...importedBy(source, path)]);
+  for (const name of ambiguousIn(source)) numbers.delete(name);
+  let result = '';
+  let done = 0;
+  for (const use of usesOf(source, numbers)) {
+    const literal = literalOf(numbers.get(use.text));
+    result += text.slice(done, use.getStart(source));
+    result += ts.isShorthandPropertyAssignment(use.parent) ? `${use.text}: ${literal}` : literal;
+    done = use.end;
+  }
+  return result + text.slice(done);
+}
+
+function parse(text) {
+  return ts.createSourceFile('module.ts', text, ts.ScriptTarget.Latest, true);
+}
+
+/** @returns {Map<string, number>} the constants at the top of the module */
+function numbersOf(source, path) {
+  if (known.has(path)) return known.get(path);
+  const numbers = new Map();
+  // Before what it imports, which may import it.
+  known.set(path, numbers);
+  const visible = importedBy(source, path);
+  for (const statement of source.statements) {
+    if (!ts.isVariableStatement(statement)) continue;
+    if ((statement.declarationList.flags & ts.NodeFlags.Const) === 0) continue;
+    for (const { name, initializer } of statement.declarationList.declarations) {
+      const value = initializer === undefined ? undefined : numberIn(initializer, visible);
+      if (!ts.isIdentifier(name) || !Number.isFinite(value) || Object.is(value, -0)) continue;
+      numbers.set(name.text, value);
+      visible.set(name.text, value);
+    }
+  }
+  return numbers;
+}
+
+/** The constants of other modules, by the names that this one has for them. */
+function importedBy(source, path) {
+  const numbers = new Map();
+  for (const statement of source.statements) {
+    if (!ts.isImportDeclaration(statement) || !statement.moduleSpecifier.text.startsWith('.')) continue;
+    const names = statement.importClause?.namedBindings;
+    if (names === undefined || !ts.isNamedImports(names) || statement.importClause.isTypeOnly) continue;
+    const from = join(dirname(path), statement.moduleSpecifier.text);
+    const theirs = known.get(from) ?? numbersOf(parse(readFileSync(from, 'utf8')), from);
+    for (const { name, propertyName } of names.elements) {
+      const value = theirs.get((propertyName ?? name).text);
+      if (value !== undefined) numbers.set(name.text, value);
+    }
+  }
+  return numbers;
+}
+
+/** Names that are declared more than once in the module: which one is meant depends on the place. */
+function ambiguousIn(source) {
+  const declared = new Set();
+  const ambiguous = new Set();
+  every(source, (node) => {
+    if (!ts.isIdentifier(node) || !declares(node)) return;
+    (declared.has(node.text) ? ambiguous : declared).add(node.text);
+  });
+  return ambiguous;
+}
+
+/** The number that an expression of numbers is, or undefined. */
+function numberIn(node, numbers) {
+  if (ts.isNumericLiteral(node)) return Number(node.text);
+  if (ts.isIdentifier(node)) return numbers.get(node.text);
+  if (ts.isParenthesizedExpression(node) || ts.isAsExpression(node))
+    return numberIn(node.expression, numbers);
+  if (ts.isPrefixUnaryExpression(node)) {
+    const value = numberIn(node.operand, numbers);
+    if (value === undefined) return undefined;
+    if (node.operator === ts.SyntaxKind.MinusToken) return -value;
+    return node.operator === ts.SyntaxKind.TildeToken ? ~value : undefined;
+  }
+  if (!ts.isBinaryExpression(node)) return undefined;
+  const [left, right] = [numberIn(node.left, numbers), numberIn(node.right, numbers)];
+  return left === undefined || right === undefined
+    ? undefined
+    : FOLDS[node.operatorToken.kind]?.(left, right);
+}
+
+function literalOf(value) {
+  return value < 0 ? `(${value})` : String(value);
+}
+
+/** Where the constants are used as values, in order. */
+function usesOf(source, numbers) {
+  const uses = [];
+  every(source, (node) => {
+    if (ts.isIdentifier(node) && numbers.has(node.text) && isUse(node)) uses.push(node);
+  });
+  return uses;
+}
+
+/** Calls `visit` with every node that is not a type. */
+function every(node, visit) {
+  visit(node);
+  ts.forEachChild(node, (child) => {
+    if (!ts.isTypeNode(child) || ts.isExpressionWithTypeArguments(child)) every(child, visit);
+  });
+}
+
+function declares(node) {
+  const { parent } = node;
+  return 'name' in parent && parent.name === node && !isMember(parent);
+}
+
+/** Its name is that of a property, or what is exported. */
+function isMember(node) {
+  return (
+    ts.isPropertyAccessExpression(node) ||
+    ts.isPropertyAssignment(node) ||
+    ts.isShorthandPropertyAssignment(node) ||
+    ts.isPropertyDeclaration(node) ||
+    ts.isPropertySignature(node) ||
+    ts.isMethodDeclaration(node) ||
+    ts.isMethodSignature(node) ||
+    ts.isAccessor(node) ||
+    ts.isEnumMember(node) ||
+    ts.isExportSpecifier(node)
+  );
+}
+
+function isUse(node) {
+  const { parent } = node;
+  if (ts.isShorthandPropertyAssignment(parent)) return true;
+  if (declares(node) || ('name' in parent && parent.name === node)) return false;
+  // The names before a colon in imports, exports and patterns.
+  return !('propertyName' in parent && parent.propertyName === node);
+}
