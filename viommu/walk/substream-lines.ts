@@ -24,7 +24,8 @@ export class SubstreamLines {
   readonly #lines: number;
   #mask = 0;
   #next = 0;
-  #owners = 0;
+  /** Requesters outlive the lines of a unit, which are made anew with its caches: no two of them are ever called the same. */
+  static #owners = 0;
 
   /** @param lines a power of two */
   constructor(lines: number) {
@@ -33,8 +34,8 @@ export class SubstreamLines {
 
   /** A number for a requester that has no lines yet. */
   newOwner(): number {
-    this.#owners = (this.#owners + 1) | 0;
-    return this.#owners;
+    SubstreamLines.#owners = (SubstreamLines.#owners + 1) | 0;
+    return SubstreamLines.#owners;
   }
 
   /** First word of the line that (owner, number) has, if it has one. */

@@ -14,7 +14,7 @@ import {
   WRITE,
 } from '../../../vmm/bus/dma.ts';
 import type { MachineOptions } from '../../kit/vtd-machine.ts';
-import { type PasidFields, ScalableMachine } from '../../kit/vtd-scalable.ts';
+import { PASIDS, type PasidFields, ScalableMachine } from '../../kit/vtd-scalable.ts';
 
 const DEV = 0x18;
 const DID = 9;
@@ -380,4 +380,34 @@ test('the views show whose entries are cached', () => {
   expect(view('contexts')).toMatchObject([
     { requester: '00:03.0', fields: 'P=1 DTE=1 PASIDE=1 PRE=1 PDTS=7 PASIDDIRPTR=0x30' },
   ]);
+});
+
+test('after the caches were made anew, requesters known before and after share nothing', () => {
+  const m = new ScalableMachine();
+  const [ownTop, otherTop, otherDirectory] = [m.page(), m.page(), m.page()];
+  m.scalableContext(DEV);
+  m.scalableContext(DEV + 1, { PASIDDIRPTR: otherDirectory });
+  m.mapFirst(ownTop, 4, PAGE, 0x9067);
+  m.mapFirst(otherTop, 4, PAGE, 0xa067);
+  m.pasid(5, { PGTT: 1, DID, FSPTPTR: otherTop });
+  m.pasid(6, { PGTT: 1, DID, FSPTPTR: otherTop });
+  const otherPasids = m.page();
+  m.store(otherDirectory, otherPasids | 1);
+  m.storeWords(otherPasids, Uint32Array.from(m.ram.u32.slice(PASIDS / 4, PASIDS / 4 + 512)));
+  m.pasid(5, { PGTT: 1, DID: 8, FSPTPTR: ownTop });
+  m.pasid(6, { PGTT: 1, DID: 8, FSPTPTR: ownTop });
+  m.startScalable();
+  const inTurn = (port: DmaPort) =>
+    [5, 6, 5, 6].map((pasid) => {
+      port.pasid = pasid;
+      return where(port);
+    });
+  const before = m.pasidPort(DEV);
+  const after = m.pasidPort(DEV + 1);
+  inTurn(before);
+
+  m.device.dropCache();
+
+  expect(inTurn(before)).toEqual([0x9000, 0x9000, 0x9000, 0x9000]);
+  expect(inTurn(after)).toEqual([0xa000, 0xa000, 0xa000, 0xa000]);
 });
