@@ -32,9 +32,8 @@ export class Requester {
   refused = 0;
   /** Shift of its class of permissions in a row. */
   permissions = 0;
-  /** Halves of the address space where the top byte does not count; all of it is one half. */
+  /** Halves of the address space where the top byte does not count, a set of 1 << half. */
   ignoresTop = 0;
-  single = false;
   /** IDENTITY: bits of the upper half that no address may have. */
   beyond = 0;
   /** Page mask, size code and shift of the rows it may remember. */
@@ -54,33 +53,8 @@ export class Requester {
   usual = 0;
   usual2 = 0;
   flags = 0;
-
-  /** What `other` was resolved to, for another SubstreamID whose CD differs in ASID and table alone. */
-  follow(other: Requester): void {
-    this.mode = other.mode;
-    this.globalTag = other.globalTag;
-    this.vmidTag = other.vmidTag;
-    this.vmid = other.vmid;
-    this.refused = other.refused;
-    this.permissions = other.permissions;
-    this.ignoresTop = other.ignoresTop;
-    this.single = other.single;
-    this.beyond = other.beyond;
-    this.short = other.short;
-    this.outside = other.outside;
-    this.outside2 = other.outside2;
-    this.reserved = other.reserved;
-    this.reserved2 = other.reserved2;
-    this.usual = other.usual;
-    this.usual2 = other.usual2;
-    this.flags = other.flags;
-  }
 }
 
-/** Most places a port has for SubstreamIDs that it uses in turn; it has so many for each that is used. */
-const MOST_SLOTS = 4096;
-const FIRST_SLOTS = 16;
-const SLOTS_OF_ONE = 4;
 /** Words of a CD that may differ between those that follow: the upper half of word 1 (ASID), words 2 and 3 (table). */
 const OWN_HALF = 1;
 const OWN_FIRST = 2;
@@ -88,64 +62,38 @@ const OWN_LAST = 3;
 
 /** What is known of a port. */
 export class PortContext {
+  /** Names its lines. */
+  readonly owner: number;
   /** For requests without SubstreamID. */
   readonly plain = new Requester();
+  /** For requests with the SubstreamID that was used twice in turn. */
+  readonly substream = new Requester();
+  /** The SubstreamID, as lines have it, that asked last for what is not in `substream`. */
+  last = -1;
   /** The STE, while `streamEpoch` stands, and the CD that was used last: of `loaded` while `loadedEpoch` stands. */
   readonly stream = new Stream();
   readonly context = new Context();
   streamEpoch = -1;
   loaded = NO_PASID;
   loadedEpoch = -1;
-  /** The one with a SubstreamID that was resolved in full last, and its CD. */
-  model: Requester | null = null;
+  /** While it stands `substream` holds for every SubstreamID whose CD is like `#cd`, but for tag and privilege. */
+  modelEpoch = -1;
   readonly #cd = new Int32Array(CONFIG_ENTRY_WORDS);
-  /** By bits of the SubstreamID; how many are taken. */
-  #slots: (Requester | undefined)[] = [];
-  #mask = 0;
-  #used = 0;
   /** Translated requests may pass while this epoch stands, or -1. */
   translatedEpoch = -1;
 
+  constructor(owner: number) {
+    this.owner = owner;
+  }
+
   /** Whose place requests of the SubstreamID, or without one, have; what is in it may be another one's. */
   of(ssid: number): Requester {
-    return ssid < 0 ? this.plain : (this.#slots[slotOf(ssid) & this.#mask] ?? this.plain);
+    return ssid < 0 ? this.plain : this.substream;
   }
 
-  /** The place that the SubstreamID is to have from now on. */
-  take(ssid: number): Requester {
-    if (ssid < 0) return this.plain;
-    const q = this.of(ssid);
-    if (q !== this.plain && (q.ssid === ssid || !this.#isCrowded)) return q;
-    if (this.#isCrowded) this.#grow();
-    const slot = slotOf(ssid) & this.#mask;
-    const there = this.#slots[slot];
-    if (there !== undefined) return there;
-    const made = new Requester();
-    this.#slots[slot] = made;
-    this.#used++;
-    return made;
-  }
-
-  get #isCrowded(): boolean {
-    return this.#used * SLOTS_OF_ONE >= this.#slots.length && this.#slots.length < MOST_SLOTS;
-  }
-
-  #grow(): void {
-    const old = this.#slots;
-    const count = Math.max(FIRST_SLOTS, old.length * 2);
-    this.#slots = new Array(count).fill(undefined);
-    this.#mask = count - 1;
-    this.#used = 0;
-    for (const q of old) {
-      if (q === undefined) continue;
-      this.#slots[slotOf(q.ssid) & this.#mask] = q;
-      this.#used++;
-    }
-  }
-
-  /** `q` is what those follow whose CD is like the one in the row. */
-  setModel(q: Requester, rows: Uint32Array, row: number): void {
-    this.model = q;
+  /** `substream` was resolved with the CD in the row. */
+  setModel(epoch: number, rows: Uint32Array, row: number): void {
+    this.modelEpoch = epoch;
     for (let i = 0; i < CONFIG_ENTRY_WORDS; i++) this.#cd[i] = rows[row + CONFIG_ENTRY_AT + i]!;
   }
 
@@ -163,7 +111,27 @@ export class PortContext {
   }
 }
 
-/** Numbers that count upwards, by any step, hardly meet. */
-function slotOf(ssid: number): number {
-  return ssid + (ssid >>> 9);
+/**
+ * Attributes of a line (viommu/walk/substream-lines.ts): 2:0 size code | 6:4 shift of the class of permissions | 10:8 accesses
+ * that have to ask the procedure | 13:12 halves of the address space where the top byte does not count.
+ */
+export const LINE_SIZE = 7;
+const CLASS = 4;
+const REFUSED = 8;
+const TOP = 12;
+
+export function attributesOf(q: Requester): number {
+  return q.size | (q.permissions << CLASS) | (q.refused << REFUSED) | (q.ignoresTop << TOP);
+}
+
+export function classOf(attributes: number): number {
+  return (attributes >>> CLASS) & 7;
+}
+
+export function refusedBy(attributes: number): number {
+  return (attributes >>> REFUSED) & 7;
+}
+
+export function ignoresTopIn(attributes: number): number {
+  return (attributes >>> TOP) & 3;
 }

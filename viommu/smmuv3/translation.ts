@@ -23,6 +23,17 @@ import { CR0ACK, CR2, GBPA } from '../spec/smmuv3/registers.ts';
 import { CONFIG_BYPASS } from '../spec/smmuv3/structures.ts';
 import { CONFIG_ENTRY_AT, CONFIG_STATUS_AT } from '../walk/config-cache.ts';
 import type { WalkMemory } from '../walk/memory.ts';
+import {
+  LINE_ATTRIBUTES,
+  LINE_EPOCH,
+  LINE_MASK,
+  LINE_OWNER,
+  LINE_ROW,
+  LINE_TAG,
+  LINE_WHO,
+  lineOf,
+  SubstreamLines,
+} from '../walk/substream-lines.ts';
 import { isBeyond } from '../walk/vmsa.ts';
 import { canonical, GLOBAL, type SmmuCaches, TLB_SHIFTS } from './caches.ts';
 import { type Context, decodeCd, inRange } from './context-descriptor.ts';
@@ -30,13 +41,18 @@ import { type EventSink, type Recording, STALLED } from './events.ts';
 import { OVERRIDE_OFF, OVERRIDE_ON } from './overrides.ts';
 import { ABORTED, NO_CD, substreamOf, TranslationProcedure } from './procedure.ts';
 import {
+  attributesOf,
   BOTH_STAGES,
+  classOf,
   IDENTITY,
+  ignoresTopIn,
+  LINE_SIZE,
   NEVER,
   ONE_STAGE,
   PAGING,
   PortContext,
   type Requester,
+  refusedBy,
   SLOW,
 } from './requester.ts';
 import { EVERYTHING, PRIVILEGED, rowFlags } from './row-flags.ts';
@@ -57,6 +73,10 @@ const GBPA_WORD = GBPA.offset / 4;
 /** Pages that requesters can walk over in turn and be found without hashing. */
 const HINTS = 8192;
 const HINT_MASK = HINTS - 1;
+/** SubstreamIDs in turn that need no look at configuration caches. */
+const MOST_LINES = 131072;
+/** Where rows begin: a number that V8 knows to be small enough for what is added to it. */
+const ROW_PLACES = 0x7ffffff0;
 
 /** Told of an event that was recorded or dropped, after it happened. */
 export type EventReport = (
@@ -74,6 +94,9 @@ export class SmmuTranslation extends TranslationProcedure {
   readonly #report: EventReport;
   /** By low page-number bits: the row that answered last. Only a hint: the row itself is compared. */
   readonly #hints = new Int32Array(HINTS);
+  /** The TLB's rows, signed as addresses are. */
+  readonly #rows: Int32Array;
+  readonly #lines: SubstreamLines;
   /** RAM: its words by address / 4, its first page and the one after the last. */
   readonly #words: Uint32Array;
   readonly #firstPage: number;
@@ -91,6 +114,8 @@ export class SmmuTranslation extends TranslationProcedure {
     super(s, w, caches, memory, reads);
     this.#sink = sink;
     this.#report = report;
+    this.#rows = new Int32Array(s.tlb.buffer, s.tlb.byteOffset, s.tlb.length);
+    this.#lines = new SubstreamLines(Math.min(2 ** w.config.ssidsize, MOST_LINES));
     this.#words = memory.u32;
     this.#firstPage = memory.base >>> 12;
     this.#endPage = (memory.end / 4096) | 0;
@@ -100,60 +125,107 @@ export class SmmuTranslation extends TranslationProcedure {
   translate(port: DmaPort, lo: number, hi: number, access: number): number {
     const known = port.context as PortContext | null;
     if (known !== null && port.at === AT_UNTRANSLATED) {
-      const q = known.of(port.pasid);
+      const q = port.pasid < 0 ? known.plain : known.substream;
       if (
         q.epoch === this.caches.epoch &&
-        q.ssid === port.pasid &&
-        q.privileged === port.privileged &&
+        port.pasid === q.ssid &&
+        // Comparing two booleans would be a call.
+        (port.privileged ? q.privileged : !q.privileged) &&
         access !== 0 &&
-        (access & q.refused) === 0
+        (access & q.refused) === 0 &&
+        q.mode === PAGING
       ) {
-        if (q.mode === PAGING) {
-          const rows = this.rows;
-          const key = q.ignoresTop === 0 ? hi : keyOf(q, hi);
-          const p = this.#hints[((lo >>> q.shift) ^ q.salt) & HINT_MASK]!;
-          const denied = (access << q.permissions) & ~rows[p + 5]!;
-          const other =
-            (rows[p]! ^ ((lo & q.mask) | q.size)) | (rows[p + 1]! ^ key) | (rows[p + 2]! ^ q.tag) | denied;
-          return other === 0 ? this.#hit(port, p, lo, hi) : this.#lookup(port, known, q, lo, hi, key, access);
-        }
-        if (q.mode === IDENTITY && (hi & q.beyond) === 0) return this.#pass(port, lo, hi);
-      } else if (port.pasid >= 0) return this.#ofAnother(port, known, lo, hi, access);
+        const rows = this.#rows;
+        const { mask } = q;
+        const key = q.ignoresTop === 0 ? hi : keyOf(q.ignoresTop, hi);
+        const p = this.#hints[((lo >>> q.shift) ^ q.salt) & HINT_MASK]! & ROW_PLACES;
+        const denied = (access << q.permissions) & ~rows[p + 5]!;
+        const other = (rows[p]! ^ ((lo & mask) | q.size)) | (rows[p + 1]! ^ key) | (rows[p + 2]! ^ q.tag);
+        if ((other | denied) !== 0) return this.#lookup(port, known, q, lo, hi, key, access);
+        const offset = lo & ~mask;
+        port.outLo = (rows[p + 3]! | offset) >>> 0;
+        port.outHi = rows[p + 4]!;
+        port.outSpan = -mask - offset;
+        return DMA_OK;
+      }
     }
-    if (known !== null && port.at === AT_TRANSLATED && known.translatedEpoch === this.caches.epoch) {
-      if ((hi & this.beyond) === 0) return this.#pass(port, lo, hi);
+    return this.#translateOther(port, known, lo, hi, access);
+  }
+
+  /** What needs no tables, and requests of another SubstreamID than the last one's. */
+  #translateOther(port: DmaPort, known: PortContext | null, lo: number, hi: number, access: number): number {
+    if (known !== null && access !== 0) {
+      const { epoch } = this.caches;
+      if (port.at === AT_TRANSLATED) {
+        if (known.translatedEpoch === epoch && (hi & this.beyond) === 0) return this.#pass(port, lo, hi);
+      } else if (port.at === AT_UNTRANSLATED) {
+        const q = known.of(port.pasid);
+        if (q.epoch === epoch && q.ssid === port.pasid && q.privileged === port.privileged) {
+          const passes = q.mode === IDENTITY && ((access & q.refused) | (hi & q.beyond)) === 0;
+          if (passes) return this.#pass(port, lo, hi);
+        } else if (port.pasid >= 0) return this.#byLine(port, known, lo, hi, access);
+      }
     }
     return this.#translateSlow(port, lo, hi, access);
   }
 
-  /** A request of a SubstreamID that was not the last one in its place: where it is like another, that says all but its tag. */
-  #ofAnother(port: DmaPort, known: PortContext, lo: number, hi: number, access: number): number {
-    const q = access === 0 ? null : this.#follower(port, known);
-    if (q === null || (access & q.refused) !== 0) return this.#translateSlow(port, lo, hi, access);
-    return this.#lookup(port, known, q, lo, hi, q.ignoresTop === 0 ? hi : keyOf(q, hi), access);
+  /** A request of another SubstreamID than the last ones': its line says what a hit needs. */
+  #byLine(port: DmaPort, known: PortContext, lo: number, hi: number, access: number): number {
+    const { words } = this.#lines;
+    const who = lineOf(port.pasid, port.privileged);
+    const at = this.#lines.find(known.owner, port.pasid);
+    const other = (words[at + LINE_OWNER]! ^ known.owner) | (words[at + LINE_WHO]! ^ who);
+    const twice = known.last === who;
+    known.last = who;
+    if ((other | (words[at + LINE_EPOCH]! ^ this.caches.epoch)) !== 0 || twice)
+      return this.#follow(port, known, who, lo, hi, access);
+    const attributes = words[at + LINE_ATTRIBUTES]!;
+    if ((access & refusedBy(attributes)) !== 0) return this.#translateSlow(port, lo, hi, access);
+    const rows = this.#rows;
+    const tag = words[at + LINE_TAG]!;
+    const upper = keyOf(ignoresTopIn(attributes), hi);
+    const key = (lo & words[at + LINE_MASK]!) | (attributes & LINE_SIZE);
+    const wanted = access << classOf(attributes);
+    const p = words[at + LINE_ROW]!;
+    if (((rows[p]! ^ key) | (rows[p + 1]! ^ upper) | (rows[p + 2]! ^ tag) | (wanted & ~rows[p + 5]!)) === 0)
+      return this.#hit(port, p, lo);
+    const r = this.caches.tlb.lookup(lo, upper, tag);
+    if (r < 0 || (wanted & ~rows[r + 5]!) !== 0) return this.#follow(port, known, who, lo, hi, access);
+    const size = rows[r]! & LINE_SIZE;
+    words[at + LINE_ROW] = r;
+    words[at + LINE_MASK] = -1 << TLB_SHIFTS[size]!;
+    words[at + LINE_ATTRIBUTES] = (attributes & ~LINE_SIZE) | size;
+    return this.#hit(port, r, lo);
   }
 
-  #follower(port: DmaPort, known: PortContext): Requester | null {
-    const { caches } = this;
-    const { epoch } = caches;
-    const { model, stream } = known;
-    const ssid = port.pasid;
-    if (model === null || model.epoch !== epoch || model.privileged !== port.privileged) return null;
-    if (known.streamEpoch !== epoch || substreamOf(stream, ssid) !== ssid) return null;
-    const { cds } = caches;
-    const row = cds.find(port.requester, ssid);
-    if (row < 0 || cds.rows[row + CONFIG_STATUS_AT] !== 0 || !known.isLikeModel(cds.rows, row)) return null;
-    const asid = stream.single ? GLOBAL : cds.rows[row + CONFIG_ENTRY_AT + 1]! >>> 16;
-    const tag = caches.peekContext(stream.regime, asid);
-    if (tag === 0) return null;
-    const q = known.take(ssid);
-    if (q !== model) q.follow(model);
-    q.ssid = ssid;
+  /** By what the CD cache knows, where the CD is like another one's: then that says all but the tag. Makes the line, too. */
+  #follow(port: DmaPort, known: PortContext, who: number, lo: number, hi: number, access: number): number {
+    const tag = this.#tagLikeModel(port, known);
+    const q = known.substream;
+    if (tag === 0 || (access & q.refused) !== 0) return this.#translateSlow(port, lo, hi, access);
+    q.ssid = port.pasid;
     q.privileged = port.privileged;
-    q.tag = tag | 0;
-    q.salt = saltOf(port.requester, ssid);
-    q.epoch = epoch;
-    return q;
+    q.permissions = isPrivileged(known.stream, port) ? PRIVILEGED : 0;
+    q.tag = tag;
+    q.salt = saltOf(port.requester, port.pasid);
+    const at = this.#lines.take(known.owner, port.pasid, who);
+    const { words } = this.#lines;
+    words[at + LINE_EPOCH] = q.epoch;
+    words[at + LINE_TAG] = tag;
+    words[at + LINE_ATTRIBUTES] = attributesOf(q);
+    words[at + LINE_MASK] = q.mask;
+    return this.#lookup(port, known, q, lo, hi, keyOf(q.ignoresTop, hi), access);
+  }
+
+  /** The tag of the SubstreamID's translations, if the configuration caches say that it is like the model; else 0. */
+  #tagLikeModel(port: DmaPort, known: PortContext): number {
+    const { cds, epoch } = this.caches;
+    const { stream } = known;
+    if (known.modelEpoch !== epoch || substreamOf(stream, port.pasid) !== port.pasid) return 0;
+    const row = cds.find(port.requester, port.pasid);
+    if (row < 0 || cds.rows[row + CONFIG_STATUS_AT] !== 0 || !known.isLikeModel(cds.rows, row)) return 0;
+    const asid = stream.single ? GLOBAL : cds.rows[row + CONFIG_ENTRY_AT + 1]! >>> 16;
+    return this.caches.peekContext(stream.regime, asid) | 0;
   }
 
   #pass(port: DmaPort, lo: number, hi: number): number {
@@ -163,9 +235,9 @@ export class SmmuTranslation extends TranslationProcedure {
     return DMA_OK;
   }
 
-  #hit(port: DmaPort, r: number, lo: number, _hi: number): number {
-    const rows = this.rows;
-    const inside = rows[r + 6]! | 0;
+  #hit(port: DmaPort, r: number, lo: number): number {
+    const rows = this.#rows;
+    const inside = rows[r + 6]!;
     const offset = lo & inside;
     port.outLo = (rows[r + 3]! | offset) >>> 0;
     port.outHi = rows[r + 4]!;
@@ -190,7 +262,7 @@ export class SmmuTranslation extends TranslationProcedure {
     if (r >= 0) {
       if (((access << q.permissions) & ~rows[r + 5]!) !== 0) return this.#translateSlow(port, lo, hi, access);
       this.#hint(q, r, lo);
-      return this.#hit(port, r, lo, hi);
+      return this.#hit(port, r, lo);
     }
     if (this.#missPage(port, q, set, lo, hi, access)) return DMA_OK;
     if (!this.#load(port, known)) return this.#translateSlow(port, lo, hi, access);
@@ -393,7 +465,7 @@ export class SmmuTranslation extends TranslationProcedure {
   #resolve(port: DmaPort): void {
     let known = port.context as PortContext | null;
     if (known === null) {
-      known = new PortContext();
+      known = new PortContext(this.#lines.newOwner());
       port.context = known;
     }
     if (port.at === AT_TRANSLATION) return;
@@ -402,7 +474,7 @@ export class SmmuTranslation extends TranslationProcedure {
       return;
     }
     const { epoch } = this.caches;
-    const q = known.take(port.pasid);
+    const q = known.of(port.pasid);
     if (q.epoch === epoch && q.ssid === port.pasid && q.privileged === port.privileged && q.mode !== SLOW)
       return;
     q.ssid = port.pasid;
@@ -411,7 +483,7 @@ export class SmmuTranslation extends TranslationProcedure {
     q.beyond = this.beyond;
     q.refused = EXEC;
     q.salt = saltOf(port.requester, port.pasid);
-    if (known.model === q) known.model = null;
+    if (q === known.substream) known.modelEpoch = -1;
     if ((this.regs[CR0_WORD]! & SMMUEN) === 0) {
       if ((this.regs[GBPA_WORD]! & GBPA_ABORT) === 0) q.mode = IDENTITY;
     } else if (this.caching) q.mode = this.#resolveStream(port, known, q);
@@ -467,14 +539,13 @@ export class SmmuTranslation extends TranslationProcedure {
     } else if (!stream.stage2) return IDENTITY;
     known.loaded = port.pasid;
     known.loadedEpoch = epoch;
-    const privileged = stream.privilege >= OVERRIDE_OFF ? stream.privilege === OVERRIDE_ON : port.privileged;
-    q.permissions = privileged ? PRIVILEGED : 0;
+    q.permissions = isPrivileged(stream, port) ? PRIVILEGED : 0;
     if (stream.instruction === OVERRIDE_ON) q.refused = EVERYTHING;
-    q.ignoresTop = row < 0 ? 0 : context.ignoresTop;
-    q.single = stream.single;
+    // All of a single address space is its lower half.
+    q.ignoresTop = row < 0 ? 0 : stream.single ? (context.ignoresTop & 1) * 3 : context.ignoresTop;
     this.#resolveTags(known, q, row >= 0);
     resolveShortWay(q, stream, context, row >= 0);
-    if (row >= 0 && port.pasid >= 0) known.setModel(q, cds.rows, row);
+    if (row >= 0 && port.pasid >= 0) known.setModel(epoch, cds.rows, row);
     return PAGING;
   }
 
@@ -529,7 +600,11 @@ function saltOf(sid: number, ssid: number): number {
 }
 
 /** The upper half as rows have it. */
-function keyOf(q: Requester, hi: number): number {
-  const half = q.single ? 0 : (hi >>> 23) & 1;
-  return ((q.ignoresTop >>> half) & 1) === 0 ? hi : canonical(hi);
+function keyOf(ignoresTop: number, hi: number): number {
+  return ((ignoresTop >>> ((hi >>> 23) & 1)) & 1) === 0 ? hi : canonical(hi);
+}
+
+/** STE.PRIVCFG, or what the request says. */
+function isPrivileged(stream: Stream, port: DmaPort): boolean {
+  return stream.privilege >= OVERRIDE_OFF ? stream.privilege === OVERRIDE_ON : port.privileged;
 }
