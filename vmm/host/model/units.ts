@@ -1,0 +1,113 @@
+import { type SmmuLikeness, smmuOptionsOf } from '../../../viommu/smmuv3/options-of.ts';
+import { AIDR, IDR0, IDR1, IDR2, IDR3, IDR4, IDR5, IIDR } from '../../../viommu/spec/smmuv3/registers.ts';
+import { CAP, ECAP } from '../../../viommu/spec/vtd/capabilities.ts';
+import { VER } from '../../../viommu/spec/vtd/registers.ts';
+import { type VtdLikeness, vtdOptionsOf } from '../../../viommu/vtd/options-of.ts';
+import type { Layout } from '../../regs/layout.ts';
+import type { SmmuUnitEntry, UnitEntry, VtdUnitEntry } from './file.ts';
+
+/** A register that identifies a unit, with its value as words. */
+export interface UnitRegister {
+  readonly layout: Layout;
+  readonly words: Uint32Array;
+}
+
+/** A unit of a VT-d host: what its registers say, and the unit of the model that comes nearest. */
+export interface VtdUnit {
+  readonly kind: 'vtd';
+  readonly entry: VtdUnitEntry;
+  readonly registers: readonly UnitRegister[];
+  readonly likeness: VtdLikeness;
+}
+export interface SmmuUnit {
+  readonly kind: 'smmuv3';
+  readonly entry: SmmuUnitEntry;
+  readonly registers: readonly UnitRegister[];
+  readonly likeness: SmmuLikeness;
+}
+export type UnitModel = VtdUnit | SmmuUnit;
+
+const VTD_LAYOUTS = { VER, CAP, ECAP };
+const SMMU_LAYOUTS = { IDR0, IDR1, IDR2, IDR3, IDR4, IDR5, IIDR, AIDR };
+
+/** Decodes a unit's registers. @throws TsvmmError naming bits that no unit of the model can have */
+export function unitModel(entry: UnitEntry, source: string): UnitModel {
+  const where = `${source}: unit ${entry.id}`;
+  const registers = registersOf(entry);
+  const words = (name: string) => registers.find(({ layout }) => layout.name === name)!.words;
+  const number = (name: string) => words(name)[0]!;
+  // What no register tells comes from the file: how caches behave, where the registers are.
+  const { cache, invalidation } = entry;
+  if (entry.kind === 'vtd') {
+    const { options, differences } = vtdOptionsOf(words('CAP'), words('ECAP'), where);
+    const likeness = { options: { ...options, cache, invalidation }, differences };
+    return { kind: 'vtd', entry, registers, likeness };
+  }
+  const identity = {
+    IDR0: number('IDR0'),
+    IDR1: number('IDR1'),
+    IDR2: number('IDR2'),
+    IDR3: number('IDR3'),
+    IDR4: number('IDR4'),
+    IDR5: number('IDR5'),
+    IIDR: number('IIDR'),
+    AIDR: number('AIDR'),
+  };
+  const { options, differences } = smmuOptionsOf(identity, where);
+  const likeness = { options: { ...options, cache, invalidation }, differences };
+  return { kind: 'smmuv3', entry, registers, likeness };
+}
+
+function registersOf({ kind, registers }: UnitEntry): readonly UnitRegister[] {
+  const layouts = (kind === 'vtd' ? VTD_LAYOUTS : SMMU_LAYOUTS) as unknown as Record<string, Layout>;
+  return Object.entries(layouts).map(([name, layout]) => ({
+    layout,
+    words: wordsOf((registers as unknown as Record<string, string>)[name]!),
+  }));
+}
+
+function wordsOf(hex: string): Uint32Array {
+  const value = BigInt(hex);
+  return Uint32Array.of(Number(value & 0xffff_ffffn), Number(value >> 32n));
+}
+
+/** What a unit lets the devices behind it do. */
+export interface UnitReach {
+  /** log2 of the PASIDs; 0: none. */
+  readonly pasidWidth: number;
+  readonly pasidExec: boolean;
+  readonly pasidPriv: boolean;
+  readonly ats: boolean;
+  readonly pri: boolean;
+  /** Page tables of a user on top of those of the host. */
+  readonly nested: boolean;
+  readonly dirtyTracking: boolean;
+  readonly coherent: boolean;
+}
+
+export function reachOf(unit: UnitModel): UnitReach {
+  if (unit.kind === 'vtd') {
+    const { options } = unit.likeness;
+    return {
+      pasidWidth: options['pasid-bits'],
+      pasidExec: options['execute-requests'],
+      pasidPriv: options['supervisor-requests'],
+      ats: options['device-iotlb'],
+      pri: options['page-requests'],
+      nested: options.nested,
+      dirtyTracking: options['accessed-dirty'] && options['scalable-mode'],
+      coherent: true,
+    };
+  }
+  const { options } = unit.likeness;
+  return {
+    pasidWidth: options.ssidsize,
+    pasidExec: options.ssidsize > 0,
+    pasidPriv: options.ssidsize > 0,
+    ats: options.ats,
+    pri: options.pri,
+    nested: options.stage === 'nested',
+    dirtyTracking: options.httu === 'dirty',
+    coherent: true,
+  };
+}
