@@ -1,6 +1,11 @@
 import { DEVICE_TLB_TIMEOUT, type DmaEndpoints } from '../../vmm/bus/iommu.ts';
+import type { PciFunction } from './function.ts';
 import type { AtsLink } from './kind.ts';
-import type { RootComplex } from './root-complex.ts';
+
+/** Finds a function by its requester id: a root complex. */
+export interface FunctionFinder {
+  find(requester: number): PciFunction | undefined;
+}
 
 /**
  * Messages of the IOMMU on their way to functions, by id. Who has no ATS does not understand an invalidation and leaves it
@@ -8,7 +13,7 @@ import type { RootComplex } from './root-complex.ts';
  *
  * @param root the root complex, asked for at each message: an IOMMU is made before it
  */
-export function pciEndpoints(root: () => RootComplex): DmaEndpoints {
+export function pciEndpoints(root: () => FunctionFinder): DmaEndpoints {
   const linkOf = (requester: number): AtsLink | undefined => {
     const fn = root().find(requester);
     return fn?.powered === true ? fn.ats : undefined;

@@ -31,7 +31,15 @@ import {
 import { PCI_EVENTS } from './events.ts';
 import { ATS, PASID, PRI, PRI_ALLOCATION } from './extended-capabilities.ts';
 import { BAR0, BRIDGE_CONTROL, BUSES, COMMAND, HEADER, INTERRUPT } from './header.ts';
-import type { AtsLink, BarSpec, MsixSpec, PciBackend, PciFunctionSpec, PciServices } from './kind.ts';
+import type {
+  AtsLink,
+  BarSpec,
+  MessageSink,
+  MsixSpec,
+  PciBackend,
+  PciFunctionSpec,
+  PciServices,
+} from './kind.ts';
 import { type ConfigLayout, configLayout } from './layout.ts';
 import { MsixBar, ShortBar, UNCONNECTED } from './msix-bar.ts';
 import { type PciPlace, unplugged } from './place.ts';
@@ -55,6 +63,7 @@ interface FunctionWiring {
   readonly layout: ConfigLayout;
   readonly def: StateDef<FunctionState>;
   readonly dma: DmaPort;
+  readonly messages: MessageSink | undefined;
   readonly msix: MsixSpec | undefined;
   readonly place: PciPlace;
   /** Its virtual functions, the first one first. */
@@ -135,6 +144,7 @@ export class PciFunction extends Device<FunctionState, FunctionWiring, FunctionC
       layout,
       def: stateOf(layout),
       dma: services.dma,
+      messages: services.messages,
       msix: layout.msixSpec,
       place: unplugged(),
       virtual: [],
@@ -178,7 +188,8 @@ export class PciFunction extends Device<FunctionState, FunctionWiring, FunctionC
 
   /** The bus it is on. */
   get busNumber(): number {
-    return this.w.place.parent?.secondary ?? 0;
+    const { parent, rootBus } = this.w.place;
+    return parent?.secondary ?? rootBus;
   }
 
   /** Of a bridge: the bus behind it. */
@@ -547,7 +558,7 @@ export class PciFunction extends Device<FunctionState, FunctionWiring, FunctionC
     let status = DMA_UR;
     if (!this.c.sending) {
       this.c.sending = true;
-      status = this.w.dma.message(lo, hi, data >>> 0);
+      status = (this.w.messages ?? this.w.dma).message(lo, hi, data >>> 0);
       this.c.sending = false;
     }
     const { pci_message } = this.w.trace;

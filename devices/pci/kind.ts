@@ -11,6 +11,11 @@ import type { Tracer } from '../../vmm/trace/tracer.ts';
 import type { PciFunction } from './function.ts';
 import type { ConfigLayout } from './layout.ts';
 
+/** Takes messages; the answer is a DMA status. */
+export interface MessageSink {
+  message(lo: number, hi: number, data: number): number;
+}
+
 /** What the machine gives a PCI device. */
 export interface PciServices {
   /** Id of the device in this machine: names its snapshot units, clock events and trace lines. */
@@ -21,6 +26,8 @@ export interface PciServices {
   readonly tracer: Tracer;
   /** Memory past every IOMMU. Only test devices that check what DMA did may touch it. */
   readonly bypass: SystemMemory;
+  /** Who takes its MSI and MSI-X messages instead of the DMA port: the driver of a modelled host. */
+  readonly messages?: MessageSink;
   /** The same for virtual function `n` (from 1) of this one: its id is ID.vfN. */
   readonly virtual: (n: number) => PciServices;
   /** Lays out config space in the place of configLayout: how a function has a virtual config space that was planned. */

@@ -14,6 +14,8 @@ export interface PciFabric {
 export interface PciPlace {
   fabric: PciFabric | undefined;
   parent: PciFunction | undefined;
+  /** Number of its bus where no bridge says it: root complexes of real hosts have several root buses. */
+  rootBus: number;
   /** Device 7:3, function 2:0. */
   devfn: number;
   /** Another function shares the device. */
@@ -23,5 +25,12 @@ export interface PciPlace {
 }
 
 export function unplugged(): PciPlace {
-  return { fabric: undefined, parent: undefined, devfn: 0, multifunction: false, occupied: false };
+  return {
+    fabric: undefined,
+    parent: undefined,
+    rootBus: 0,
+    devfn: 0,
+    multifunction: false,
+    occupied: false,
+  };
 }

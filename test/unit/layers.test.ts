@@ -25,6 +25,16 @@ const LAYERS: Readonly<Record<string, readonly string[] | 'all'>> = {
     'viommu/vtd',
     'viommu/smmuv3',
   ],
+  'vmm/host/model': [
+    ...BUS,
+    'vmm/host',
+    'viommu/spec',
+    // The units of a host are the models of the guest's, made from what its registers say.
+    'viommu/vtd',
+    'viommu/smmuv3',
+    'devices/pci',
+    'devices/vconfig',
+  ],
   'viommu/spec': ['vmm/core', 'vmm/regs'],
   'viommu/walk': ['vmm/core', 'viommu/spec'],
   'viommu/watch': BUS,

@@ -1,8 +1,8 @@
 import type { Zod, ZodType } from '../../core/zod.ts';
+import { ACS } from '../vfio/topology.ts';
 
-/** Bits of the ACS control register (PCI Express Base: ACS Extended Capability), as lspci writes them. */
-export const ACS_BITS = { SV: 1, TB: 2, RR: 4, CR: 8, UF: 16, EC: 32, DT: 64 } as const;
-export type AcsBit = keyof typeof ACS_BITS;
+/** A control of ACS, as lspci writes it. */
+export type AcsBit = keyof typeof ACS;
 
 /** Registers that identify a unit, by the names of their specifications, in hex. */
 export interface VtdRegisters {
@@ -180,7 +180,7 @@ export function hostSchema(z: Zod): ZodType<HostFile> {
     under: address.optional().describe('the port it is behind; a function of a root bus if absent'),
     of: address.optional().describe('the physical function of a virtual one'),
     acs: z
-      .array(z.enum(Object.keys(ACS_BITS) as [AcsBit, ...AcsBit[]]))
+      .array(z.enum(Object.keys(ACS) as [AcsBit, ...AcsBit[]]))
       .optional()
       .describe('ACS controls that are set; if absent, what the dump says'),
     isolated: z

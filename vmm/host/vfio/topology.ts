@@ -3,7 +3,7 @@ import type { Interval } from '../iommufd/intervals.ts';
 /** PCI Express Base: ACS Capability Register, ACS Control Register: the same bits. */
 export const ACS = { SV: 1, TB: 2, RR: 4, CR: 8, UF: 16, EC: 32, DT: 64 } as const;
 /** Without all of these a request of one function may reach another before any IOMMU sees it. */
-const ISOLATING = ACS.SV | ACS.RR | ACS.CR | ACS.UF;
+export const ISOLATING = ACS.SV | ACS.RR | ACS.CR | ACS.UF;
 /** Without these a request whose address a peer claims does not reach the root complex. */
 const REDIRECTING = ACS.RR | ACS.UF;
 
