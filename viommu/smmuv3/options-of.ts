@@ -3,7 +3,7 @@ import { type FieldDifference, fieldDifferences } from '../../vmm/regs/compare.t
 import type { Layout } from '../../vmm/regs/layout.ts';
 import { AIDR, IDR0, IDR1, IDR2, IDR3, IDR4, IDR5, IIDR } from '../spec/smmuv3/registers.ts';
 import { ADDRESS_SIZES } from '../spec/smmuv3/structures.ts';
-import { identification, resolveOptions, SMMU_DEFAULTS, type SmmuConfig } from './config.ts';
+import { checkOptions, identification, SMMU_DEFAULTS, type SmmuConfig } from './config.ts';
 
 /** The identification registers that tell of capabilities, and of whose unit it is. */
 export interface SmmuIdentity {
@@ -58,7 +58,7 @@ export function smmuOptionsOf(given: SmmuIdentity, where: string): SmmuLikeness 
   const pri = ats && f0('PRI') === 1;
   const ssidsize = s1 ? f1('SSIDSIZE') : 0;
   const least = (log2: number) => Math.min(log2, SMMU_DEFAULTS.cmdqs);
-  const options = resolveOptions({
+  const options: SmmuConfig = {
     ...SMMU_DEFAULTS,
     stage: s1 && s2 ? 'nested' : s1 ? '1' : '2',
     ril: f3('RIL') === 1,
@@ -94,7 +94,8 @@ export function smmuOptionsOf(given: SmmuIdentity, where: string): SmmuLikeness 
     cmdqs: least(f1('CMDQS')),
     eventqs: least(f1('EVENTQS')),
     priqs: pri ? least(f1('PRIQS')) : SMMU_DEFAULTS.priqs,
-  });
+  };
+  checkOptions(options);
   return { options, differences: differencesOf(given, options) };
 }
 

@@ -5,9 +5,9 @@ import type { Layout } from '../../vmm/regs/layout.ts';
 import { CAP, ECAP } from '../spec/vtd/capabilities.ts';
 import {
   capability,
+  checkOptions,
   extendedCapability,
   MOST_FAULT_RECORDS,
-  resolveOptions,
   VTD_DEFAULTS,
   type VtdConfig,
 } from './config.ts';
@@ -49,7 +49,7 @@ export function vtdOptionsOf(cap: Words, ecap: Words, where: string): VtdLikenes
   if (pasids && e('PSS') > 19) throw impossible(where, 'ECAP.PSS (39:35)', 'means PASIDs of over 20 bits');
   const nested = scalable && on('NEST') && on('FSTS') && on('SSTS');
   const first = scalable && on('FSTS') && (nested || !on('SSTS'));
-  const options = resolveOptions({
+  const options: VtdConfig = {
     ...VTD_DEFAULTS,
     'aw-bits': width,
     'caching-mode': c('CM') === 1,
@@ -75,7 +75,8 @@ export function vtdOptionsOf(cap: Words, ecap: Words, where: string): VtdLikenes
     'first-stage-5-level': first && c('FS5LP') === 1,
     'page-requests': scalable && on('PRS') && on('DT'),
     'abort-dma': on('ADMS'),
-  });
+  };
+  checkOptions(options);
   return {
     options,
     differences: [
