@@ -149,6 +149,9 @@ export interface IortDescription {
   readonly rootComplex: {
     readonly segment: number;
     readonly ats: boolean;
+    readonly pri: boolean;
+    /** PASIDs of its functions reach the SMMU. */
+    readonly pasid: boolean;
     /** Address bits of its memory requests. */
     readonly addressBits: number;
   };

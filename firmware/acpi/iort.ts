@@ -7,7 +7,10 @@ const ROOT_COMPLEX = 2;
 const SMMU_V3 = 4;
 const RESERVED_MEMORY = 6;
 
-/** Revisions of the table and its nodes: of issue D, and of E.d where there are reserved memory ranges. */
+/**
+ * Revisions of the table and its nodes: of issue D, and of E.d where something is said that D has no words for: reserved memory,
+ * page requests, PASIDs. The root complex' revision 3 has the flags of the latter; 4 would add the width of PASIDs.
+ */
 interface Revisions {
   readonly table: number;
   readonly rootComplex: number;
@@ -28,7 +31,10 @@ const HTTU_SHIFT = 1;
 /** Memory access properties of a root complex: fully coherent, and cache attributes that say so. */
 const COHERENT = 1;
 const CPM_DACS = 3;
+/** ATS attribute of a root complex. */
 const ATS_SUPPORTED = 1;
+const PRI_SUPPORTED = 2;
+const PASID_FORWARDED = 4;
 
 /** ID mappings. */
 const ALL_REQUESTERS = 0xffff;
@@ -37,13 +43,13 @@ const PAGE = 4096;
 
 /** The SMMU, the root complex whose requester ids are its StreamIDs, and reserved regions. */
 export function iort({ smmu, rootComplex, reserved }: IortDescription): Uint8Array {
-  const issue = reserved.length === 0 ? ISSUE_D : ISSUE_E;
+  const issue = reserved.length > 0 || rootComplex.pri || rootComplex.pasid ? ISSUE_E : ISSUE_D;
   const smmuNode = FIRST_NODE;
   const nodes = new ByteWriter('IORT');
   node(nodes, { type: SMMU_V3, revision: issue.smmu, identifier: 0 }, smmuData(smmu));
   const mapping = { input: 0, count: ALL_REQUESTERS, output: 0, node: smmuNode, flags: 0 };
   const root = { type: ROOT_COMPLEX, revision: issue.rootComplex };
-  node(nodes, { ...root, identifier: reserved.length === 0 ? 0 : 1 }, rootData(rootComplex), mapping);
+  node(nodes, { ...root, identifier: issue === ISSUE_D ? 0 : 1 }, rootData(rootComplex), mapping);
   for (const [i, { base, length, stream }] of reserved.entries()) {
     if (base % PAGE !== 0 || length % PAGE !== 0)
       throw badDescription('IORT', 'reserved regions consist of pages');
@@ -113,13 +119,13 @@ function smmuData({ base, coherent, httu, gsi }: IortDescription['smmu']): Uint8
     .done();
 }
 
-function rootData({ segment, ats, addressBits }: IortDescription['rootComplex']): Uint8Array {
+function rootData({ segment, ats, pri, pasid, addressBits }: IortDescription['rootComplex']): Uint8Array {
   return new ByteWriter('IORT')
     .u32(COHERENT)
     .u8(0)
     .u16(0)
     .u8(CPM_DACS)
-    .u32(ats ? ATS_SUPPORTED : 0)
+    .u32((ats ? ATS_SUPPORTED : 0) | (pri ? PRI_SUPPORTED : 0) | (pasid ? PASID_FORWARDED : 0))
     .u32(segment)
     .u8(addressBits)
     .zeros(3)

@@ -1,4 +1,22 @@
-import type { AcpiTable } from '../../firmware/description.ts';
+import type { AcpiTable, IortDescription } from '../../firmware/description.ts';
+
+const IORT: IortDescription = {
+  kind: 'IORT',
+  smmu: {
+    base: 0x09050000,
+    coherent: true,
+    httu: 2,
+    gsi: { event: 106, pri: 107, sync: 108, gerror: 109 },
+  },
+  rootComplex: { segment: 0, ats: true, pri: false, pasid: false, addressBits: 48 },
+  reserved: [],
+};
+
+/** An IORT that only its issue E has words for. */
+export const SAMPLE_SVM_IORT: IortDescription = {
+  ...IORT,
+  rootComplex: { ...IORT.rootComplex, pri: true, pasid: true },
+};
 
 /** Tables of a virt-like machine. */
 export const SAMPLE_ARM_TABLES: readonly AcpiTable[] = [
@@ -44,17 +62,7 @@ export const SAMPLE_ARM_TABLES: readonly AcpiTable[] = [
     kind: 'GTDT',
     blocks: [{ control: 0x0c000000, frames: [{ number: 0, base: 0x0c010000, gsi: 144 }] }],
   },
-  {
-    kind: 'IORT',
-    smmu: {
-      base: 0x09050000,
-      coherent: true,
-      httu: 2,
-      gsi: { event: 106, pri: 107, sync: 108, gerror: 109 },
-    },
-    rootComplex: { segment: 0, ats: true, addressBits: 48 },
-    reserved: [],
-  },
+  IORT,
 ];
 
 /** Tables of a q35-like machine that use every optional part, for tests of the tables. */

@@ -34,6 +34,8 @@ function create(config: SmmuConfig, services: IommuServices): Iommu {
       coherent: true,
       httu: HTTU[config.httu],
       ats: config.ats,
+      pri: config.pri,
+      pasid: config.ssidsize > 0,
     },
     views: smmuViews(device),
     tables: (most) => tableTree(device, most),

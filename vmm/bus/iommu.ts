@@ -102,6 +102,10 @@ export interface IortFirmware {
   readonly httu: 0 | 1 | 2;
   /** Functions behind it may use ATS. */
   readonly ats: boolean;
+  /** They may request pages. */
+  readonly pri: boolean;
+  /** They may use PASIDs. */
+  readonly pasid: boolean;
 }
 
 /** Intel VT-d: DMA Remapping Reporting. */

@@ -4,11 +4,12 @@ import { dmar } from '../../../firmware/acpi/dmar.ts';
 import { dsdt } from '../../../firmware/acpi/dsdt.ts';
 import { fadt } from '../../../firmware/acpi/fadt.ts';
 import { buildTable } from '../../../firmware/acpi/header.ts';
+import { iort } from '../../../firmware/acpi/iort.ts';
 import { madt } from '../../../firmware/acpi/madt.ts';
 import { mcfg } from '../../../firmware/acpi/mcfg.ts';
 import { rsdp } from '../../../firmware/acpi/rsdp.ts';
 import { xsdt } from '../../../firmware/acpi/xsdt.ts';
-import type { DmarStructure, HostBridgeDescription } from '../../../firmware/description.ts';
+import type { DmarStructure, HostBridgeDescription, IortDescription } from '../../../firmware/description.ts';
 
 const hex = (bytes: Uint8Array | readonly number[], from = 0, to = bytes.length) =>
   Array.from(bytes.slice(from, to), (byte) => byte.toString(16).padStart(2, '0')).join(' ');
@@ -386,4 +387,56 @@ describe('DSDT', () => {
   ])('%s', (message, parts) => {
     expect(() => table(parts)).toThrow(`DSDT: ${message}`);
   });
+});
+
+describe('IORT', () => {
+  const described: IortDescription = {
+    kind: 'IORT',
+    smmu: {
+      base: 0x09050000,
+      coherent: true,
+      httu: 0,
+      gsi: { event: 106, pri: 107, sync: 108, gerror: 109 },
+    },
+    rootComplex: { segment: 0, ats: false, pri: false, pasid: false, addressBits: 44 },
+    reserved: [],
+  };
+  const withRoot = (change: Partial<IortDescription['rootComplex']>) =>
+    iort({ ...described, rootComplex: { ...described.rootComplex, ...change } });
+  /** The root complex follows the header, the number of nodes and the SMMU: 36, 12 and 68 bytes. */
+  const ROOT = 36 + 12 + 68;
+
+  test('without page requests and PASIDs it is of issue D', () => {
+    const bytes = withRoot({ ats: true });
+    // Table and node revisions.
+    expect([bytes[8], bytes[48 + 3], bytes[ROOT + 3]]).toEqual([0, 2, 1]);
+    expect(hex(bytes, ROOT)).toBe(
+      '02 38 00 01 00 00 00 00 01 00 00 00 24 00 00 00 01 00 00 00 00 00 00 03 ' +
+        '01 00 00 00 00 00 00 00 2c 00 00 00 00 00 00 00 ff ff 00 00 00 00 00 00 30 00 00 00 00 00 00 00',
+    );
+    expect(sum(bytes)).toBe(0);
+  });
+
+  test.each([
+    [{ ats: false }, 0],
+    [{ ats: true }, 1],
+    [{ ats: true, pri: true }, 3],
+    [{ pasid: true }, 4],
+    [{ ats: true, pri: true, pasid: true }, 7],
+  ])('a root complex with %o has ATS attribute %d', (root, attribute) => {
+    expect(hex(withRoot(root), ROOT + 24, ROOT + 28)).toBe(hex([attribute, 0, 0, 0]));
+  });
+
+  test.each([{ pri: true }, { pasid: true }])(
+    'with %o it is of issue E.d, and nodes have identifiers',
+    (root) => {
+      const bytes = withRoot(root);
+      expect([bytes[8], bytes[48 + 3], bytes[ROOT + 3]]).toEqual([5, 4, 3]);
+      expect([hex(bytes, 48 + 4, 48 + 8), hex(bytes, ROOT + 4, ROOT + 8)]).toEqual([
+        '00 00 00 00',
+        '01 00 00 00',
+      ]);
+      expect(sum(bytes)).toBe(0);
+    },
+  );
 });

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { completeOptions } from '../../../vmm/bus/iommu.ts';
 import { builtinRegistry } from '../../../vmm/machine/builtin.ts';
 import type { MachineConfig } from '../../../vmm/machine/config.ts';
 import type { Machine } from '../../../vmm/machine/machine.ts';
@@ -59,6 +60,19 @@ describe('a virt machine', () => {
       'GTDT',
     ]);
     expect(machine.acpi[0]!.address).toBe(BASE + (8 << 20) - 0x10000);
+  });
+
+  test.each([
+    ['the default options', {}, 0],
+    ['shared virtual memory', { svm: true }, 7],
+    ['shared virtual memory by stalls', { svm: true, ats: false }, 4],
+  ])('its IORT says what an SMMUv3 with %s lets functions do', (_, given, attribute) => {
+    const options = completeOptions<Record<string, unknown>>(builtinRegistry().iommu('smmuv3'), given);
+    const machine = virt({ viommu: { kind: 'smmuv3', options } });
+    const { bytes } = machine.acpi.find((t) => t.signature === 'IORT')!;
+
+    // ATS attribute of the root complex, behind the node of the SMMU: ATS, page requests, PASIDs.
+    expect(bytes[36 + 12 + 68 + 24]).toBe(attribute);
   });
 
   test('an MSI is a write to the frame, and raises the interrupt it names', () => {

@@ -87,7 +87,7 @@ function iort(unit: IortFirmware, reserved: readonly ReservedRegion[]): AcpiTabl
       httu: unit.httu,
       gsi: { event: gsiOf(event), pri: gsiOf(pri), gerror: gsiOf(gerror), sync: gsiOf(sync) },
     },
-    rootComplex: { segment: 0, ats: unit.ats, addressBits: unit.haw },
+    rootComplex: { segment: 0, ats: unit.ats, pri: unit.pri, pasid: unit.pasid, addressBits: unit.haw },
     reserved: reserved.map(({ base, limit, requester }) => ({
       base,
       length: limit + 1 - base,
