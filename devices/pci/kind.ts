@@ -110,6 +110,30 @@ export interface PciFunctionSpec {
    * SR-IOV capability of the physical function places.
    */
   readonly virtualOf?: PciFunction;
+  /** The function stands for a device whose config space is elsewhere: PciServices.layout makes a virtual one of it. */
+  readonly held?: HeldConfig;
+}
+
+/** A config space that is read and written elsewhere: what vfio-pci shows of a device. */
+export interface ConfigBacking {
+  /** 1, 2 or 4 bytes, naturally aligned. */
+  read(offset: number, size: number): number;
+  write(offset: number, size: number, value: number): void;
+}
+
+/** A device of the host, as its holder found it. */
+export interface HeldConfig {
+  /** Its config space when it was taken, 256 or 4096 bytes. */
+  readonly bytes: Uint8Array;
+  readonly backing: ConfigBacking;
+  /** What the host says of it, and its config space may hide. PASID width 0: none. */
+  readonly facts: {
+    readonly pasidWidth: number;
+    readonly pasidExec: boolean;
+    readonly pasidPriv: boolean;
+    readonly ats: boolean;
+    readonly pri: boolean;
+  };
 }
 
 /** The side of a function that speaks ATS and PRI, as the PCI core and the machine know it; AtsAgent is one. */

@@ -1,3 +1,4 @@
+import type { SvmFeatures } from '../../vmm/bus/iommu.ts';
 import type { DeviceFacts } from './facts.ts';
 import { SVM_KEYS, type SvmKey } from './svm-capabilities.ts';
 
@@ -7,23 +8,13 @@ export interface Platform {
   readonly blocksPrefixes: string | undefined;
 }
 
-/** What the guest's IOMMU does for the function. */
-export interface IommuFeatures {
-  /** Bits of a PASID, 0: it takes none. */
-  readonly pasidBits: number;
-  readonly ats: boolean;
-  readonly pri: boolean;
-  /** Why not, where one of them is missing: the option that is off. */
-  readonly why: string;
-}
-
 export interface AgreementInput {
   /** What the plan shows. */
   readonly planned: readonly SvmKey[];
   readonly platform: Platform;
   readonly host: DeviceFacts;
-  /** Absent: there is none. */
-  readonly viommu: IommuFeatures | undefined;
+  /** Absent: there is none, or it does nothing of this. */
+  readonly viommu: SvmFeatures | undefined;
 }
 
 /** Whether guests are shown a capability, and if not who is against it. */
@@ -51,9 +42,9 @@ function reasonsAgainst(key: SvmKey, { planned, platform, host, viommu }: Agreem
   if (!hostHas) reasons.push('the host does not offer it for this device');
   if (key === 'pasid' && platform.blocksPrefixes !== undefined)
     reasons.push(`${platform.blocksPrefixes} on the path passes no End-End TLP prefixes`);
-  if (viommu === undefined) reasons.push('the machine has no IOMMU');
+  if (viommu === undefined) reasons.push('the machine has no IOMMU that does it');
   else if (key === 'pasid' ? viommu.pasidBits === 0 : !viommu[key])
-    reasons.push(`the vIOMMU does not take it: ${viommu.why}`);
+    reasons.push(`the vIOMMU does not do it: ${viommu.options[key]} is off`);
   return reasons;
 }
 

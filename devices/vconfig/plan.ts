@@ -1,3 +1,4 @@
+import { TsvmmError } from '../../vmm/core/errors.ts';
 import type { Zod } from '../../vmm/core/zod.ts';
 import type { Chain } from './capability-table.ts';
 import type { Policy } from './policy.ts';
@@ -73,6 +74,20 @@ export const planSchema = (z: Zod) => {
     })
     .describe('The virtual configuration space of a fleet, as tsvmm vconfig plan writes it');
 };
+
+/** What the schema does not say: everything lies inside, and apart. @throws TsvmmError naming `source` */
+export function checkPlan(plan: Plan, source: string): void {
+  const refuse = (why: string) => new TsvmmError({ code: 'bad-vconfig-plan', object: source, why });
+  const sorted = [...plan.capabilities].sort((a, b) => a.offset - b.offset);
+  sorted.forEach((one, index) => {
+    const next = sorted[index + 1];
+    if (one.offset + one.length > plan.bytes) throw refuse(`${one.key} ends outside of the space`);
+    if (next !== undefined && one.offset + one.length > next.offset)
+      throw refuse(`${one.key} and ${next.key} overlap`);
+    if (one.contents.length !== 2 * one.length)
+      throw refuse(`${one.key} has not as many bytes as its length`);
+  });
+}
 
 export function hexOf(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');

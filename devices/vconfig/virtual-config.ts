@@ -1,7 +1,7 @@
 import type { DeviceView } from '../../vmm/bus/device.ts';
 import { TsvmmError } from '../../vmm/core/errors.ts';
 import { givenLayout } from '../pci/given-layout.ts';
-import type { BarSpec, PciFunctionSpec } from '../pci/kind.ts';
+import type { BarSpec, ConfigBacking, PciFunctionSpec } from '../pci/kind.ts';
 import type { ConfigLayout, PlannedConfig } from '../pci/layout.ts';
 import { type Agreement, isRefused } from './agreement.ts';
 import { checkDevice } from './check.ts';
@@ -10,13 +10,6 @@ import { liveBytes } from './live.ts';
 import type { Plan, PlanCapability } from './plan.ts';
 import { hex } from './space.ts';
 import { synthesise } from './synthesise.ts';
-
-/** The configuration space of the real device as the host shows it: what vfio-pci answers. */
-export interface ConfigBacking {
-  /** 1, 2 or 4 bytes, naturally aligned. */
-  read(offset: number, size: number): number;
-  write(offset: number, size: number, value: number): void;
-}
 
 export interface VirtualConfigOptions {
   /** Whose config space it is, for refusals. */

@@ -1,5 +1,5 @@
 import { PciFunction } from '../../devices/pci/function.ts';
-import type { PciBackend } from '../../devices/pci/kind.ts';
+import type { ConfigBacking, PciBackend } from '../../devices/pci/kind.ts';
 import type { Agreement } from '../../devices/vconfig/agreement.ts';
 import { discover } from '../../devices/vconfig/assigned.ts';
 import type { DeviceFacts } from '../../devices/vconfig/facts.ts';
@@ -10,7 +10,7 @@ import { DEFAULT_POLICY, type Policy } from '../../devices/vconfig/policy.ts';
 import { parseQuirks, type Quirk } from '../../devices/vconfig/quirks.ts';
 import type { Bar } from '../../devices/vconfig/space.ts';
 import { vfioView } from '../../devices/vconfig/vfio-view.ts';
-import { type ConfigBacking, VirtualConfig } from '../../devices/vconfig/virtual-config.ts';
+import { VirtualConfig } from '../../devices/vconfig/virtual-config.ts';
 import { buildSpace, type DeviceRegisters } from './config-spaces.ts';
 import { PciRig } from './pci-rig.ts';
 

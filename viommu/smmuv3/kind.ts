@@ -37,6 +37,12 @@ function create(config: SmmuConfig, services: IommuServices): Iommu {
       pri: config.pri,
       pasid: config.ssidsize > 0,
     },
+    svm: {
+      pasidBits: config.ssidsize,
+      ats: config.ats,
+      pri: config.pri,
+      options: { pasid: 'ssidsize', ats: 'ats', pri: 'pri' },
+    },
     views: smmuViews(device),
     tables: (most) => tableTree(device, most),
     port: smmuPort(device),

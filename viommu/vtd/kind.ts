@@ -33,6 +33,12 @@ function create(config: VtdConfig, services: IommuServices): Iommu {
       x2apicOptOut: false,
       deviceTlb: config['device-iotlb'],
     },
+    svm: {
+      pasidBits: config['pasid-bits'],
+      ats: config['device-iotlb'],
+      pri: config['page-requests'],
+      options: { pasid: 'pasid-bits', ats: 'device-iotlb', pri: 'page-requests' },
+    },
     views: vtdViews(device),
     explain: (port, lo, hi, access) => device.explain(port, lo, hi, access),
     tables: (most) => tableTree(device, most),

@@ -119,6 +119,16 @@ export interface DmarFirmware {
   readonly deviceTlb: boolean;
 }
 
+/** What an IOMMU does for functions that share virtual memory. */
+export interface SvmFeatures {
+  /** Bits of a PASID, 0: it takes none. */
+  readonly pasidBits: number;
+  readonly ats: boolean;
+  readonly pri: boolean;
+  /** Options that switch them on. */
+  readonly options: { readonly pasid: string; readonly ats: string; readonly pri: string };
+}
+
 /** One field of an entry, decoded. */
 export interface DecodedField {
   readonly name: string;
@@ -159,6 +169,8 @@ export interface Iommu {
   readonly device: AnyDevice;
   readonly translator: DmaTranslator;
   readonly mmio: readonly MmioRange[];
+  /** What it does of shared virtual memory; absent: nothing. */
+  readonly svm?: SvmFeatures;
   /** What ACPI says of the unit; without it the guest has to know where it is. */
   readonly firmware?: IommuFirmware;
   readonly views: readonly DeviceView[];

@@ -57,6 +57,7 @@ function keyList(option: string, kind: Kind, z: Zod): string {
           [`${PLACE_KEYS[0]}=NAME`, 'names the device; default: its kind and a number'],
           [`${PLACE_KEYS[1]}=SLOT.FN`, 'its place on the bus; default: the next free slot'],
           [`${PLACE_KEYS[2]}=ID`, 'the root port it is plugged into; default: the root bus'],
+          [`${PLACE_KEYS[3]}=PLAN`, "a virtual config space (tsvmm vconfig plan); default: the kind's own"],
         ]
       : [];
   return `${kind.name}: ${kind.summary}\n${columns([...rows, ...place])}`;

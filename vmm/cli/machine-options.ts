@@ -1,6 +1,7 @@
 /** From options to a machine description. zod is loaded only when there is something that it has to check. */
 
 import { readFileSync } from 'node:fs';
+import type { Plan } from '../../devices/vconfig/plan.ts';
 import { completeOptions } from '../bus/iommu.ts';
 import { TsvmmError } from '../core/errors.ts';
 import type { Zod, ZodType } from '../core/zod.ts';
@@ -38,6 +39,7 @@ export async function machineFrom(
     options.viommu === undefined ? base.viommu : await viommuFrom(options.viommu, registry, accepted);
   const added: DeviceDraft[] = [];
   for (const text of options.device) added.push(await deviceFrom(text, registry, accepted));
+  const vconfigs = await plansOf(base, added);
   return {
     machine: base.machine,
     highmem,
@@ -47,7 +49,22 @@ export async function machineFrom(
     viommu,
     reserved: base.reserved,
     devices: added.length === 0 ? base.devices : nameDevices([...base.devices, ...added]),
+    ...(vconfigs === undefined ? {} : { vconfigs }),
   };
+}
+
+/** Plans become part of the machine: by the name that a device gives, which the description has, or else a file. */
+async function plansOf(
+  base: MachineConfig,
+  added: readonly DeviceDraft[],
+): Promise<MachineConfig['vconfigs']> {
+  const plans: Record<string, Plan> = { ...base.vconfigs };
+  for (const { vconfig } of added) {
+    if (vconfig === undefined || Object.hasOwn(plans, vconfig)) continue;
+    const { readPlan } = await import('./vconfig-files.ts');
+    plans[vconfig] = await readPlan(vconfig);
+  }
+  return Object.keys(plans).length === 0 ? undefined : plans;
 }
 
 async function baseConfig(options: MachineOptions, registry: Registry): Promise<MachineConfig> {
@@ -127,11 +144,12 @@ interface DeviceDraft {
   readonly id?: string | undefined;
   readonly addr?: string | undefined;
   readonly bus?: string | undefined;
+  readonly vconfig?: string | undefined;
   readonly options: Readonly<Record<string, unknown>>;
 }
 
 /** Keys that say where a device is; they belong to the machine, not to the kind. */
-export const PLACE_KEYS = ['id', 'addr', 'bus'] as const;
+export const PLACE_KEYS = ['id', 'addr', 'bus', 'vconfig'] as const;
 
 async function deviceFrom(
   text: string,
@@ -156,6 +174,7 @@ function checkPlace(place: Readonly<Record<string, string>>, where: string): voi
     ['id', /^[A-Za-z][\w.-]*$/, 'write a letter, then letters, digits, dots and dashes'],
     ['addr', /^(0x)?[0-9a-f]{1,2}(\.[0-7])?$/i, 'write slot.function, such as 03.0'],
     ['bus', /./, 'write the id of a root port'],
+    ['vconfig', /./, 'write a file that tsvmm vconfig plan made'],
   ];
   for (const [key, rule, mend] of rules) {
     const value = place[key];

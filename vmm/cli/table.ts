@@ -235,6 +235,7 @@ export const NEW = {
 export const INFO_TOPICS = {
   pci: 'the functions on the PCI buses and their BARs',
   mtree: 'what is mapped where in memory and I/O port space',
+  vconfig: 'virtual config spaces: who serves which capability, what is advertised and why not',
   iommu: 'state and capabilities of the IOMMU',
   irq: 'interrupt controllers and routing',
   limits: 'what a specification defines and tsvmm does not do',

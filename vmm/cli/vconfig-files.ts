@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { type FleetDevice, fleetOf } from '../../devices/vconfig/fleet.ts';
 import { parseDump } from '../../devices/vconfig/parse.ts';
-import { type Plan, planSchema } from '../../devices/vconfig/plan.ts';
+import { checkPlan, type Plan, planSchema } from '../../devices/vconfig/plan.ts';
 import { DEFAULT_POLICY, type Policy, policySchema } from '../../devices/vconfig/policy.ts';
 import { parseQuirks, type Quirk } from '../../devices/vconfig/quirks.ts';
 import type { ConfigSpace } from '../../devices/vconfig/space.ts';
@@ -55,32 +55,7 @@ export async function readPlan(file: string): Promise<Plan> {
     throw new TsvmmError({ code: 'bad-vconfig-plan', object: file, why: 'is no plan of tsvmm vconfig plan' });
   }
   const plan = await checked<Plan>(file, 'vconfig-plan', planSchema, json);
-  const misplaced = plan.capabilities.find(({ offset, length }) => offset + length > plan.bytes);
-  if (misplaced !== undefined) {
-    throw new TsvmmError({
-      code: 'bad-vconfig-plan',
-      object: file,
-      why: `${misplaced.key} ends outside of the space`,
-    });
-  }
-  const sorted = [...plan.capabilities].sort((a, b) => a.offset - b.offset);
-  sorted.forEach((one, index) => {
-    const next = sorted[index + 1];
-    if (next !== undefined && one.offset + one.length > next.offset) {
-      throw new TsvmmError({
-        code: 'bad-vconfig-plan',
-        object: file,
-        why: `${one.key} and ${next.key} overlap`,
-      });
-    }
-    if (one.contents.length !== 2 * one.length) {
-      throw new TsvmmError({
-        code: 'bad-vconfig-plan',
-        object: file,
-        why: `${one.key} has not as many bytes as its length`,
-      });
-    }
-  });
+  checkPlan(plan, file);
   return plan;
 }
 

@@ -1,3 +1,4 @@
+import { checkPlan, type Plan, planSchema } from '../../devices/vconfig/plan.ts';
 import { TsvmmError } from '../core/errors.ts';
 import { didYouMean } from '../core/suggest.ts';
 import type { Zod } from '../core/zod.ts';
@@ -11,6 +12,8 @@ export interface DeviceConfig {
   readonly addr?: string | undefined;
   /** Id of the root port it is plugged into; the root bus if absent. */
   readonly bus?: string | undefined;
+  /** Name of the plan (MachineConfig.vconfigs) of its config space; the kind's own layout if absent. */
+  readonly vconfig?: string | undefined;
   readonly options: Readonly<Record<string, unknown>>;
 }
 
@@ -33,6 +36,8 @@ export interface MachineConfig {
   readonly devices: readonly DeviceConfig[];
   /** Regions that firmware keeps mapped for a device: RMRRs of the DMAR table. */
   readonly reserved: readonly ReservedConfig[];
+  /** Virtual configuration spaces by name, whole: they go with the machine wherever it goes. */
+  readonly vconfigs?: Readonly<Record<string, Plan>>;
 }
 
 export interface ReservedConfig {
@@ -102,6 +107,7 @@ export function machineSchema(z: Zod, registry: Registry) {
           .regex(/^(0x)?[0-9a-f]{1,2}(\.[0-7])?$/i)
           .optional(),
         bus: z.string().optional(),
+        vconfig: z.string().optional(),
         ...shapeOf(kind.schema(z)),
       }),
     ) as never,
@@ -124,6 +130,10 @@ export function machineSchema(z: Zod, registry: Registry) {
       .array(z.strictObject({ base: page, size: page.min(4096), device: z.string() }))
       .default([])
       .describe('regions firmware keeps mapped for a device (RMRR)'),
+    vconfigs: z
+      .record(z.string(), planSchema(z))
+      .optional()
+      .describe('virtual configuration spaces by name: what vconfig= of a device refers to'),
   });
 }
 
@@ -156,6 +166,7 @@ export function parseMachineConfig(z: Zod, registry: Registry, json: unknown, so
     viommu: value.viommu === null ? null : split(value.viommu as never),
     devices: nameDevices((value.devices as never[]).map((d) => splitDevice(d))),
     reserved: value.reserved,
+    ...(value.vconfigs === undefined ? {} : { vconfigs: plansOf(value.vconfigs as never, source) }),
   };
 }
 
@@ -209,7 +220,13 @@ function keyHint(registry: Registry, json: unknown, issue: KeyIssue): string {
   const top = json as { devices?: { kind: string }[]; viommu?: { kind: string } };
   if (room === 'devices') {
     const kind = top.devices![index as number]!.kind;
-    return didYouMean(key, ['id', 'addr', 'bus', ...Object.keys(registry.pci(kind).defaults as object)]);
+    return didYouMean(key, [
+      'id',
+      'addr',
+      'bus',
+      'vconfig',
+      ...Object.keys(registry.pci(kind).defaults as object),
+    ]);
   }
   if (room === 'viommu')
     return didYouMean(key, Object.keys(registry.iommu(top.viommu!.kind).defaults as object));
@@ -222,6 +239,7 @@ function keyHint(registry: Registry, json: unknown, issue: KeyIssue): string {
     'viommu',
     'devices',
     'reserved',
+    'vconfigs',
   ]);
 }
 
@@ -247,10 +265,18 @@ function split(flat: { kind: string } & Record<string, unknown>): IommuConfig {
 }
 
 function splitDevice(
-  flat: { kind: string; id?: string; addr?: string; bus?: string } & Record<string, unknown>,
+  flat: { kind: string; id?: string; addr?: string; bus?: string; vconfig?: string } & Record<
+    string,
+    unknown
+  >,
 ) {
-  const { kind, id, addr, bus, ...options } = flat;
-  return { kind, id, addr, bus, options };
+  const { kind, id, addr, bus, vconfig, ...options } = flat;
+  return { kind, id, addr, bus, ...(vconfig === undefined ? {} : { vconfig }), options };
+}
+
+function plansOf(plans: Readonly<Record<string, Plan>>, source: string): Readonly<Record<string, Plan>> {
+  for (const [name, plan] of Object.entries(plans)) checkPlan(plan, `${source} at vconfigs.${name}`);
+  return plans;
 }
 
 /** Gives ids to devices that have none: kind and a number. @throws TsvmmError when two share one */
@@ -260,6 +286,7 @@ export function nameDevices(
     id?: string | undefined;
     addr?: string | undefined;
     bus?: string | undefined;
+    vconfig?: string | undefined;
     options: Readonly<Record<string, unknown>>;
   }[],
 ): DeviceConfig[] {
@@ -294,13 +321,15 @@ export function configToJson(config: MachineConfig): unknown {
     seed: config.seed,
     firmware: config.firmware,
     viommu: config.viommu === null ? null : { kind: config.viommu.kind, ...config.viommu.options },
-    devices: config.devices.map(({ kind, id, addr, bus, options }) => ({
+    devices: config.devices.map(({ kind, id, addr, bus, vconfig, options }) => ({
       kind,
       id,
       ...(addr === undefined ? {} : { addr }),
       ...(bus === undefined ? {} : { bus }),
+      ...(vconfig === undefined ? {} : { vconfig }),
       ...options,
     })),
     reserved: config.reserved,
+    ...(config.vconfigs === undefined ? {} : { vconfigs: config.vconfigs }),
   };
 }

@@ -3,6 +3,7 @@ import { createHostBridge } from '../../devices/pci/host-bridge.ts';
 import type { PciDevice, PciServices } from '../../devices/pci/kind.ts';
 import { RootComplex } from '../../devices/pci/root-complex.ts';
 import { pciViews } from '../../devices/pci/views.ts';
+import type { Plan } from '../../devices/vconfig/plan.ts';
 import type { PlacedTable } from '../../firmware/acpi/place.ts';
 import type { DeviceScope } from '../../firmware/description.ts';
 import { enumeratePci } from '../../firmware/index.ts';
@@ -25,6 +26,7 @@ import { MachineProvenance } from './provenance.ts';
 import type { RamPlan } from './ram-plan.ts';
 import type { Registry } from './registry.ts';
 import { freeSlot, parseSlot } from './slots.ts';
+import { layoutAt, planNamed } from './vconfig.ts';
 import { machineViews } from './views.ts';
 
 /** A view with the device it belongs to. */
@@ -149,16 +151,19 @@ export class Machine {
     for (const view of views) this.#views.push({ ...view, owner: id });
   }
 
-  #services(id: string): PciServices {
+  #services(id: string, plan?: Plan, parent?: PciDevice): PciServices {
     const dma = new DmaPort(id, 0, this.#translator, this.memory);
     const virtual = (n: number) => this.#services(`${id}.vf${n}`);
-    return { id, dma, clock: this.clock, tracer: this.tracer, bypass: this.memory, virtual };
+    const layout = layoutAt({ plan, parent: parent?.fn, viommu: this.iommu?.svm });
+    return { id, dma, clock: this.clock, tracer: this.tracer, bypass: this.memory, virtual, layout };
   }
 
   #addDevice(config: DeviceConfig, registry: Registry): void {
     const kind = registry.pci(config.kind);
-    const device = kind.create({ ...kind.defaults, ...config.options }, this.#services(config.id));
     const parent = config.bus === undefined ? undefined : this.#bus(config.bus, config.id);
+    const plan = config.vconfig === undefined ? undefined : planNamed(this.config, config.vconfig, config.id);
+    const services = this.#services(config.id, plan, parent);
+    const device = kind.create({ ...kind.defaults, ...config.options }, services);
     const slot =
       config.addr === undefined ? this.#free(parent, config.id) : parseSlot(config.addr, config.id);
     this.#plug(config.id, device, parent, slot);

@@ -29,11 +29,29 @@ export function machineViews(machine: Machine, registry: Registry): DeviceView[]
       json: () => lspciDump(machine.root),
       text: () => lspciDump(machine.root),
     },
+    vconfigView(machine),
     traceView(machine),
     limitsView(registry),
     ...ownedBy(machine, 'iommu', 'iommu', 'State and capabilities of the IOMMU'),
     machine.platform.irqView,
   ];
+}
+
+/** Of every function whose config space was planned. */
+function vconfigView(machine: Machine): DeviceView {
+  const planned = () =>
+    machine.root
+      .functions()
+      .flatMap(({ id, w }) => (w.layout.planned?.views ?? []).map((v) => ({ id, ...v })));
+  return {
+    name: 'vconfig',
+    doc: 'Virtual config spaces',
+    json: () => Object.fromEntries(planned().map(({ id, json }) => [id, json()])),
+    text: () =>
+      planned()
+        .map(({ id, text }) => `${id}:\n${indent(text())}`)
+        .join('\n'),
+  };
 }
 
 /** All views of one device as one. */

@@ -9,11 +9,11 @@ import type { Values } from './command.ts';
 import { MonitorError } from './error.ts';
 
 /** Properties that say where a device is; they belong to the machine. */
-const PLACE = ['id', 'addr', 'bus'] as const;
+const PLACE = ['id', 'addr', 'bus', 'vconfig'] as const;
 
 /** `driver` and properties as a checked description. @throws MonitorError in QEMU's words where it has some */
 export function deviceConfigOf(args: Values, machine: Machine, registry: Registry, z: Zod): DeviceConfig {
-  const { driver, id, addr, bus, ...given } = args;
+  const { driver, id, addr, bus, vconfig, ...given } = args;
   const kind = kindOf(registry, driver as string);
   const name = id as string | undefined;
   if (name !== undefined && !/^[A-Za-z][\w.-]*$/.test(name))
@@ -24,9 +24,17 @@ export function deviceConfigOf(args: Values, machine: Machine, registry: Registr
     id: name,
     addr: addr === undefined ? undefined : addrText(addr),
     bus: bus as string | undefined,
+    ...(vconfig === undefined ? {} : { vconfig: planName(vconfig, machine) }),
   };
   const draft = { kind: kind.name, ...place, options: optionsOf(kind, given, z) };
   return nameDevices([...machine.config.devices, draft]).at(-1)!;
+}
+
+/** A plan of the machine's description: it came with the machine, and goes with it. */
+function planName(name: unknown, machine: Machine): string {
+  const known = Object.keys(machine.config.vconfigs ?? {});
+  if (typeof name === 'string' && known.includes(name)) return name;
+  throw new MonitorError(`Property 'vconfig': the machine has no plan '${String(name)}'`);
 }
 
 function kindOf(registry: Registry, driver: string): AnyPciKind {

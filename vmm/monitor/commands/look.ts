@@ -17,6 +17,7 @@ import { ADDRESS, ANY, arrayOf, INT, may, named, need, object, oneOf, STR } from
 export const TOPICS = {
   pci: 'the functions on the PCI buses and their BARs',
   mtree: 'what is mapped where in memory and I/O port space',
+  vconfig: 'virtual config spaces: who serves which capability, what is advertised and why not',
   iommu: 'registers, latched values and caches of the IOMMU',
   pasid: 'what the IOMMU keeps by PASID',
   iotlb: 'the IOTLB',
