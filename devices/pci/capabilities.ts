@@ -44,7 +44,7 @@ export const MSIX_TABLE = reg32(4, 'MSIX_TABLE', MSIX, {
   BIR: ro(2, 0, 'BAR of the table'),
   OFFSET: ro(31, 3, 'Table Offset, in quadwords'),
 });
-export const MSIX_PBA = reg32(8, 'MSIX_PBA', MSIX, {
+const MSIX_PBA = reg32(8, 'MSIX_PBA', MSIX, {
   BIR: ro(2, 0, 'BAR of the pending bits'),
   OFFSET: ro(31, 3, 'PBA Offset, in quadwords'),
 });
@@ -55,7 +55,7 @@ const PCIE_CAP = reg32(0, 'PCIE', PCIE, {
   TYPE: ro(23, 20, 'Device/Port Type', { 0: 'endpoint', 4: 'root port', 9: 'root complex endpoint' }),
   SLOT: ro(24, 24, 'Slot Implemented'),
 });
-export const DEVCAP = reg32(4, 'DEVCAP', PCIE, {
+const DEVCAP = reg32(4, 'DEVCAP', PCIE, {
   MPS: ro(2, 0, 'Max_Payload_Size Supported', { 0: '128' }),
   RBER: ro(15, 15, 'Role-Based Error Reporting', undefined, 1),
   FLR: ro(28, 28, 'Function Level Reset Capability'),
@@ -121,6 +121,24 @@ const LNKCAP2 = reg32(0x2c, 'LNKCAP2', PCIE, {
   SPEEDS: ro(7, 1, 'Supported Link Speeds Vector', { 1: '2.5 GT/s' }, 1),
 });
 const LNKCTL2 = reg32(0x30, 'LNKCTL2', PCIE, { TARGET: rw(3, 0, 'Target Link Speed', undefined, 1) });
+
+/** Whether the capability at `pcie` offers a Function Level Reset. */
+export function offersFlr(config: Uint32Array, pcie: number): boolean {
+  return DEVCAP.get.FLR(config, (pcie + DEVCAP.offset) >>> 2) === 1;
+}
+
+/** What the MSI-X capability at `msix` says. */
+export function msixSpecOf(config: Uint32Array, msix: number): MsixSpec {
+  const at = msix >>> 2;
+  const table = at + MSIX_TABLE.offset / 4;
+  return {
+    id: 'msix',
+    vectors: MSIX_CONTROL.get.SIZE(config, at) + 1,
+    bar: MSIX_TABLE.get.BIR(config, table),
+    tableOffset: MSIX_TABLE.get.OFFSET(config, table) * 8,
+    pbaOffset: MSIX_PBA.get.OFFSET(config, at + MSIX_PBA.offset / 4) * 8,
+  };
+}
 
 /** Every register of the capabilities; offsets count from the start of each. */
 export const CAPABILITY_REGISTERS: readonly Register[] = [

@@ -18,13 +18,13 @@ import {
 } from '../../vmm/state/schema.ts';
 import type { Emitters } from '../../vmm/trace/event.ts';
 import {
-  DEVCAP,
   DEVCTL,
   DEVCTL2,
   integratedView,
   MSI_CONTROL,
   MSIX_CONTROL,
   msiDataOffset,
+  offersFlr,
   PM_CSR,
   SLTSTA,
 } from './capabilities.ts';
@@ -404,8 +404,8 @@ export class PciFunction extends Device<FunctionState, FunctionWiring, FunctionC
 
   /** PCI Express Base: Device Control Register: Initiate FLR acts only where DEVCAP has it. */
   #deviceControl(value: number): void {
-    const flr = DEVCAP.get.FLR(this.s.config, (this.w.layout.pcie + DEVCAP.offset) >>> 2) === 1;
-    if (flr && (value & (1 << DEVCTL.fields.FLR.lo)) !== 0) this.resetWithBackend('flr');
+    const flr = (value & (1 << DEVCTL.fields.FLR.lo)) !== 0;
+    if (flr && offersFlr(this.s.config, this.w.layout.pcie)) this.resetWithBackend('flr');
   }
 
   #powerState(): number {

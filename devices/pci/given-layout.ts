@@ -2,7 +2,7 @@ import { TsvmmError } from '../../vmm/core/errors.ts';
 import { RegisterBlock } from '../../vmm/regs/block.ts';
 import { type FieldDecl, type Fields, maskInWord, ro } from '../../vmm/regs/field.ts';
 import { Register, reg32 } from '../../vmm/regs/layout.ts';
-import { buildCapability, CAP_ID, MSI_CONTROL, MSIX_CONTROL, MSIX_PBA, MSIX_TABLE } from './capabilities.ts';
+import { buildCapability, CAP_ID, MSI_CONTROL, msixSpecOf } from './capabilities.ts';
 import {
   ATS,
   atsCapability,
@@ -14,7 +14,7 @@ import {
   priCapability,
 } from './extended-capabilities.ts';
 import { barRegisters, COMMAND, HEADER, HEADER_ENDPOINT, INTERRUPT } from './header.ts';
-import type { BarSpec, CapabilitySpec, MsixSpec, PciFunctionSpec } from './kind.ts';
+import type { BarSpec, CapabilitySpec, PciFunctionSpec } from './kind.ts';
 import type { ConfigLayout, PlannedConfig } from './layout.ts';
 
 const TITLE = 'as planned';
@@ -65,14 +65,16 @@ export function givenLayout(id: string, spec: PciFunctionSpec, space: GivenSpace
   const at = (chain: GivenCapability['chain'], wanted: number) =>
     space.capabilities.find((one) => one.chain === chain && one.id === wanted);
   const pcie = at('standard', CAP_ID.pcie);
+  const msix = at('standard', CAP_ID.msix);
+  const block = new RegisterBlock(registers, view.byteLength);
   return {
-    block: new RegisterBlock(registers, view.byteLength),
+    block,
     bytes: view.byteLength,
     bars: space.bars,
     bridge: false,
-    msixSpec: msixOf(at('standard', CAP_ID.msix), view),
+    msixSpec: msix === undefined ? undefined : msixSpecOf(block.fresh(), msix.offset),
     msi: at('standard', CAP_ID.msi)?.offset ?? 0,
-    msix: at('standard', CAP_ID.msix)?.offset ?? 0,
+    msix: msix?.offset ?? 0,
     pcie: pcie?.offset ?? 0,
     pcieBytes: pcie?.length ?? 0,
     pm: at('standard', CAP_ID.pm)?.offset ?? 0,
@@ -151,20 +153,6 @@ function extendedRegisters({ id, offset }: GivenCapability, view: DataView, spec
     default:
       return spec.extended?.find((own) => own.id === id)?.registers(offset) ?? [];
   }
-}
-
-function msixOf(one: GivenCapability | undefined, view: DataView): MsixSpec | undefined {
-  if (one === undefined) return undefined;
-  const word = (at: number) => view.getUint32(one.offset + at, true);
-  const table = word(MSIX_TABLE.offset);
-  const pba = word(MSIX_PBA.offset);
-  return {
-    id: 'msix',
-    vectors: extract(MSIX_CONTROL.fields.SIZE, word(0)) + 1,
-    bar: table & 7,
-    tableOffset: (table & ~7) >>> 0,
-    pbaOffset: (pba & ~7) >>> 0,
-  };
 }
 
 /** Bits of registers that follow from the state of the function, and begin at 0 whatever the bytes say. */
