@@ -232,6 +232,7 @@ describe('query commands', () => {
       { name: 'id', type: 'str' },
       { name: 'addr', type: 'str' },
       { name: 'bus', type: 'str' },
+      { name: 'vconfig', type: 'str' },
       { name: 'slot', type: 'int', 'default-value': 0 },
     ]);
     expect(client.value('device-list-properties', { typename: 'intel-iommu' })).toContainEqual({
