@@ -86,6 +86,9 @@ const ENTRY_WRITABLE = Uint32Array.of(~3, ~0, ~0, ENTRY_MASKED);
 const SLOT_STATUS = SLTSTA.offset;
 const DEVICE_CONTROL = DEVCTL.offset;
 const FIRST_EXTENDED = 0x100;
+/** PCI Advanced Features: bit 1 of the capabilities: FLR; bit 0 of control: Initiate FLR. */
+const AF_CAPABILITIES = 3;
+const AF_CONTROL = 4;
 const ATS_ENABLE = 1 << ATS.fields.ENABLE.lo;
 const PRI_ENABLE = 1 << PRI.fields.ENABLE.lo;
 const PRI_RESET = 1 << PRI.fields.RESET.lo;
@@ -309,10 +312,11 @@ export class PciFunction extends Device<FunctionState, FunctionWiring, FunctionC
   }
 
   #writeStandard(offset: number, value: number, byteMask: number, old: number): void {
-    const { block, msi, msix, pcie, pm, bridge } = this.w.layout;
+    const { af, block, msi, msix, pcie, pm, bridge } = this.w.layout;
     block.write32(this.s.config, offset, value, byteMask);
     const now = this.s.config[offset >>> 2]!;
     if (pcie !== 0 && offset === pcie + DEVICE_CONTROL) this.#deviceControl(value);
+    else if (af !== 0 && offset === af + AF_CONTROL) this.#advancedFeatures(value & byteMask);
     if (old === now) return;
     if (offset === COMMAND.offset) this.#commandChanged();
     else if (bridge && offset === BRIDGE_CONTROL.offset) this.#bridgeControlChanged(old);
@@ -406,6 +410,12 @@ export class PciFunction extends Device<FunctionState, FunctionWiring, FunctionC
   #deviceControl(value: number): void {
     const flr = (value & (1 << DEVCTL.fields.FLR.lo)) !== 0;
     if (flr && offersFlr(this.s.config, this.w.layout.pcie)) this.resetWithBackend('flr');
+  }
+
+  /** PCI Advanced Features: INITIATE_FLR, where its capabilities have it. */
+  #advancedFeatures(value: number): void {
+    const offered = this.configRead(this.w.layout.af + AF_CAPABILITIES, 1) & 2;
+    if (offered !== 0 && (value & 1) !== 0) this.resetWithBackend('flr');
   }
 
   #powerState(): number {

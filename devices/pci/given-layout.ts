@@ -18,6 +18,8 @@ import type { BarSpec, CapabilitySpec, PciFunctionSpec } from './kind.ts';
 import type { ConfigLayout, PlannedConfig } from './layout.ts';
 
 const TITLE = 'as planned';
+/** PCI Advanced Features. */
+const CAP_ID_AF = 0x13;
 
 /** A capability of a config space that is given by its bytes. */
 export interface GivenCapability {
@@ -77,6 +79,7 @@ export function givenLayout(id: string, spec: PciFunctionSpec, space: GivenSpace
     msix: msix?.offset ?? 0,
     pcie: pcie?.offset ?? 0,
     pcieBytes: pcie?.length ?? 0,
+    af: at('standard', CAP_ID_AF)?.offset ?? 0,
     pm: at('standard', CAP_ID.pm)?.offset ?? 0,
     ats: at('extended', EXT_CAP_ID.ats)?.offset ?? 0,
     pasid: at('extended', EXT_CAP_ID.pasid)?.offset ?? 0,

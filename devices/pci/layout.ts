@@ -43,6 +43,8 @@ export interface ConfigLayout {
   readonly pasid: number;
   readonly pri: number;
   readonly sriov: number;
+  /** Advanced Features, another way to ask for a reset. */
+  readonly af: number;
   readonly planned?: PlannedConfig;
 }
 
@@ -82,7 +84,7 @@ export function configLayout(id: string, spec: PciFunctionSpec): ConfigLayout {
   const block = new RegisterBlock(registers, bytes);
   const msixSpec = capabilities.find((c) => c.id === 'msix');
   const places = { ...at, pcieBytes: at.pcie === 0 ? 0 : PCIE_BYTES, ...placesOf(spec.extended ?? []) };
-  return { block, bytes, bars, bridge, msixSpec, ...places };
+  return { block, bytes, bars, bridge, msixSpec, af: 0, ...places };
 }
 
 /** Where the extended capabilities lie that the PCI core itself knows. */

@@ -1,6 +1,6 @@
 /**
- * Which bits of a capability are the device's at any moment: control and status. All others are as planned. Bits in neither list of
- * a capability that is not named here are the device's too, behind the header: nothing is known of them.
+ * Which bits of a capability are the device's at any moment: control and status. All others are as planned. Of a
+ * capability that is not named here everything behind the header is the device's: nothing is known of it.
  */
 
 /** `[offset from the start of the capability, mask]`, a byte each. */
@@ -35,6 +35,12 @@ const LIVE: Readonly<Record<string, readonly LiveByte[]>> = {
   msix: [],
   /** PCI Express Base: Advanced Error Reporting: status, masks, severities, logs; of its control, all but what can be done. */
   aer: [...whole(0x04, 0x18), [0x18, 0x5f], [0x19, 0x01], ...whole(0x1c, 0x2c), ...whole(0x38, 0x48)],
+  /** PCI Advanced Features: its reset is asked of whoever holds the device, too. */
+  af: [[0x05, 0xff]],
+  /** Pinned, or the host's: vfio-pci takes no writes. */
+  rebar: [],
+  vfrebar: [],
+  sriov: [],
   acs: whole(0x06, 0x08),
   ari: whole(0x06, 0x08),
   ltr: whole(0x04, 0x08),
@@ -44,7 +50,21 @@ const LIVE: Readonly<Record<string, readonly LiveByte[]>> = {
   pri: [],
 };
 
+/** Of capabilities whose first registers say what they are and how long: where the others begin. */
+const BODY: Readonly<Record<string, number>> = {
+  vendor: 0x03,
+  vsec: 0x08,
+  dvsec: 0x0a,
+  vc: 0x0c,
+  vc9: 0x0c,
+  mfvc: 0x0c,
+  tph: 0x08,
+  dpa: 0x08,
+};
+
 /** The device's bits of a capability of `length` bytes whose header has `header` bytes. */
 export function liveBytes(key: string, header: number, length: number): readonly LiveByte[] {
-  return (LIVE[key] ?? whole(header, length)).filter(([at]) => at < length);
+  // Vendor-specific ones have ids in their keys: dvsec.8086.0005.
+  const kind = key.split('.')[0] as string;
+  return (LIVE[kind] ?? whole(BODY[kind] ?? header, length)).filter(([at]) => at < length);
 }
