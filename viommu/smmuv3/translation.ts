@@ -245,6 +245,7 @@ export class SmmuTranslation extends TranslationProcedure {
     return DMA_OK;
   }
 
+  /** What the hint does not say. So long a function is never compiled into `translate`, which thereby fits into its callers. */
   #lookup(
     port: DmaPort,
     known: PortContext,
@@ -261,24 +262,20 @@ export class SmmuTranslation extends TranslationProcedure {
     if (r < 0 && q.globalTag !== 0) r = tlb.lookup(lo, key, q.globalTag);
     if (r >= 0) {
       if (((access << q.permissions) & ~rows[r + 5]!) !== 0) return this.#translateSlow(port, lo, hi, access);
-      this.#hint(q, r, lo);
+      const size = rows[r]! & 7;
+      if (size !== q.size) {
+        q.size = size;
+        q.shift = TLB_SHIFTS[size]!;
+        q.mask = -1 << q.shift;
+      }
+      // Where the next access to the page looks first; global rows have another tag and are looked up each time.
+      this.#hints[((lo >>> q.shift) ^ q.salt) & HINT_MASK] = r;
       return this.#hit(port, r, lo);
     }
     if (this.#missPage(port, q, set, lo, hi, access)) return DMA_OK;
     if (!this.#load(port, known)) return this.#translateSlow(port, lo, hi, access);
     if (this.#missLast(known, q, lo, hi, key, access)) return this.#answer(port, lo, access);
     return this.#miss(port, known, lo, hi, access);
-  }
-
-  /** The row is where the next access to the page looks first; global rows have another tag and are looked up. */
-  #hint(q: Requester, r: number, lo: number): void {
-    const size = this.rows[r]! & 7;
-    if (size !== q.size) {
-      q.size = size;
-      q.shift = TLB_SHIFTS[size]!;
-      q.mask = -1 << q.shift;
-    }
-    this.#hints[((lo >>> q.shift) ^ q.salt) & HINT_MASK] = r;
   }
 
   /**
