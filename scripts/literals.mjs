@@ -40,7 +40,7 @@ function putIn(text, path) {
   let result = '';
   let done = 0;
   for (const use of usesOf(source, numbers)) {
-    const literal = literalOf(numbers.get(use.text));
+    const literal = literalOf(numbers.get(nameOf(use)));
     result += text.slice(done, use.getStart(source));
     result += ts.isShorthandPropertyAssignment(use.parent) ? `${use.text}: ${literal}` : literal;
     done = use.end;
@@ -78,13 +78,16 @@ function importedBy(source, path) {
   for (const statement of source.statements) {
     if (!ts.isImportDeclaration(statement) || !statement.moduleSpecifier.text.startsWith('.')) continue;
     const names = statement.importClause?.namedBindings;
-    if (names === undefined || !ts.isNamedImports(names) || statement.importClause.isTypeOnly) continue;
+    if (names === undefined || statement.importClause.isTypeOnly) continue;
     const from = join(dirname(path), statement.moduleSpecifier.text);
     const theirs = known.get(from) ?? numbersOf(parse(readFileSync(from, 'utf8')), from);
-    for (const { name, propertyName } of names.elements) {
-      const value = theirs.get((propertyName ?? name).text);
-      if (value !== undefined) numbers.set(name.text, value);
-    }
+    if (ts.isNamespaceImport(names))
+      for (const [name, value] of theirs) numbers.set(`${names.name.text}.${name}`, value);
+    else
+      for (const { name, propertyName } of names.elements) {
+        const value = theirs.get((propertyName ?? name).text);
+        if (value !== undefined) numbers.set(name.text, value);
+      }
   }
   return numbers;
 }
@@ -103,7 +106,7 @@ function ambiguousIn(source) {
 /** The number that an expression of numbers is, or undefined. */
 function numberIn(node, numbers) {
   if (ts.isNumericLiteral(node)) return Number(node.text);
-  if (ts.isIdentifier(node)) return numbers.get(node.text);
+  if (ts.isIdentifier(node) || isMemberOfName(node)) return numbers.get(nameOf(node));
   if (ts.isParenthesizedExpression(node) || ts.isAsExpression(node))
     return numberIn(node.expression, numbers);
   if (ts.isPrefixUnaryExpression(node)) {
@@ -127,9 +130,19 @@ function literalOf(value) {
 function usesOf(source, numbers) {
   const uses = [];
   every(source, (node) => {
-    if (ts.isIdentifier(node) && numbers.has(node.text) && isUse(node)) uses.push(node);
+    const used = ts.isIdentifier(node) ? isUse(node) : isMemberOfName(node);
+    if (used && numbers.has(nameOf(node))) uses.push(node);
   });
   return uses;
+}
+
+function nameOf(node) {
+  return ts.isIdentifier(node) ? node.text : `${node.expression.text}.${node.name.text}`;
+}
+
+/** What may be a constant of a module that is imported as a whole. */
+function isMemberOfName(node) {
+  return ts.isPropertyAccessExpression(node) && ts.isIdentifier(node.expression);
 }
 
 /** Calls `visit` with every node that is not a type. */

@@ -152,26 +152,33 @@ export class CommandQueue {
     const u32 = this.#w.services.memory.ram.u32;
     const prod = regs[PROD_WORD]!;
     const base = regs[BASE_WORD]! ^ regs[BASE_WORD + 1]!;
+    let told = commands.areTold;
     for (let done = 0; done < count; done++) {
-      const cons = regs[CONS_WORD]!;
+      const cons = regs[CONS_WORD]! | 0;
       const place = whole < 0 ? ring.place(cons) : whole + (cons & (size - 1)) * COMMAND_BYTES;
       if (place < 0) return this.#stop(CERROR_ABT, done);
       const i = place >>> 2;
       const w0 = u32[i]! | 0;
-      const outcome = commands.execute(w0, u32[i + 1]! | 0, u32[i + 2]! | 0, u32[i + 3]! | 0);
-      if (outcome === HELD) return done;
-      if (outcome !== 0) return this.#stop(outcome, done);
-      const next = ((cons & -0x100000) | ((cons + 1) & (2 * size - 1))) >>> 0;
+      const w1 = u32[i + 1]! | 0;
+      const w2 = u32[i + 2]! | 0;
+      const w3 = u32[i + 3]! | 0;
+      let outcome = commands.execute(w0, w1, w2, w3);
+      if (outcome === 0 && told) {
+        outcome = commands.tell(w0, w1, w2, w3);
+        told = commands.areTold;
+      }
+      if (outcome !== 0) return outcome === HELD ? done : this.#stop(outcome, done);
+      const next = (cons & -0x100000) | ((cons + 1) & (2 * size - 1));
       if ((w0 & 0xff) < CMD_ATC_INV || (w0 & (0xff | CS_BITS)) === CMD_SYNC) {
         regs[CONS_WORD] = next;
         continue;
       }
       // Others lead out of the unit, and maybe back to its registers.
       if ((regs[CR0_WORD]! & CMDQEN) === 0) return 0;
-      if (regs[CONS_WORD] === cons) regs[CONS_WORD] = next;
+      if (((regs[CONS_WORD]! ^ cons) | 0) === 0) regs[CONS_WORD] = next;
       else ring.consume();
-      if ((w0 & 0xff) === CMD_SYNC)
-        this.#signal((w0 >>> 12) & 3, u32[i + 1]! | 0, u32[i + 2]! | 0, u32[i + 3]! | 0);
+      if ((w0 & 0xff) === CMD_SYNC) this.#signal((w0 >>> 12) & 3, w1, w2, w3);
+      told = commands.areTold;
       const changed = (regs[CONS_WORD]! ^ next) | (regs[PROD_WORD]! ^ prod);
       const moved = base ^ regs[BASE_WORD]! ^ regs[BASE_WORD + 1]!;
       if ((changed | moved | (~regs[CR0_WORD]! & CMDQEN)) !== 0) return done + 1;

@@ -45,6 +45,13 @@ const BEYOND_STREAMS = -0x10000;
 /** ATC_INV.Size of everything. */
 const LARGEST_ATC_RANGE = 52;
 const OPCODES = 256;
+/** Commands with an address, a set of 1 << (opcode - CMD_TLBI_NH_ALL). */
+const ADDRESSES =
+  (1 << (C.CMD_TLBI_NH_VA - C.CMD_TLBI_NH_ALL)) |
+  (1 << (C.CMD_TLBI_NH_VAA - C.CMD_TLBI_NH_ALL)) |
+  (1 << (C.CMD_TLBI_EL2_VA - C.CMD_TLBI_NH_ALL)) |
+  (1 << (C.CMD_TLBI_EL2_VAA - C.CMD_TLBI_NH_ALL)) |
+  (1 << (C.CMD_TLBI_S2_IPA - C.CMD_TLBI_NH_ALL));
 /** log2 of the granule. */
 const GRANULE_OF_TG = [0, 12, 14, 16] as const;
 /** A look is cheaper than a power. */
@@ -156,8 +163,20 @@ export class Commands {
     const at = (w0 & 0xff) << 2;
     if (((w0 & bad[at]!) | (w1 & bad[at + 1]!) | (w2 & bad[at + 2]!) | (w3 & bad[at + 3]!)) !== 0)
       return C.CERROR_ILL;
-    const outcome = this.#do(w0, w1, w2, w3);
-    if (outcome !== 0) return outcome;
+    const op = w0 & 0xff;
+    if (op >= C.CMD_TLBI_NH_ALL && op < C.CMD_ATC_INV) return this.#translations(op, w0, w1, w2, w3);
+    return op < C.CMD_TLBI_NH_ALL ? this.#configuration(op, w0, w1, w2) : this.#outside(op, w0, w1, w2, w3);
+  }
+
+  /**
+   * Somebody is to be told of commands that are done. None of those that only drop what is cached changes that if nobody is.
+   */
+  get areTold(): boolean {
+    return this.#told.on || this.#p.announce.on || this.#forward.to !== null;
+  }
+
+  /** Tells of a command that was done; 0, or the code with which the queue stops. */
+  tell(w0: number, w1: number, w2: number, w3: number): number {
     if (this.#told.on) this.#told.emit(this.#names[w0 & 0xff]!, w0, w1, w2, w3);
     if (this.#p.announce.on) this.#announce(w0 & 0xff, w0, w1, w2);
     const { to } = this.#forward;
@@ -228,10 +247,11 @@ export class Commands {
     }
   }
 
-  #do(w0: number, w1: number, w2: number, w3: number): number {
-    const op = w0 & 0xff;
-    if (op >= C.CMD_TLBI_NH_ALL && op < C.CMD_ATC_INV) return this.#translations(op, w0, w1, w2, w3);
+  /** Commands that lead out of the unit, or that somebody outside waits for. */
+  #outside(op: number, w0: number, w1: number, w2: number, w3: number): number {
     switch (op) {
+      case C.CMD_SYNC:
+        return this.#sync(w0);
       case C.CMD_ATC_INV:
         return this.#atc(w0, w1, w2, w3);
       case C.CMD_PRI_RESP:
@@ -239,21 +259,16 @@ export class Commands {
       case C.CMD_RESUME:
         if ((w1 & BEYOND_STREAMS) === 0) this.#p.stalls.resume(w1, w2 & 0xffff, (w0 & RETRY) !== 0);
         return 0;
-      case C.CMD_STALL_TERM:
+      default:
         if ((w1 & BEYOND_STREAMS) === 0) this.#p.stalls.terminate(w1);
         return 0;
-      case C.CMD_SYNC:
-        return this.#sync(w0);
-      case 0:
-        return C.CERROR_ILL;
-      default:
-        return this.#configuration(op, w0, w1, w2);
     }
   }
 
   #configuration(op: number, w0: number, w1: number, w2: number): number {
     const { caches } = this.#p;
     if (op === C.CMD_CFGI_STE_RANGE && (w2 & 0x1f) === 0x1f) caches.cfgiAll();
+    if (op === 0) return C.CERROR_ILL;
     if ((w1 & BEYOND_STREAMS) !== 0) return 0;
     switch (op) {
       case C.CMD_CFGI_STE:
@@ -274,47 +289,36 @@ export class Commands {
     }
   }
 
-  /** Without 16-bit ASIDs and VMIDs nothing has one that wide. */
   #translations(op: number, w0: number, w1: number, w2: number, w3: number): number {
     const { caches } = this.#p;
-    const known = (w1 & this.#wide) === 0;
-    switch (op) {
-      case C.CMD_TLBI_NH_ALL:
-        if (known) caches.tlbiNhAll(w1 & 0xffff);
-        return 0;
-      case C.CMD_TLBI_NH_ASID:
-        if (known) caches.tlbiNhAsid(w1 & 0xffff, w1 >>> 16);
-        return 0;
-      case C.CMD_TLBI_EL2_ALL:
-        if (known) caches.tlbiEl2All();
-        return 0;
-      case C.CMD_TLBI_EL2_ASID:
-        if (known) caches.tlbiEl2Asid(w1 >>> 16);
-        return 0;
-      case C.CMD_TLBI_S12_VMALL:
-        if (known) caches.tlbiS12Vmall(w1 & 0xffff);
-        return 0;
-      case C.CMD_TLBI_NSNH_ALL:
-        if (known) caches.tlbiNsnhAll();
-        return 0;
-      default:
-        return this.#addresses(op, w0, w1, w2, w3, known);
-    }
-  }
-
-  #addresses(op: number, w0: number, w1: number, w2: number, w3: number, known: boolean): number {
-    const { caches } = this.#p;
-    const bytes = this.#reach(w0, w2);
+    const bytes = (ADDRESSES >>> (op - C.CMD_TLBI_NH_ALL)) & 1 ? this.#reach(w0, w2) : 1;
     if (bytes === 0) return C.CERROR_ILL;
-    if (!known) return 0;
+    // Without 16-bit ASIDs and VMIDs nothing has one that wide.
+    if ((w1 & this.#wide) !== 0) return 0;
     const leaf = (w2 & LEAF) !== 0;
     const lo = w2 & -4096;
     switch (op) {
       case C.CMD_TLBI_NH_VA:
         caches.tlbiNhVa(w1 & 0xffff, w1 >>> 16, lo, w3, bytes, leaf);
         return 0;
+      case C.CMD_TLBI_NH_ASID:
+        caches.tlbiNhAsid(w1 & 0xffff, w1 >>> 16);
+        return 0;
+      case C.CMD_TLBI_S2_IPA:
+        // Bits 63:56 are not part of an IPA.
+        caches.tlbiS2Ipa(w1 & 0xffff, lo, w3 & 0xffffff, bytes, leaf);
+        return 0;
+      case C.CMD_TLBI_NH_ALL:
+        caches.tlbiNhAll(w1 & 0xffff);
+        return 0;
       case C.CMD_TLBI_NH_VAA:
         caches.tlbiNhVaa(w1 & 0xffff);
+        return 0;
+      case C.CMD_TLBI_EL2_ALL:
+        caches.tlbiEl2All();
+        return 0;
+      case C.CMD_TLBI_EL2_ASID:
+        caches.tlbiEl2Asid(w1 >>> 16);
         return 0;
       case C.CMD_TLBI_EL2_VA:
         caches.tlbiEl2Va(w1 >>> 16, lo, w3, bytes, leaf);
@@ -322,9 +326,11 @@ export class Commands {
       case C.CMD_TLBI_EL2_VAA:
         caches.tlbiEl2Vaa();
         return 0;
+      case C.CMD_TLBI_S12_VMALL:
+        caches.tlbiS12Vmall(w1 & 0xffff);
+        return 0;
       default:
-        // Bits 63:56 are not part of an IPA.
-        caches.tlbiS2Ipa(w1 & 0xffff, lo, w3 & 0xffffff, bytes, leaf);
+        caches.tlbiNsnhAll();
         return 0;
     }
   }

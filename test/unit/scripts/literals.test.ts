@@ -57,6 +57,15 @@ describe('numbers of other modules', () => {
     expect(changed(text)).toBe("import { MASK as M } from './masks.ts';\nuse(7);");
   });
 
+  test('of a module that is imported as a whole', () => {
+    writeFileSync(join(dir, 'codes.ts'), "export const CODE = 8;\nexport const TEXT = 'a';");
+    const text =
+      "import * as C from './codes.ts';\nuse(C.CODE, x.C.CODE, C.TEXT);\nconst D = C.CODE + 1;\nuse(D);";
+    expect(changed(text)).toBe(
+      "import * as C from './codes.ts';\nuse(8, x.C.CODE, C.TEXT);\nconst D = 8 + 1;\nuse(9);",
+    );
+  });
+
   test('modules that import each other end', () => {
     writeFileSync(join(dir, 'a.ts'), "import { B } from './b.ts';\nexport const A = 1;");
     writeFileSync(join(dir, 'b.ts'), "import { A } from './a.ts';\nexport const B = 2;");
