@@ -23,6 +23,14 @@ export interface CapabilityKind {
   readonly length: number | ((reader: CapabilityReader) => number | undefined);
   /** vfio-pci leaves it in the chain. */
   readonly shown: boolean;
+  /** What vfio-pci takes for its length where that is another: bytes behind it are nobody's (Linux, vfio_pci_config.c: vfio_cap_len, vfio_ext_cap_len). */
+  readonly lengthInVfio?: CapabilityKind['length'];
+}
+
+/** Bytes that vfio-pci gives to a capability that it shows. */
+export function lengthInVfio(kind: CapabilityKind, reader: CapabilityReader): number | undefined {
+  const length = kind.lengthInVfio ?? kind.length;
+  return typeof length === 'number' ? length : length(reader);
 }
 
 const read16 = (space: Uint8Array, at: number): number => (space[at] ?? 0) | ((space[at + 1] ?? 0) << 8);
@@ -103,20 +111,52 @@ const perLane =
   ({ space }: CapabilityReader) =>
     base + ((lanes(space) * bytes + 3) & ~3);
 
-const standard = (
-  id: number,
-  key: string,
-  name: string,
-  length: CapabilityKind['length'],
-  shown: boolean,
-): CapabilityKind => ({ chain: 'standard', id, key, name, length, shown });
-const extended = (
-  id: number,
-  key: string,
-  name: string,
-  length: CapabilityKind['length'],
-  shown: boolean,
-): CapabilityKind => ({ chain: 'extended', id, key, name, length, shown });
+const pcieLengthInVfio = ({ space, at }: CapabilityReader): number => {
+  const caps = read16(space, at + 2);
+  const integrated = ((caps >> 4) & 0xf) === 9;
+  if ((caps & 0xf) === 1) return integrated ? 0x0c : 0x14;
+  return integrated ? 0x2c : 0x3c;
+};
+/** Only the arbitration table of the port counts, whose size follows from the largest number of phases. */
+const vcLengthInVfio = ({ space, at }: CapabilityReader): number => {
+  const length = 0x10 + 12 * ((read32(space, at + 4) & 7) + 1);
+  const phases = read32(space, at + 8);
+  const table = (phases & 8) !== 0 ? 64 : (phases & 4) !== 0 ? 32 : (phases & 2) !== 0 ? 16 : 0;
+  return table === 0 ? length : ((length + 15) & ~15) + table;
+};
+/** HyperTransport: types with a 3-bit code are short. */
+const htLengthInVfio = ({ space, at }: CapabilityReader): number =>
+  ((space[at + 3] ?? 0) & 0xe0) !== 0 ? 4 : 28;
+const sataLengthInVfio = ({ space, at }: CapabilityReader): number =>
+  ((space[at + 4] ?? 0) & 0xf) === 0xf ? 16 : 8;
+const dpaLengthInVfio = ({ space, at }: CapabilityReader): number => 0x10 + (read32(space, at + 4) & 0x1f) + 1;
+const tphLengthInVfio = ({ space, at }: CapabilityReader): number => {
+  const cap = read32(space, at + 4);
+  return ((cap >>> 9) & 3) === 1 ? 12 + ((cap >>> 16) & 0x7ff) * 2 + 2 : 12;
+};
+const pcixLengthInVfio = ({ space, at }: CapabilityReader): number =>
+  (read16(space, at + 2) & 0x3000) !== 0 ? 24 : 8;
+
+const row =
+  (chain: Chain) =>
+  (
+    id: number,
+    key: string,
+    name: string,
+    length: CapabilityKind['length'],
+    shown: boolean,
+    lengthInVfio?: CapabilityKind['length'],
+  ): CapabilityKind => ({
+    chain,
+    id,
+    key,
+    name,
+    length,
+    shown,
+    ...(lengthInVfio === undefined ? {} : { lengthInVfio }),
+  });
+const standard = row('standard');
+const extended = row('extended');
 const unknown = (): undefined => undefined;
 
 export const CAPABILITY_KINDS: readonly CapabilityKind[] = [
@@ -126,8 +166,8 @@ export const CAPABILITY_KINDS: readonly CapabilityKind[] = [
   standard(0x04, 'slotid', 'Slot ID', 4, false),
   standard(0x05, 'msi', 'MSI', msiLength, true),
   standard(0x06, 'chswp', 'CompactPCI hot-swap', 4, false),
-  standard(0x07, 'pcix', 'PCI-X', 8, true),
-  standard(0x08, 'ht', 'HyperTransport', unknown, true),
+  standard(0x07, 'pcix', 'PCI-X', 8, true, pcixLengthInVfio),
+  standard(0x08, 'ht', 'HyperTransport', unknown, true, htLengthInVfio),
   standard(0x09, 'vendor', 'Vendor Specific Information', ({ space, at }) => space[at + 2], true),
   standard(0x0a, 'dbg', 'Debug port', 4, false),
   standard(0x0b, 'ccrc', 'CompactPCI central resource control', 4, false),
@@ -135,20 +175,20 @@ export const CAPABILITY_KINDS: readonly CapabilityKind[] = [
   standard(0x0d, 'ssvid', 'Subsystem', 8, false),
   standard(0x0e, 'agp3', 'AGP3', unknown, false),
   standard(0x0f, 'secure', 'Secure device', unknown, false),
-  standard(0x10, 'pcie', 'Express', pcieLength, true),
+  standard(0x10, 'pcie', 'Express', pcieLength, true, pcieLengthInVfio),
   standard(0x11, 'msix', 'MSI-X', 12, true),
-  standard(0x12, 'sata', 'SATA HBA', 8, true),
+  standard(0x12, 'sata', 'SATA HBA', 8, true, sataLengthInVfio),
   standard(0x13, 'af', 'PCI Advanced Features', 6, true),
   standard(0x14, 'ea', 'Enhanced Allocation', unknown, false),
-  extended(0x01, 'aer', 'Advanced Error Reporting', aerLength, true),
-  extended(0x02, 'vc', 'Virtual Channel', vcLength, true),
+  extended(0x01, 'aer', 'Advanced Error Reporting', aerLength, true, 0x2c),
+  extended(0x02, 'vc', 'Virtual Channel', vcLength, true, vcLengthInVfio),
   extended(0x03, 'dsn', 'Device Serial Number', 12, true),
   extended(0x04, 'power', 'Power Budgeting', 16, true),
   extended(0x05, 'rclink', 'Root Complex Link', unknown, false),
   extended(0x06, 'rcilink', 'Root Complex Internal Link', 12, false),
   extended(0x07, 'rcec', 'Root Complex Event Collector Endpoint Association', 12, false),
-  extended(0x08, 'mfvc', 'Multi-Function Virtual Channel', vcLength, true),
-  extended(0x09, 'vc9', 'Virtual Channel', vcLength, true),
+  extended(0x08, 'mfvc', 'Multi-Function Virtual Channel', vcLength, true, vcLengthInVfio),
+  extended(0x09, 'vc9', 'Virtual Channel', vcLength, true, vcLengthInVfio),
   extended(0x0a, 'rcrb', 'Root Bridge Control Block', 20, false),
   extended(0x0b, 'vsec', 'Vendor Specific Information', statedLength, true),
   extended(0x0c, 'cac', 'Configuration Access Correlation', 8, false),
@@ -161,8 +201,8 @@ export const CAPABILITY_KINDS: readonly CapabilityKind[] = [
   extended(0x13, 'pri', 'Page Request Interface', 16, true),
   extended(0x14, 'amd', 'AMD reserved', unknown, false),
   extended(0x15, 'rebar', 'Physical Resizable BAR', rebarLength, true),
-  extended(0x16, 'dpa', 'Dynamic Power Allocation', dpaLength, true),
-  extended(0x17, 'tph', 'Transaction Processing Hints', tphLength, true),
+  extended(0x16, 'dpa', 'Dynamic Power Allocation', dpaLength, true, dpaLengthInVfio),
+  extended(0x17, 'tph', 'Transaction Processing Hints', tphLength, true, tphLengthInVfio),
   extended(0x18, 'ltr', 'Latency Tolerance Reporting', 8, true),
   extended(0x19, 'secpcie', 'Secondary PCI Express', perLane(12, 2), false),
   extended(0x1a, 'pmux', 'Protocol Multiplexing', unknown, false),
