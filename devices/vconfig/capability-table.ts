@@ -129,7 +129,8 @@ const htLengthInVfio = ({ space, at }: CapabilityReader): number =>
   ((space[at + 3] ?? 0) & 0xe0) !== 0 ? 4 : 28;
 const sataLengthInVfio = ({ space, at }: CapabilityReader): number =>
   ((space[at + 4] ?? 0) & 0xf) === 0xf ? 16 : 8;
-const dpaLengthInVfio = ({ space, at }: CapabilityReader): number => 0x10 + (read32(space, at + 4) & 0x1f) + 1;
+const dpaLengthInVfio = ({ space, at }: CapabilityReader): number =>
+  0x10 + (read32(space, at + 4) & 0x1f) + 1;
 const tphLengthInVfio = ({ space, at }: CapabilityReader): number => {
   const cap = read32(space, at + 4);
   return ((cap >>> 9) & 3) === 1 ? 12 + ((cap >>> 16) & 0x7ff) * 2 + 2 : 12;

@@ -61,6 +61,11 @@ export class Access implements IommufdObject, IoasAccess {
     if (ioas !== this.#ioas) this.#change(ioas);
   }
 
+  /** No IOAS any more: what it pinned is let go. */
+  detach(): void {
+    this.#leave(this.#ioas);
+  }
+
   /** The driver is done with it. */
   end(): void {
     this.#leave(this.#ioas);

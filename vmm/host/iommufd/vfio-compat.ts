@@ -4,7 +4,7 @@ import type { Process } from '../kernel/process.ts';
 import { decode, encode, type UapiFields, type UapiStruct, u32, u64, uapi } from '../kernel/struct.ts';
 import { IOMMU_VFIO_IOAS, NR, VFIO_IOAS_OPS } from './abi.ts';
 import type { IommufdContext } from './context.ts';
-import type { Ioas } from './ioas.ts';
+import { Ioas } from './ioas.ts';
 import { newPages } from './ioas-ioctls.ts';
 import { type Ioctl, ioctl } from './ioctl.ts';
 import { userPages } from './pages.ts';
@@ -82,6 +82,15 @@ function compat(context: IommufdContext): Ioas {
   return ioas !== undefined && context.objects.find(ioas.id) === ioas
     ? ioas
     : refuse('ENODEV', 'no IOAS was chosen for VFIO');
+}
+
+/** The IOAS that VFIO's container is made of; made where none was chosen. Throws ENOMEM. */
+export function compatIoas(context: IommufdContext): Ioas {
+  const { vfioIoas } = context;
+  if (vfioIoas !== undefined && context.objects.find(vfioIoas.id) === vfioIoas) return vfioIoas;
+  const made = context.create((id) => new Ioas(id, context));
+  context.vfioIoas = made;
+  return made;
 }
 
 function setCompat(context: IommufdContext, ioas: Ioas | undefined): void {

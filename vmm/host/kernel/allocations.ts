@@ -15,7 +15,11 @@ export type AllocationKind =
   | 'event'
   | 'range'
   | 'table'
-  | 'buffer';
+  | 'buffer'
+  | 'irq'
+  | 'config'
+  | 'stream'
+  | 'log';
 
 /**
  * Every allocation of the modelled kernel passes here: they are counted by kind, and the n-th from now can be made to fail, as

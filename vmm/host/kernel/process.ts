@@ -9,6 +9,24 @@ export interface MemoryRange {
   readonly writable: boolean;
 }
 
+/** Registers of a device at addresses of a process: loads and stores there are accesses of the device. */
+export interface DeviceWindow {
+  /** Accesses of 1, 2, 4 or 8 bytes; an 8-byte load leaves the upper half in `hi`. */
+  load(offset: number, size: number): number;
+  store(offset: number, size: number, lo: number, hi: number): void;
+  /** A 64-byte store, as MmioHandler.line of the bus. */
+  line?(offset: number, words: Uint32Array, deferrable: boolean): number;
+  readonly hi: number;
+}
+
+/** A file that is mapped at addresses. */
+interface Mapping {
+  readonly length: bigint;
+  /** Absent: bytes of memory. */
+  readonly window?: DeviceWindow;
+  unmapped(): void;
+}
+
 export type Capability = 'CAP_SYS_RESOURCE' | 'CAP_SYS_RAWIO' | 'CAP_IPC_LOCK';
 
 export interface ProcessOptions {
@@ -31,7 +49,7 @@ export class Process {
   /** Bytes pinned on its account. */
   locked = 0n;
   /** Files that are mapped, by address: told when the addresses go. */
-  readonly #mappings = new Map<bigint, { readonly length: bigint; unmapped(): void }>();
+  readonly #mappings = new Map<bigint, Mapping>();
   readonly #backing: Backing;
   readonly #capabilities: ReadonlySet<Capability>;
   readonly #firstFrame: bigint;
@@ -88,6 +106,21 @@ export class Process {
     this.map({ start, last: start + length - 1n, writable });
     new Uint8Array(buffer, Number(start), bytes.length).set(bytes);
     this.#mappings.set(start, { length, unmapped });
+  }
+
+  /** Puts a device's registers at addresses: no memory is there any more, so that pointers to them are bad (EFAULT). */
+  mapWindow(start: bigint, length: bigint, window: DeviceWindow, unmapped: () => void): void {
+    this.munmap(start, length);
+    this.#mappings.set(start, { length, window, unmapped });
+  }
+
+  /** The registers that are mapped at an address, and the place in them. */
+  window(va: bigint): { readonly window: DeviceWindow; readonly offset: number } | undefined {
+    for (const [start, { length, window }] of this.#mappings) {
+      if (window !== undefined && va >= start && va < start + length)
+        return { window, offset: Number(va - start) };
+    }
+    return undefined;
   }
 
   /** The bytes at [va, va + length) for copying in or out. Throws EFAULT. */

@@ -27,7 +27,9 @@ export interface PrecopyInfo {
 export interface MigrationHook {
   readonly p2p: boolean;
   readonly preCopy: boolean;
-  /** Enters `to` from `from`; throws where it cannot, and is then still in `from`. */
+  /** After a step that was refused: only a reset helps. */
+  readonly broken?: boolean;
+  /** Enters `to` from `from`; throws where it cannot, and is then still in `from`, unless it is `broken`. */
   step(from: number, to: number): void;
   /** The next bytes of its state, at most `most`; none where there are none now. */
   read(most: number, state: number): Uint8Array;

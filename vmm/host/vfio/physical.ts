@@ -81,6 +81,8 @@ export interface PhysicalFunction {
   readonly enabledVirtual?: number;
   /** MSI-X vectors can be added while others are in use. */
   readonly dynamicMsix?: boolean;
+  /** AtomicOps that its root port completes: 1 for 32 bits, 2 for 64, 4 for 128. */
+  readonly atomicCompletions?: number;
   readonly vpd?: VitalProductData;
   readonly migration?: MigrationHook;
   readonly dmaLog?: DmaLog;

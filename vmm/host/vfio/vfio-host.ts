@@ -1,0 +1,69 @@
+import { TsvmmError } from '../../core/errors.ts';
+import type { HostGroup } from '../iommufd/driver.ts';
+import type { HostKernel } from '../iommufd/host-kernel.ts';
+import { Iommufd } from '../iommufd/iommufd.ts';
+import { DeviceFile } from './device-file.ts';
+import { checkIntents, PCI_INTENTS } from './intents.ts';
+import { VfioDevice, type VfioRegistration } from './vfio-device.ts';
+import { GroupFile, VfioGroup } from './vfio-group.ts';
+
+/** VFIO of one modelled host: its devices and groups, as files of the kernel. */
+export class VfioHost {
+  readonly #kernel: HostKernel;
+  readonly #devices = new Map<string, VfioDevice>();
+  readonly #groups = new Map<HostGroup, VfioGroup>();
+  #next = 0;
+
+  /** Adds `/dev/vfio/vfio`, which is an iommufd: the old container in its compatible mode. */
+  constructor(kernel: HostKernel) {
+    this.#kernel = kernel;
+    kernel.devices.set('/dev/vfio/vfio', (opener) => new Iommufd(kernel, opener));
+  }
+
+  /**
+   * Gives a function to VFIO: `/dev/vfio/devices/vfioN` and its group's `/dev/vfio/N` can be opened.
+   * @throws TsvmmError where it is there already, or its intents contradict each other
+   */
+  register(registration: VfioRegistration): VfioDevice {
+    const { fn, host } = registration;
+    if (this.#devices.has(fn.name))
+      throw new TsvmmError({ code: 'vfio-device-exists', object: fn.name, why: 'VFIO has it already' });
+    const intents = registration.intents ?? PCI_INTENTS;
+    checkIntents(fn.name, intents);
+    const group = this.#group(host.group);
+    const physical = fn.virtual === undefined ? undefined : this.#devices.get(fn.virtual.of.name);
+    const { allocations } = this.#kernel;
+    const device = new VfioDevice(this.#next++, registration, intents, group, physical, allocations);
+    this.#devices.set(fn.name, device);
+    group.devices.push(device);
+    const find = (name: string) => this.#devices.get(name);
+    const open = (one: VfioDevice, by: GroupFile) => new DeviceFile(one, find, by);
+    const { devices } = this.#kernel;
+    devices.set(pathOf(device), () => new DeviceFile(device, find, undefined));
+    devices.set(`/dev/vfio/${group.number}`, () => new GroupFile(group, allocations, open));
+    return device;
+  }
+
+  find(name: string): VfioDevice | undefined {
+    return this.#devices.get(name);
+  }
+
+  get devices(): readonly VfioDevice[] {
+    return [...this.#devices.values()];
+  }
+
+  get groups(): readonly VfioGroup[] {
+    return [...this.#groups.values()];
+  }
+
+  #group(host: HostGroup): VfioGroup {
+    const known = this.#groups.get(host);
+    if (known !== undefined) return known;
+    const group = new VfioGroup(host);
+    this.#groups.set(host, group);
+    return group;
+  }
+}
+
+/** What `open` takes for a device's own file. */
+export const pathOf = ({ number }: VfioDevice): string => `/dev/vfio/devices/vfio${number}`;
