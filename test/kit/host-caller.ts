@@ -19,12 +19,20 @@ export const BUFFER_BYTES = 0x20_0000n;
 /** A process with memory that calls the modelled kernel, as a test program would. */
 export class Caller {
   readonly kernel: HostKernel;
-  readonly buffer = new ArrayBuffer(0x40_0000);
+  readonly buffer: ArrayBufferLike;
   readonly calls;
   readonly fd: number;
 
-  constructor(options: HostKernelOptions & { capabilities?: readonly Capability[]; memlock?: bigint } = {}) {
-    this.kernel = new HostKernel({ selftest: true, ...options });
+  constructor(
+    options: HostKernelOptions & {
+      capabilities?: readonly Capability[];
+      memlock?: bigint;
+      kernel?: HostKernel;
+      buffer?: ArrayBufferLike;
+    } = {},
+  ) {
+    this.kernel = options.kernel ?? new HostKernel({ selftest: true, ...options });
+    this.buffer = options.buffer ?? new ArrayBuffer(0x40_0000);
     this.calls = this.kernel.process({
       backing: { buffer: () => this.buffer },
       ranges: [

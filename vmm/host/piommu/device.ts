@@ -93,6 +93,8 @@ export class PhysicalDevice implements HostDevice {
   sink: DeviceSink | undefined;
   /** What is attached, by PASID; 0 is the requester itself. The driver's. */
   readonly attached = new Map<number, Domain>();
+  /** What is attached to the requester brings PASIDs of its own: a nested table of an SMMU. The driver's. */
+  pasidsAreUsers = false;
   /** Groups of page requests that are not complete. The driver's. */
   readonly openGroups = new Map<number, PageRequest[]>();
 
