@@ -1,7 +1,7 @@
-import { VTD_DEFAULTS, type VtdConfig } from '../../viommu/vtd/config.ts';
+import type { VtdConfig } from '../../viommu/vtd/config.ts';
 import { INTEL_IOMMU } from '../../viommu/vtd/kind.ts';
 import { DMA_OK, type DmaPort, NO_PASID } from '../../vmm/bus/dma.ts';
-import { DEVICE_TLB_DONE, type ExplainedFault } from '../../vmm/bus/iommu.ts';
+import { completeOptions, DEVICE_TLB_DONE, type ExplainedFault } from '../../vmm/bus/iommu.ts';
 import { VirtualClock } from '../../vmm/core/clock.ts';
 import * as abi from '../../vmm/host/iommufd/abi.ts';
 import { IommufdDevice } from '../../vmm/host/iommufd/device.ts';
@@ -195,7 +195,7 @@ export class PhysicalHost {
 /** All that a VT-d has. */
 export function vtdHost(config: Partial<VtdConfig> = {}, options: VtdDriverOptions = {}): PhysicalHost {
   return new PhysicalHost((host) => {
-    const unit = PhysicalUnit.of(INTEL_IOMMU, { ...VTD_DEFAULTS, svm: true, ...config }, host.unitOptions);
+    const unit = PhysicalUnit.of(INTEL_IOMMU, completeOptions(INTEL_IOMMU, { svm: true, ...config }), host.unitOptions);
     return { unit, driver: new VtdHostDriver(unit, options) };
   });
 }
