@@ -195,7 +195,11 @@ export class PhysicalHost {
 /** All that a VT-d has. */
 export function vtdHost(config: Partial<VtdConfig> = {}, options: VtdDriverOptions = {}): PhysicalHost {
   return new PhysicalHost((host) => {
-    const unit = PhysicalUnit.of(INTEL_IOMMU, completeOptions(INTEL_IOMMU, { svm: true, ...config }), host.unitOptions);
+    const unit = PhysicalUnit.of(
+      INTEL_IOMMU,
+      completeOptions(INTEL_IOMMU, { svm: true, ...config }),
+      host.unitOptions,
+    );
     return { unit, driver: new VtdHostDriver(unit, options) };
   });
 }

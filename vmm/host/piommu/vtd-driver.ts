@@ -15,7 +15,7 @@ import {
 import { PGTT_FIRST, PGTT_NESTED, PGTT_SECOND } from '../../../viommu/spec/vtd/structures.ts';
 import { TsvmmError } from '../../core/errors.ts';
 import { HW_INFO_TYPE, HWPT_DATA, HWPT_FLAGS } from '../iommufd/abi.ts';
-import type { Domain, HostDevice, NestedDomain, PageRequest, PagingDomain } from '../iommufd/driver.ts';
+import type { Domain, HostDevice, PageRequest, PagingDomain } from '../iommufd/driver.ts';
 import type { UserData } from '../iommufd/user-data.ts';
 import { demand, refuse } from '../kernel/errno.ts';
 import { encode } from '../kernel/struct.ts';
