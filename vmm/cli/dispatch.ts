@@ -27,6 +27,8 @@ const ACTIONS: Readonly<Record<string, () => Promise<Action>>> = {
   'vconfig check': async () => (await import('./vconfig.ts')).vconfigCheck,
   'vconfig show': async () => (await import('./vconfig.ts')).vconfigShow,
   'vconfig diff': async () => (await import('./vconfig.ts')).vconfigDiff,
+  'host show': async () => (await import('./hosts.ts')).hostShow,
+  'host list': async () => (await import('./hosts.ts')).hostList,
   inspect: async () => (await import('./inspect.ts')).inspect,
   schema: async () => (await import('./schema.ts')).schema,
   completion: async () => (await import('./texts.ts')).completion,

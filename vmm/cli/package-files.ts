@@ -78,3 +78,26 @@ export function exampleGuest(name: string): string {
 export function quirkListFile(): string {
   return join(packageRoot(), 'devices', 'vconfig', 'quirks.list');
 }
+
+const hostDirectory = (): string => join(packageRoot(), 'vmm', 'host', 'hosts');
+
+/** The hosts that come with tsvmm. */
+export function hostNames(): string[] {
+  return readdirSync(hostDirectory())
+    .filter((name) => name.endsWith('.json'))
+    .map((name) => name.slice(0, -'.json'.length))
+    .sort();
+}
+
+/** The file of a host: what looks like a path is one, else it is a name. @throws TsvmmError with a suggestion */
+export function hostFile(nameOrFile: string): string {
+  if (/[/\\]|\.json$/.test(nameOrFile)) return nameOrFile;
+  const names = hostNames();
+  if (names.includes(nameOrFile)) return join(hostDirectory(), `${nameOrFile}.json`);
+  throw new TsvmmError({
+    code: 'unknown-host',
+    object: nameOrFile,
+    why: 'no host of this name comes with tsvmm',
+    mend: didYouMean(nameOrFile, names),
+  });
+}

@@ -4,12 +4,14 @@ import { planSchema } from '../../devices/vconfig/plan.ts';
 import { policySchema } from '../../devices/vconfig/policy.ts';
 import { EXIT, type ExitCode } from '../core/errors.ts';
 import type { Zod, ZodType } from '../core/zod.ts';
+import { hostSchema } from '../host/model/file.ts';
 import { machineSchema } from '../machine/config.ts';
 import type { Registry } from '../machine/registry.ts';
 import { monitorSchema } from '../monitor/schema.ts';
 import { runSchema } from '../report/schema.ts';
 import type { Invocation } from './command.ts';
 import type { Context } from './context.ts';
+import { hostListSchema, hostShowSchema } from './host-schemas.ts';
 import { loadZod } from './machine-options.ts';
 import { loadPlugins } from './plugins.ts';
 import {
@@ -42,7 +44,7 @@ export async function schema(
 /** @param registry needed for the schema of a machine only */
 export function publishedSchema(z: Zod, name: SchemaName, registry: Registry | undefined): unknown {
   // What is read may leave defaults out; what is printed has every field.
-  const io = name === 'machine' || name === 'vconfig-policy' ? 'input' : 'output';
+  const io = name === 'machine' || name === 'vconfig-policy' || name === 'host' ? 'input' : 'output';
   return z.toJSONSchema(schemaOf(z, name, registry), { io, unrepresentable: 'any' });
 }
 
@@ -74,5 +76,11 @@ function schemaOf(z: Zod, name: SchemaName, registry: Registry | undefined): Zod
       return vconfigShowSchema(z);
     case 'vconfig-diff':
       return vconfigDiffSchema(z);
+    case 'host':
+      return hostSchema(z);
+    case 'host-show':
+      return hostShowSchema(z);
+    case 'host-list':
+      return hostListSchema(z);
   }
 }

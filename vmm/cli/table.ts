@@ -456,6 +456,29 @@ export const VCONFIG_DIFF = {
   json: 'vconfig-diff',
 } as const satisfies CommandDecl;
 
+export const HOST_SHOW = {
+  name: 'host show',
+  summary: 'tell what a host is: its IOMMUs, what they can do, its devices and groups',
+  details: [
+    'A host is one JSON file: IOMMUs with register values, PCI functions, who stands for whom. Prints what the IOMMUs are and can do by the bits of their registers, warns where units differ, and says of each device what it can do behind its unit and which devices are one group, and why.',
+    'Where the model of a unit is not as the registers say, the bits are named.',
+  ],
+  operands: [
+    { name: 'HOST', doc: 'The file, or the name of a host that comes with tsvmm', complete: 'file' },
+  ],
+  options: options({ json: JSON_OPTION }),
+  json: 'host-show',
+  examples: ['tsvmm host show xeon-sapphire-rapids', 'tsvmm host show my-host.json --json'],
+} as const satisfies CommandDecl;
+
+export const HOST_LIST = {
+  name: 'host list',
+  summary: 'list the hosts that come with tsvmm',
+  operands: [],
+  options: options({ json: JSON_OPTION }),
+  json: 'host-list',
+} as const satisfies CommandDecl;
+
 export const SCHEMA_NAMES = [
   'machine',
   'verdict',
@@ -470,6 +493,9 @@ export const SCHEMA_NAMES = [
   'vconfig-check',
   'vconfig-show',
   'vconfig-diff',
+  'host',
+  'host-show',
+  'host-list',
 ] as const;
 export type SchemaName = (typeof SCHEMA_NAMES)[number];
 
@@ -524,6 +550,8 @@ export const COMMANDS: readonly CommandDecl[] = [
   VCONFIG_CHECK,
   VCONFIG_SHOW,
   VCONFIG_DIFF,
+  HOST_SHOW,
+  HOST_LIST,
   QEMU,
   SCHEMA,
   COMPLETION,

@@ -1,15 +1,21 @@
+import { identification } from '../../../viommu/smmuv3/config.ts';
 import { type SmmuLikeness, smmuOptionsOf } from '../../../viommu/smmuv3/options-of.ts';
 import { AIDR, IDR0, IDR1, IDR2, IDR3, IDR4, IDR5, IIDR } from '../../../viommu/spec/smmuv3/registers.ts';
 import { CAP, ECAP } from '../../../viommu/spec/vtd/capabilities.ts';
 import { VER } from '../../../viommu/spec/vtd/registers.ts';
+import { capability, extendedCapability } from '../../../viommu/vtd/config.ts';
 import { type VtdLikeness, vtdOptionsOf } from '../../../viommu/vtd/options-of.ts';
-import type { Layout } from '../../regs/layout.ts';
+import { RegisterBlock } from '../../regs/block.ts';
+import type { Layout, Register } from '../../regs/layout.ts';
 import type { SmmuUnitEntry, UnitEntry, VtdUnitEntry } from './file.ts';
 
-/** A register that identifies a unit, with its value as words. */
+/** A register that identifies a unit. */
 export interface UnitRegister {
   readonly layout: Layout;
+  /** What it says on the host. */
   readonly words: Uint32Array;
+  /** What the model's says, which is what the host's drivers go by. */
+  readonly modelled: Uint32Array;
 }
 
 /** A unit of a VT-d host: what its registers say, and the unit of the model that comes nearest. */
@@ -33,15 +39,16 @@ const SMMU_LAYOUTS = { IDR0, IDR1, IDR2, IDR3, IDR4, IDR5, IIDR, AIDR };
 /** Decodes a unit's registers. @throws TsvmmError naming bits that no unit of the model can have */
 export function unitModel(entry: UnitEntry, source: string): UnitModel {
   const where = `${source}: unit ${entry.id}`;
-  const registers = registersOf(entry);
-  const words = (name: string) => registers.find(({ layout }) => layout.name === name)!.words;
+  const stated = statedBy(entry);
+  const words = (name: string) => stated.get(name)!;
   const number = (name: string) => words(name)[0]!;
   // What no register tells comes from the file: how caches behave, where the registers are.
   const { cache, invalidation } = entry;
   if (entry.kind === 'vtd') {
     const { options, differences } = vtdOptionsOf(words('CAP'), words('ECAP'), where);
     const likeness = { options: { ...options, cache, invalidation }, differences };
-    return { kind: 'vtd', entry, registers, likeness };
+    const modelled = { VER: fresh(VER), CAP: capability(options), ECAP: extendedCapability(options) };
+    return { kind: 'vtd', entry, registers: pairsOf(VTD_LAYOUTS, stated, modelled), likeness };
   }
   const identity = {
     IDR0: number('IDR0'),
@@ -55,14 +62,29 @@ export function unitModel(entry: UnitEntry, source: string): UnitModel {
   };
   const { options, differences } = smmuOptionsOf(identity, where);
   const likeness = { options: { ...options, cache, invalidation }, differences };
-  return { kind: 'smmuv3', entry, registers, likeness };
+  const { idr0, idr1, idr3, idr5, aidr } = identification(options);
+  const modelled = { IDR0: idr0, IDR1: idr1, IDR3: idr3, IDR5: idr5, AIDR: aidr };
+  return { kind: 'smmuv3', entry, registers: pairsOf(SMMU_LAYOUTS, stated, modelled), likeness };
 }
 
-function registersOf({ kind, registers }: UnitEntry): readonly UnitRegister[] {
-  const layouts = (kind === 'vtd' ? VTD_LAYOUTS : SMMU_LAYOUTS) as unknown as Record<string, Layout>;
-  return Object.entries(layouts).map(([name, layout]) => ({
+/** A register as it is after reset. */
+function fresh(layout: Register): Uint32Array {
+  return new RegisterBlock([layout.at(0, layout.name)], 8).fresh();
+}
+
+function statedBy({ registers }: UnitEntry): ReadonlyMap<string, Uint32Array> {
+  return new Map(Object.entries(registers).map(([name, hex]) => [name, wordsOf(hex as string)]));
+}
+
+function pairsOf(
+  layouts: object,
+  stated: ReadonlyMap<string, Uint32Array>,
+  modelled: Readonly<Record<string, Uint32Array>>,
+): readonly UnitRegister[] {
+  return Object.entries(layouts as Record<string, Layout>).map(([name, layout]) => ({
     layout,
-    words: wordsOf((registers as unknown as Record<string, string>)[name]!),
+    words: stated.get(name)!,
+    modelled: modelled[name] ?? new Uint32Array(2),
   }));
 }
 
