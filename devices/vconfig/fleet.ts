@@ -22,13 +22,18 @@ export interface FleetDevice {
 /**
  * Reads a fleet's devices: a VF gets the facts of the PF in the same list whose SR-IOV capability names its routing id. What a
  * device declares by DVSEC wins over the quirk list.
+ * @param told what a host says of devices: it goes before what their spaces say
  */
-export function fleetOf(spaces: readonly ConfigSpace[], quirks: readonly Quirk[]): readonly FleetDevice[] {
+export function fleetOf(
+  spaces: readonly ConfigSpace[],
+  quirks: readonly Quirk[],
+  told: ReadonlyMap<ConfigSpace, DeviceFacts> = new Map(),
+): readonly FleetDevice[] {
   const anatomies = spaces.map(({ bytes }) => dissect(bytes));
   const parents = physicalFunctions(spaces, anatomies);
   return spaces.map((space, index) => {
     const anatomy = anatomies[index] as Anatomy;
-    const facts = factsOf(space.bytes, anatomy, parents.get(space));
+    const facts = told.get(space) ?? factsOf(space.bytes, anatomy, parents.get(space));
     const bars = space.bars === undefined ? {} : { bars: space.bars };
     return { space, anatomy, facts, ...blockedOf(space.bytes, anatomy, quirks), ...bars };
   });

@@ -374,7 +374,7 @@ const VCONFIG_DEVICE = {
 
 const DUMPS = {
   name: 'DUMP',
-  doc: 'Output of lspci -xxxx, with any number of devices, or a sysfs config file',
+  doc: 'Output of lspci -xxxx, with any number of devices, a sysfs config file, or a host (tsvmm host show)',
   complete: 'file',
 } as const;
 

@@ -1,6 +1,7 @@
 /** What the vconfig commands read: dumps, plans, policies, quirk lists. */
 
 import { readFileSync } from 'node:fs';
+import type { DeviceFacts } from '../../devices/vconfig/facts.ts';
 import { type FleetDevice, fleetOf } from '../../devices/vconfig/fleet.ts';
 import { parseDump } from '../../devices/vconfig/parse.ts';
 import { checkPlan, type Plan, planSchema } from '../../devices/vconfig/plan.ts';
@@ -9,6 +10,8 @@ import { parseQuirks, type Quirk } from '../../devices/vconfig/quirks.ts';
 import type { ConfigSpace } from '../../devices/vconfig/space.ts';
 import { TsvmmError } from '../core/errors.ts';
 import type { Zod, ZodType } from '../core/zod.ts';
+import { isPort } from '../host/model/check-topology.ts';
+import type { Registry } from '../machine/registry.ts';
 import { loadZod } from './machine-options.ts';
 import { quirkListFile } from './package-files.ts';
 
@@ -34,9 +37,29 @@ export function readQuirks(file: string | undefined): readonly Quirk[] {
   return parseQuirks(name, readText(name));
 }
 
-/** The devices of all dumps, in order. */
-export function readFleet(files: readonly string[], quirks: readonly Quirk[]): readonly FleetDevice[] {
-  const spaces: readonly ConfigSpace[] = files.flatMap((file) => parseDump(file, readBytes(file)));
+/**
+ * The devices of all dumps and hosts, in order. Ports of hosts are left out: nobody is given one.
+ * @param registry asked for where there is a host: its files name device kinds
+ */
+export async function readFleet(
+  files: readonly string[],
+  quirks: readonly Quirk[],
+  registry: () => Promise<Registry>,
+): Promise<readonly FleetDevice[]> {
+  const spaces: ConfigSpace[] = [];
+  const told = new Map<ConfigSpace, DeviceFacts>();
+  for (const file of files) {
+    const bytes = readBytes(file);
+    const host = isJson(bytes) ? await readHostOf(file, bytes, registry) : undefined;
+    if (host === undefined) spaces.push(...parseDump(file, bytes));
+    else {
+      for (const { entry, space, facts } of host.functions) {
+        if (space === undefined || isPort(entry)) continue;
+        spaces.push(space);
+        told.set(space, facts);
+      }
+    }
+  }
   const short = spaces.find(({ bytes }) => bytes.length < 256);
   if (short !== undefined) {
     throw new TsvmmError({
@@ -46,7 +69,7 @@ export function readFleet(files: readonly string[], quirks: readonly Quirk[]): r
       mend: 'read it as root: others are not shown the rest',
     });
   }
-  return fleetOf(spaces, quirks);
+  return fleetOf(spaces, quirks, told);
 }
 
 export async function readPlan(file: string): Promise<Plan> {
@@ -66,8 +89,25 @@ export async function readPolicy(file: string | undefined): Promise<Policy> {
   return { ...DEFAULT_POLICY, ...given };
 }
 
+/** JSON that is no host is a plan, good or bad. */
 export function isPlan(file: string): boolean {
-  return readText(file).trimStart().startsWith('{');
+  const text = readText(file);
+  return text.trimStart().startsWith('{') && !text.includes('"tsvmm-host"');
+}
+
+const isJson = (bytes: Uint8Array): boolean =>
+  /^\s*\{/.test(new TextDecoder().decode(bytes.subarray(0, 256)));
+
+async function readHostOf(file: string, bytes: Uint8Array, registry: () => Promise<Registry>) {
+  const { hostFrom } = await import('./hosts.ts');
+  const host = await hostFrom(new TextDecoder().decode(bytes), file, await registry());
+  if (host !== undefined) return host;
+  throw new TsvmmError({
+    code: 'bad-config-dump',
+    object: file,
+    why: 'is JSON, and no host file',
+    mend: "see 'tsvmm schema host'",
+  });
 }
 
 function parseJson(file: string): unknown {

@@ -23,14 +23,22 @@ import { isPlan, readFleet, readPlan, readPolicy, readQuirks } from './vconfig-f
 
 const hex3 = (value: number): string => value.toString(16).padStart(value < 0x100 ? 2 : 3, '0');
 
+function fleetFrom(
+  files: readonly string[],
+  quirks: string | undefined,
+  backend: Context['backend'],
+): Promise<readonly FleetDevice[]> {
+  return readFleet(files, readQuirks(quirks), async () => (await backend()).registry());
+}
+
 // plan
 
 export async function vconfigPlan(
-  { host }: Context,
+  { host, backend }: Context,
   { options, operands }: Invocation<typeof VCONFIG_PLAN.options>,
 ): Promise<ExitCode> {
   refuseTogether(options, 'base', ['policy', 'want'], 'the plan keeps the policy it was made with');
-  const devices = only(readFleet(operands, readQuirks(options['vconfig-quirks'])), options.device);
+  const devices = only(await fleetFrom(operands, options['vconfig-quirks'], backend), options.device);
   const base = options.base === undefined ? undefined : await readPlan(options.base);
   const policy = base === undefined ? wanted(await readPolicy(options.policy), options.want) : base.policy;
   const result = planFleet(devices, policy, base);
@@ -124,11 +132,14 @@ function refuseTogether(
 // check
 
 export async function vconfigCheck(
-  { host }: Context,
+  { host, backend }: Context,
   { options, operands }: Invocation<typeof VCONFIG_CHECK.options>,
 ): Promise<ExitCode> {
   const plan = await readPlan(operands[0]!);
-  const devices = only(readFleet(operands.slice(1), readQuirks(options['vconfig-quirks'])), options.device);
+  const devices = only(
+    await fleetFrom(operands.slice(1), options['vconfig-quirks'], backend),
+    options.device,
+  );
   const results = devices.map((device) => ({ device: labelOf(device), ...checkDevice(plan, device) }));
   const fits = results.every(({ misfits }) => misfits.length === 0);
   if (options.json) {
@@ -159,7 +170,7 @@ interface Shown {
 }
 
 export async function vconfigShow(
-  { host }: Context,
+  { host, backend }: Context,
   { options, operands }: Invocation<typeof VCONFIG_SHOW.options>,
 ): Promise<ExitCode> {
   refuseTogether(options, 'plan', ['view'], 'a plan is a view of its own');
@@ -168,7 +179,7 @@ export async function vconfigShow(
     refuseTogether(options, 'plan', ['device'], 'without a dump there is no device');
   }
   const plan = options.plan === undefined ? undefined : await readPlan(options.plan);
-  const fleet = only(readFleet(operands, readQuirks(options['vconfig-quirks'])), options.device);
+  const fleet = only(await fleetFrom(operands, options['vconfig-quirks'], backend), options.device);
   const shown =
     operands.length === 0 ? planAlone(plan) : fleet.map((device) => shownOf(device, plan, options.view));
   if (options.json) {
@@ -250,7 +261,7 @@ function jsonOf({ name, bytes }: Shown) {
 // diff
 
 export async function vconfigDiff(
-  { host }: Context,
+  { host, backend }: Context,
   { options, operands }: Invocation<typeof VCONFIG_DIFF.options>,
 ): Promise<ExitCode> {
   const [a, b] = operands as [string, string];
@@ -265,7 +276,7 @@ export async function vconfigDiff(
   }
   const differences = plans[0]
     ? planDifferences(await readPlan(a), await readPlan(b))
-    : spaceDifferences(single(a), single(b));
+    : spaceDifferences(await single(a, backend), await single(b, backend));
   const same = differences.length === 0;
   if (options.json) host.out(`${JSON.stringify({ same, differences })}\n`);
   else for (const one of differences) host.out(`${one.what}: ${one.a} -> ${one.b}\n`);
@@ -278,8 +289,8 @@ interface Difference {
   readonly b: string;
 }
 
-function single(file: string): Uint8Array {
-  const devices = readFleet([file], []);
+async function single(file: string, backend: Context['backend']): Promise<Uint8Array> {
+  const devices = await readFleet([file], [], async () => (await backend()).registry());
   if (devices.length === 1) return (devices[0] as FleetDevice).space.bytes;
   throw new TsvmmError({
     code: 'bad-operand',

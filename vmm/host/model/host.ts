@@ -160,7 +160,13 @@ function spacesOf(file: HostFile, source: string, kinds: KindLookup): ReadonlyMa
       const { title } = file.functions.find((one) => one.address === address)!;
       const bytes = new Uint8Array(fn.w.layout.bytes);
       for (let at = 0; at < bytes.length; at++) bytes[at] = fn.configRead(at, 1);
-      spaces.set(address, { source, name: address, title, bytes });
+      const bars = fn.w.layout.bars.map(({ index, kind, prefetchable, size }) => ({
+        index,
+        kind,
+        prefetchable: prefetchable ?? false,
+        size,
+      }));
+      spaces.set(address, { source, name: address, title, bytes, bars });
     }
   }
   return spaces;
