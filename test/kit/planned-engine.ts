@@ -1,0 +1,31 @@
+import { SVM_ENGINE } from '../../devices/ep/svm-engine-kind.ts';
+import { lspciDump } from '../../devices/pci/lspci.ts';
+import { fleetOf } from '../../devices/vconfig/fleet.ts';
+import { parseDump } from '../../devices/vconfig/parse.ts';
+import type { Plan } from '../../devices/vconfig/plan.ts';
+import { planFleet } from '../../devices/vconfig/plan-fleet.ts';
+import { DEFAULT_POLICY, type Policy } from '../../devices/vconfig/policy.ts';
+import { buildSpace, REAL } from './config-spaces.ts';
+import { PciRig } from './pci-rig.ts';
+
+/** Where PLACED has what. */
+export const PLACES = { pasid: 'e00', ats: 'e10', pri: 'e20' } as const;
+
+/**
+ * One layout for an svm-engine and a Skylake GPU: PASIDs of 16 bits, as the operator wants them, without privileged mode, as the GPU,
+ * and at other places than on either.
+ */
+export function enginePlan(policy: Partial<Policy> = {}): Plan {
+  const pci = new PciRig();
+  pci.plug(SVM_ENGINE, { device: 3 });
+  const engine = parseDump('engine', new TextEncoder().encode(lspciDump(pci.root)));
+  const result = planFleet(fleetOf([...engine, buildSpace(REAL.skylakeGpu)], []), {
+    ...DEFAULT_POLICY,
+    offsets: PLACES,
+    identity: '1234:53e0',
+    pasidWidth: 16,
+    ...policy,
+  });
+  if (result.plan === undefined) throw new Error(`no plan: ${result.conflict.key}`);
+  return result.plan;
+}
