@@ -69,6 +69,7 @@ import { allowedIn, faultFlags, faultIn, untrackedFlags } from './row-flags.ts';
 import { ScalableTranslation } from './scalable.ts';
 import { isReadError, isRecoverable, qemuStructureCode } from './scalable-faults.ts';
 import { fetchScalableContext } from './scalable-structures.ts';
+import { ShortMiss } from './short-miss.ts';
 import type { FaultSink, ReadSink } from './sinks.ts';
 import type { VtdState } from './state.ts';
 import { answerOf, BLOCKED, beyondWidth, MESSAGE, Translation, walkFault } from './translation.ts';
@@ -119,7 +120,7 @@ export class DmaRemapper {
   readonly #regs: Uint32Array;
   readonly #onFault: FaultSink;
   readonly #reads: ReadSink;
-  readonly #known: Uint32Array;
+  readonly #short: ShortMiss;
   readonly #update: Emitter;
   readonly #bound: Emitter;
 
@@ -129,7 +130,6 @@ export class DmaRemapper {
     this.#caches = caches;
     this.#onFault = onFault;
     this.#reads = reads;
-    this.#known = reads.known;
     this.#update = w.trace.vtd_iotlb_page_update;
     this.#bound = w.trace.vtd_iotlb_cc_update;
     const config = w.config;
@@ -155,6 +155,7 @@ export class DmaRemapper {
     });
     const { record, result, walker: second } = this;
     this.scalable = new ScalableTranslation(s, w, memory, { caches, record, result, second, reads });
+    this.#short = new ShortMiss(memory, caches, reads, { first: this.firstStage, second });
   }
 
   get firstStage(): FirstStageWalker {
@@ -284,45 +285,11 @@ export class DmaRemapper {
       if ((rows[r]! & 3) === q.size) q.hints[((lo >>> q.shift) ^ q.salt) & HINT_MASK] = r;
       return this.#hit(port, r, lo);
     }
-    if (q.legacy) {
-      if (iotlb.holdsSmallPages && this.#missLast(port, q, set, lo, hi, access)) return DMA_OK;
-      return this.#miss(q, lo, hi, access)
-        ? this.#answer(port, access)
-        : this.#translateSlow(port, lo, hi, access);
-    }
-    if (this.scalable.missLast(q, set, lo, hi, access)) return this.#page4K(port, lo);
-    return this.scalable.miss(q, lo, hi, access)
-      ? this.#answer(port, access)
-      : this.#translateSlow(port, lo, hi, access);
-  }
-
-  /** The page in the result is of 4 KiB. */
-  #page4K(port: DmaPort, lo: number): number {
-    const offset = lo & 0xfff;
-    port.outLo = (this.result.outLo | offset) >>> 0;
-    port.outHi = this.result.outHi;
-    port.outSpan = 4096 - offset;
-    return DMA_OK;
-  }
-
-  /**
-   * The usual miss, in few steps: the last table is known and its entry is good. False: nothing has been changed and #miss
-   * does it all.
-   */
-  #missLast(port: DmaPort, q: Requester, set: number, lo: number, hi: number, access: number): boolean {
-    const walker = this.walker;
-    const { tag } = q;
-    if (this.#update.on || !walker.walkLast(lo, hi, permissionsOf(access), tag, 0)) return false;
-    const { outLo, outHi, lastEntry } = walker;
-    if (((outLo >>> 20) ^ MSI_WINDOW_PAGE) === 0 && outHi === 0) return false;
-    if ((this.#known[lastEntry >>> 17]! & (1 << (lastEntry >>> 12))) === 0)
-      this.#reads.sawLastTable(lastEntry);
-    this.#iotlb.fill(set, lo, hi, tag, outLo, outHi, untrackedFlags(walker.permissions & 3), q.did);
-    const offset = lo & 0xfff;
-    port.outLo = (outLo | offset) >>> 0;
-    port.outHi = outHi;
-    port.outSpan = 4096 - offset;
-    return true;
+    if (q.tables.loaded !== q) this.#load(q);
+    const usual = iotlb.holdsSmallPages && !this.#update.on;
+    if (usual && this.#short.page(port, q, set, lo, hi, access)) return DMA_OK;
+    const found = q.legacy ? this.#miss(q, lo, hi, access) : this.scalable.miss(q, lo, hi, access);
+    return found ? this.#answer(port, access) : this.#translateSlow(port, lo, hi, access);
   }
 
   /**
@@ -335,7 +302,6 @@ export class DmaRemapper {
     walker.mode = 0;
     const need = permissionsOf(access);
     const t = q.tables;
-    if (t.loaded !== q) this.#load(t, q);
     const outcome = walker.walk(t.tableLo, t.tableHi, t.levels, lo, hi, need, q.tag);
     if (outcome === WALK_OK) {
       this.#reads.sawTables(walker);
@@ -345,13 +311,22 @@ export class DmaRemapper {
     return false;
   }
 
+  /** The tables, which only a miss needs. */
+  #load(q: Requester): void {
+    const t = q.tables;
+    if (q.legacy) this.#loadLegacy(t, q);
+    else this.scalable.load(t, q);
+    this.#short.prepare(t, q);
+    t.loaded = q;
+  }
+
   /** The table that the context-cache row names. */
-  #load(t: PortTables, q: Requester): void {
+  #loadLegacy(t: PortTables, q: Requester): void {
     const { rows } = this.#caches.contexts;
     t.tableLo = rows[q.entry + 2]! | 0;
     t.tableHi = rows[q.entry + 3]! | 0;
     t.levels = (rows[q.entry + 4]! & 7) + 2;
-    t.loaded = q;
+    t.nested = false;
   }
 
   #hit(port: DmaPort, r: number, lo: number): number {

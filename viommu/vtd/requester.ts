@@ -54,8 +54,18 @@ export class Requester {
   }
 }
 
+/** Tables, and what their last entries are compared with (ShortMiss.prepare). */
 export class PortTables extends StageTables {
   loaded: Requester | null = null;
+  /** Of a first-stage leaf: bits that have to be set; of its upper half, bits that may not be. */
+  leafWanted = 0;
+  leafReserved = 0;
+  leafControls = 0;
+  /** Of a second-stage leaf: the accessed bit, if it has to be set, and which permissions count. */
+  secondMarks = 0;
+  secondPermissions = 0;
+  /** EXEC, if the second stage lets a nested page that may be read be executed. */
+  secondExecutes = 0;
 }
 
 /** What is known of a port. */

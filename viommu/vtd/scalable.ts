@@ -38,13 +38,7 @@ import { PAGE_MASK, SIZE_1G, SIZE_2M, SIZE_4K } from '../walk/iotlb.ts';
 import type { WalkMemory } from '../walk/memory.ts';
 import { TRANSLATIONS } from '../walk/pair-tags.ts';
 import { PASID_ENTRY_AT, PASID_ENTRY_WORDS, PASID_FPD, PASID_PAIR_AT } from '../walk/pasid-cache.ts';
-import {
-  marksOf,
-  type SecondStageWalker,
-  SS_ACCESSED_DIRTY,
-  SS_EXECUTE,
-  WALK_OK,
-} from '../walk/second-stage.ts';
+import { type SecondStageWalker, SS_ACCESSED_DIRTY, SS_EXECUTE, WALK_OK } from '../walk/second-stage.ts';
 import { FROM_CACHE } from '../watch/entry-steps.ts';
 import type { AccessRecord } from './access-record.ts';
 import { NO_DOMAIN, type RemappingCaches } from './caches.ts';
@@ -52,7 +46,15 @@ import type { VtdConfig } from './config.ts';
 import { reservedAddressHi } from './contexts.ts';
 import { beyondCanonical, isCanonicalInQemu, PasidFields, pasidLimit } from './pasid-fields.ts';
 import { isProtected, protectionOn } from './protected-memory.ts';
-import { IDENTITY, PAGING, type PortContext, type Requester, SLOW, saltOf } from './requester.ts';
+import {
+  IDENTITY,
+  PAGING,
+  type PortContext,
+  type PortTables,
+  type Requester,
+  SLOW,
+  saltOf,
+} from './requester.ts';
 import {
   allowedIn,
   faultFlags,
@@ -361,7 +363,7 @@ export class ScalableTranslation {
       walker.outHi,
       walker.size - 1,
       live,
-      firstStageFlags(walker),
+      flagsOf(walker),
       this.#owner(port, did),
     );
   }
@@ -572,19 +574,18 @@ export class ScalableTranslation {
     return this.#caches.pasids.rows[r + PASID_PAIR_AT]!;
   }
 
-  /** The tables, which only a miss needs. */
-  #load(q: Requester): void {
-    if (q.tables.loaded === q) return;
-    q.tables.loaded = q;
+  /** The tables that the row of the PASID-cache names. */
+  load(t: PortTables, q: Requester): void {
     const { rows } = this.#caches.pasids;
     const at = q.entry + PASID_ENTRY_AT;
-    if (q.firstStage) this.#fill(q.tables, rows, at, true);
-    else {
-      q.tables.tableLo = rows[at]! | 0;
-      q.tables.tableHi = rows[at + 1]! | 0;
-      q.tables.levels = ((rows[at]! >>> 2) & 7) + 2;
-      q.tables.nested = false;
+    if (q.firstStage) {
+      this.#fill(t, rows, at, true);
+      return;
     }
+    t.tableLo = rows[at]! | 0;
+    t.tableHi = rows[at + 1]! | 0;
+    t.levels = ((rows[at]! >>> 2) & 7) + 2;
+    t.nested = false;
   }
 
   /**
@@ -608,7 +609,7 @@ export class ScalableTranslation {
     this.#saw();
     this.#result.granted = q.permissions !== 0 ? walker.supervisor : walker.user;
     const size = walker.size - 1;
-    this.#fromWalk(lo, hi, q.tag, walker.outLo, walker.outHi, size, true, firstStageFlags(walker), q.did);
+    this.#fromWalk(lo, hi, q.tag, walker.outLo, walker.outHi, size, true, flagsOf(walker), q.did);
     return WALK_OK;
   }
 
@@ -627,40 +628,6 @@ export class ScalableTranslation {
     this.#fromWalk(lo, hi, q.tag, walker.outLo, walker.outHi, walker.level - 1, true, flags, q.did);
     return WALK_OK;
   }
-
-  /** The usual miss, in few steps; false: nothing has been changed. Leaves the page in outLo, outHi of the result. */
-  missLast(q: Requester, set: number, lo: number, hi: number, access: number): boolean {
-    this.#load(q);
-    const { iotlb } = this.#caches;
-    if (this.#w.trace.vtd_iotlb_page_update.on || !iotlb.holdsSmallPages) return false;
-    return q.firstStage ? this.#missFirst(q, set, lo, hi, access) : this.#missSecond(q, set, lo, hi, access);
-  }
-
-  #missFirst(q: Requester, set: number, lo: number, hi: number, access: number): boolean {
-    const walker = this.first;
-    walker.intent = access;
-    const privileged = q.permissions !== 0;
-    if (!walker.walkLast(q.tables, lo, hi, access, privileged, q.tag)) return false;
-    if (inMsiWindow(walker.outLo, walker.outHi)) return false;
-    this.#reads.sawFirstStageLast?.(walker.lastEntry);
-    if (q.tables.nested) this.#reads.sawLastTable(this.#second.lastEntry);
-    this.#caches.iotlb.fill(set, lo, hi, q.tag, walker.outLo, walker.outHi, firstStageFlags(walker), q.did);
-    this.#result.outLo = walker.outLo;
-    this.#result.outHi = walker.outHi;
-    return true;
-  }
-
-  #missSecond(q: Requester, set: number, lo: number, hi: number, access: number): boolean {
-    const walker = this.#second;
-    if (!walker.walkLast(lo, hi, access, q.tag, marksOf(q.secondMode, access))) return false;
-    if (inMsiWindow(walker.outLo, walker.outHi)) return false;
-    this.#reads.sawLastTable(walker.lastEntry);
-    const flags = secondStageFlags(walker.permissions, q.permissions !== 0, walker.dirty);
-    this.#caches.iotlb.fill(set, lo, hi, q.tag, walker.outLo, walker.outHi, flags, q.did);
-    this.#result.outLo = walker.outLo;
-    this.#result.outHi = walker.outHi;
-    return true;
-  }
 }
 
 /** What a row that does not allow enough answers. */
@@ -668,4 +635,9 @@ function denialOf(flags: number, missing: number, user: boolean): number {
   if (user && (flags & ROW_USER_PAGE) === 0) return SGN_USER;
   if ((missing & WRITE) !== 0) return SGN_WRITE;
   return missing === EXEC ? SGN_EXECUTE : SGN_READ;
+}
+
+function flagsOf(walker: FirstStageWalker): number {
+  const page = (walker.global ? ROW_GLOBAL : 0) | (walker.userPage ? ROW_USER_PAGE : 0);
+  return firstStageFlags(walker.user, walker.supervisor, walker.dirty, page);
 }

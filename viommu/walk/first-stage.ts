@@ -3,7 +3,6 @@ import type { PagingCache } from './paging-cache.ts';
 import {
   indexOf,
   insideOf,
-  marksOf,
   type SecondStageWalker,
   SS_ACCESSED_DIRTY,
   SS_EXECUTE,
@@ -50,7 +49,16 @@ const D = 0x40;
 const PS = 0x80;
 const G = 0x100;
 const EA = 0x400;
+/** In the upper half. */
 const XD = -0x80000000;
+/** Bits of entries, for who reads a last entry by itself. */
+export const FIRST_PRESENT = P;
+export const FIRST_RIGHTS = RW | US;
+export const FIRST_ACCESSED = A;
+export const FIRST_DIRTY = D;
+export const FIRST_GLOBAL = G;
+export const FIRST_EXTENDED_ACCESSED = EA;
+export const FIRST_XD_HI = XD;
 const MAX_LEVEL = 5;
 
 /** The tables a PASID-table entry names, for the first stage and for the second one under it. */
@@ -102,7 +110,6 @@ export class FirstStageWalker {
   opened = false;
   /** The second-stage walker holds a walk that belongs to this one. */
   secondUsed = false;
-  lastEntry = 0;
   fills = true;
   /** What the translation will be used for: READ, WRITE, EXEC. */
   intent = 0;
@@ -118,7 +125,7 @@ export class FirstStageWalker {
   readonly #cache: PagingCache | undefined;
   readonly #hugePages: boolean;
   /** Address bits of an entry, upper word, at and above the host address width. */
-  readonly #reservedHi: number;
+  readonly reservedHi: number;
   /** Of the table the walk is in: its address as its entry gave it, and whether the second stage lets it be written. */
   #tableLo = 0;
   #tableHi = 0;
@@ -137,7 +144,7 @@ export class FirstStageWalker {
     this.#cache = cache;
     this.second = second;
     this.#hugePages = options.hugePages;
-    this.#reservedHi = 0xfffff & ~(2 ** (Math.min(options.haw, 52) - 32) - 1);
+    this.reservedHi = 0xfffff & ~(2 ** (Math.min(options.haw, 52) - 32) - 1);
   }
 
   /**
@@ -224,48 +231,6 @@ export class FirstStageWalker {
     }
   }
 
-  /**
-   * The common case of a walk, in few steps: the paging-structure cache knows the last table, its entry is good, and no bit
-   * has to be set. False: nothing is decided and nothing was changed; `walk` does it all.
-   */
-  walkLast(t: StageTables, lo: number, hi: number, need: number, privileged: boolean, tag: number): boolean {
-    const cache = this.#cache;
-    if (cache === undefined) return false;
-    const r = cache.findLast(lo, hi, tag);
-    if (r < 0) return false;
-    const entry = cache.rows[r + 3]! | ((lo >>> 9) & 0xff8);
-    const page = entry >>> 12;
-    if (page < this.#first || page >= this.#end) return false;
-    const word = entry >>> 2;
-    const e0 = this.#u32[word]! | 0;
-    const e1 = this.#u32[word + 1]! | 0;
-    const writes = (this.intent & WRITE) !== 0;
-    const wanted = P | A | ((t.controls & FS_EAFE) !== 0 ? EA : 0) | (writes ? D : 0);
-    if ((wanted & ~e0) !== 0 || this.#isReserved(t, 1, true, e0, e1)) return false;
-    const above = cache.rows[r + 4]! | 0;
-    this.#permit(t, (above & (e0 | ~(RW | US))) | (e1 & XD));
-    this.outLo = e0 & -4096;
-    this.outHi = e1 & 0xfffff;
-    this.dirty = (e0 & D) !== 0;
-    this.global = (e0 & G) !== 0 && !t.nested;
-    if (t.nested && !this.#lastSecond(t, need)) return false;
-    if ((need & ~(privileged ? this.supervisor : this.user)) !== 0) return false;
-    this.lastEntry = entry;
-    return true;
-  }
-
-  /** walkLast() of the second stage under it. */
-  #lastSecond(t: StageTables, need: number): boolean {
-    const second = this.second;
-    if ((this.outHi & t.secondBeyond) !== 0) return false;
-    const marks = marksOf(t.secondMode, this.intent);
-    if (!second.walkLast(this.outLo, this.outHi, this.#secondNeed(t, need), t.secondTag, marks)) return false;
-    this.#restrict(t);
-    this.outLo = second.outLo;
-    this.outHi = second.outHi;
-    return true;
-  }
-
   /** Nested: finds the table in memory. */
   #openTable(t: StageTables): number {
     if ((this.#tableHi & t.secondBeyond) !== 0) return WALK_TABLE_WIDTH;
@@ -304,7 +269,7 @@ export class FirstStageWalker {
   #isReserved(t: StageTables, level: number, isLeaf: boolean, e0: number, e1: number): boolean {
     if (e1 < 0 && (t.controls & FS_NXE) === 0) return true;
     // Nested: addresses beyond the second stage's width fault there.
-    if (!t.nested && (e1 & this.#reservedHi) !== 0) return true;
+    if (!t.nested && (e1 & this.reservedHi) !== 0) return true;
     if (!isLeaf || level === 1) return false;
     if (level > 3 || (level === 3 && !this.#hugePages)) return true;
     // PAT is bit 12 of a large leaf.
@@ -312,12 +277,9 @@ export class FirstStageWalker {
   }
 
   #permit(t: StageTables, bits: number): void {
-    const { controls } = t;
-    const executes = bits < 0 ? 0 : EXEC;
-    this.userPage = (bits & US) !== 0;
-    this.user = this.userPage ? READ | (bits & RW) | executes : 0;
-    const writes = (controls & FS_WPE) === 0 ? WRITE : bits & RW;
-    this.supervisor = READ | writes | ((controls & FS_SMEP) !== 0 && this.userPage ? 0 : executes);
+    this.userPage = isUserPage(bits);
+    this.user = userPermissions(bits);
+    this.supervisor = supervisorPermissions(t.controls, bits);
   }
 
   /** Nested: what the second stage allows besides. */
@@ -389,4 +351,20 @@ export class FirstStageWalker {
     this.#memory.wrote(word << 2, 4);
     return WALK_OK;
   }
+}
+
+/** U/S = 1 on the whole way; of bits of entries ANDed, here and below with XD ORed. */
+export function isUserPage(bits: number): boolean {
+  return (bits & US) !== 0;
+}
+
+export function userPermissions(bits: number): number {
+  return isUserPage(bits) ? READ | (bits & RW) | (bits < 0 ? 0 : EXEC) : 0;
+}
+
+/** @param controls a set of FS_ bits */
+export function supervisorPermissions(controls: number, bits: number): number {
+  const writes = (controls & FS_WPE) === 0 ? WRITE : bits & RW;
+  const executes = bits < 0 || ((controls & FS_SMEP) !== 0 && isUserPage(bits)) ? 0 : EXEC;
+  return READ | writes | executes;
 }

@@ -16,6 +16,9 @@ const EXEC = 4;
 const PS = 0x80;
 const A = 0x100;
 const D = 0x200;
+/** Bits of a leaf, for who reads a last entry by itself. */
+export const SECOND_ACCESSED = A;
+export const SECOND_DIRTY = D;
 
 /** A request to execute is denied. */
 export const WALK_EXECUTE = 8;
@@ -67,8 +70,6 @@ export class SecondStageWalker {
   cachedPermissions = 0;
   /** The walk ended at an entry that is not memory; its upper address half is in outHi. */
   unreadable = false;
-  /** Address of the entry that walkLast read; signed. */
-  lastEntry = 0;
   /** False: the walk changes neither the paging-structure cache nor memory. */
   fills = true;
   /** By level: address and value of the entry read. */
@@ -83,10 +84,10 @@ export class SecondStageWalker {
   readonly #end: number;
   readonly #cache: PagingCache | undefined;
   readonly #largePages: number;
-  readonly #addressMaskHi: number;
-  readonly #reservedHi: number;
+  readonly addressMaskHi: number;
+  readonly reservedHi: number;
   readonly #reservedTableLo: number;
-  readonly #reservedLeafLo: number;
+  readonly reservedLeafLo: number;
 
   constructor(memory: WalkMemory, cache: PagingCache | undefined, options: SecondStageOptions) {
     this.#memory = memory;
@@ -96,11 +97,11 @@ export class SecondStageWalker {
     this.#cache = cache;
     this.#largePages = options.largePages;
     const width = Math.min(options.haw, 52) - 32;
-    this.#addressMaskHi = (2 ** width - 1) | 0;
-    this.#reservedHi = 0xfffff & ~this.#addressMaskHi;
-    if (options.strict) this.#reservedHi |= TM;
+    this.addressMaskHi = (2 ** width - 1) | 0;
+    this.reservedHi = 0xfffff & ~this.addressMaskHi;
+    if (options.strict) this.reservedHi |= TM;
     this.#reservedTableLo = options.strict ? SNP : 0;
-    this.#reservedLeafLo = options.snoop ? 0 : SNP;
+    this.reservedLeafLo = options.snoop ? 0 : SNP;
   }
 
   /**
@@ -162,7 +163,7 @@ export class SecondStageWalker {
       const denied = (need & ~allowed) !== 0 || (allowed & present) === 0;
       // Permissions before reserved bits, level by level; or the other way round, once the entry is present.
       if (denied && ((mode & SS_STRUCTURE_FIRST) === 0 || (e0 & present) === 0)) return denial(need, allowed);
-      if ((e1 & this.#reservedHi) !== 0) return WALK_RESERVED;
+      if ((e1 & this.reservedHi) !== 0) return WALK_RESERVED;
       const isLeaf = level === 1 || (e0 & PS) !== 0;
       if (isLeaf ? this.#badLeaf(level, e0) : (e0 & this.#reservedTableLo) !== 0) return WALK_RESERVED;
       if (denied) return denial(need, allowed);
@@ -170,7 +171,7 @@ export class SecondStageWalker {
       if (isLeaf) return this.#leaf(level, e0, e1, lo);
       level--;
       table = e0 & -4096;
-      upper = e1 & this.#addressMaskHi;
+      upper = e1 & this.addressMaskHi;
       if (level <= 2 && tag !== 0 && upper === 0 && this.fills)
         this.#cache?.insert(
           level,
@@ -191,37 +192,6 @@ export class SecondStageWalker {
     if ((this.mode & SS_NOT_COHERENT) !== 0) return false;
     this.#u32[word] = e0 | missing;
     this.#memory.wrote(word << 2, 4);
-    return true;
-  }
-
-  /**
-   * The common case of a walk, in few steps: the paging-structure cache knows the last table and its entry is good.
-   * Leaves `lastEntry`, `permissions` and the page in outLo, outHi. False: nothing is decided and nothing was changed;
-   * `walk` does it all.
-   * @param marks accessed and dirty bits that the walk would set: they have to be there
-   */
-  walkLast(lo: number, hi: number, need: number, tag: number, marks: number): boolean {
-    const cache = this.#cache;
-    if (cache === undefined) return false;
-    const r = cache.findLast(lo, hi, tag);
-    if (r < 0) return false;
-    const above = cache.rows[r + 4]!;
-    const entry = cache.rows[r + 3]! | ((lo >>> 9) & 0xff8);
-    const page = entry >>> 12;
-    if (page < this.#first || page >= this.#end) return false;
-    const word = entry >>> 2;
-    const e0 = this.#u32[word]! | 0;
-    const e1 = this.#u32[word + 1]! | 0;
-    const allowed = above & e0;
-    // Of a table found by a walk that marks nothing the entries above may lack their accessed bits: MARKED is A >> 4.
-    const unmarked = (marks & ~e0) | ((marks >>> 4) & ~above & MARKED);
-    if (((need & ~allowed) | (e1 & this.#reservedHi) | (e0 & this.#reservedLeafLo) | unmarked) !== 0)
-      return false;
-    this.lastEntry = entry;
-    this.permissions = allowed & (READ | WRITE | EXEC);
-    this.dirty = (e0 & D) !== 0;
-    this.outLo = e0 & -4096;
-    this.outHi = e1 & this.#addressMaskHi;
     return true;
   }
 
@@ -249,14 +219,14 @@ export class SecondStageWalker {
   #badLeaf(level: number, e0: number): boolean {
     // PS above the levels that may hold a leaf, or without the capability, is a reserved bit.
     if (level > 1 && (level > 3 || (this.#largePages & (1 << (level - 2))) === 0)) return true;
-    return (e0 & this.#reservedLeafLo) !== 0 || (e0 & insideOf(level) & -4096) !== 0;
+    return (e0 & this.reservedLeafLo) !== 0 || (e0 & insideOf(level) & -4096) !== 0;
   }
 
   #leaf(level: number, e0: number, e1: number, lo: number): number {
     const inside = insideOf(level);
     this.dirty = (e0 & D) !== 0 || (this.intent & this.permissions & WRITE) !== 0;
     this.outLo = (e0 & ~inside) | (lo & inside);
-    this.outHi = e1 & this.#addressMaskHi;
+    this.outHi = e1 & this.addressMaskHi;
     return WALK_OK;
   }
 }
@@ -286,10 +256,4 @@ export function indexOf(level: number, lo: number, hi: number): number {
     default:
       return (hi >>> 16) & 511;
   }
-}
-
-/** What walkLast() is to find set, by mode and intent. */
-export function marksOf(mode: number, intent: number): number {
-  if ((mode & SS_ACCESSED_DIRTY) === 0) return 0;
-  return (intent & WRITE) === 0 ? A : A | D;
 }
