@@ -36,9 +36,9 @@ import {
   type VmsaTables,
   VmsaWalker,
 } from '../walk/vmsa.ts';
-import { AccessRecord, type ReadEntry } from './access-record.ts';
-import { canonical, GLOBAL, type SmmuCaches, TLB_SHIFTS } from './caches.ts';
-import { Context, decodeCd, inRange, isLegalCd } from './context-descriptor.ts';
+import type { ReadEntry } from './access-record.ts';
+import { canonical, type SmmuCaches } from './caches.ts';
+import { decodeCd, inRange, isLegalCd } from './context-descriptor.ts';
 import { EventRecord } from './events.ts';
 import { eventOf } from './outcomes.ts';
 import { expressible, OVERRIDE_OFF, OVERRIDE_ON } from './overrides.ts';
@@ -51,10 +51,11 @@ import {
   EATS_OFF,
   EATS_SPLIT,
   isLegalSte,
-  Stream,
+  type Stream,
   type StreamControls,
   StreamTable,
 } from './stream-table.ts';
+import { TlbAccess } from './tlb-access.ts';
 import { type UnitFeatures, unitFeatures } from './unit.ts';
 import type { SmmuWiring } from './wiring.ts';
 
@@ -78,42 +79,19 @@ const CD_BYTES = 64;
 /** QEMU's virt has flash memory up to here; it reads as zero. */
 const FLASH_END = 0x08000000;
 
-/** TLB size codes by log2 of the page. */
-const SIZE_OF_SHIFT: readonly number[] = (() => {
-  const codes: number[] = new Array(48).fill(-1);
-  TLB_SHIFTS.forEach((shift, code) => {
-    codes[shift] = code;
-  });
-  return codes;
-})();
-
 /** The translation procedure (SMMUv3: Translation procedure), from the stream table to the output address. */
-export class TranslationProcedure {
-  readonly record = new AccessRecord();
+export class TranslationProcedure extends TlbAccess {
   readonly event = new EventRecord();
   readonly first: VmsaWalker;
   readonly second: VmsaWalker;
   readonly features: UnitFeatures;
   readonly table: StreamTable;
-  /** The structures of the transaction: the procedure's own, or those a requester was resolved to. */
-  stream: Stream;
-  context: Context;
-  /** Result: address, log2 of the page, and what a translation request is granted. */
-  outLo = 0;
-  outHi = 0;
-  shift = 12;
+  /** What a translation request is granted. */
   granted = 0;
-  protected readonly ownStream = new Stream();
-  protected readonly ownContext = new Context();
-  protected readonly caches: SmmuCaches;
   protected readonly regs: Uint32Array;
-  protected readonly rows: Uint32Array;
-  protected readonly caching: boolean;
   protected readonly qemu: boolean;
   /** Bits of the upper half beyond the output address size; the input of stage 2 is as wide. */
   protected readonly beyond: number;
-  /** The stage 1 of the transaction is in `context`, and not bypassed. */
-  protected stage1 = false;
   readonly #w: SmmuWiring;
   readonly #memory: WalkMemory;
   readonly #reads: ReadSink;
@@ -121,13 +99,11 @@ export class TranslationProcedure {
   #need = 0;
 
   constructor(s: SmmuState, w: SmmuWiring, caches: SmmuCaches, memory: WalkMemory, reads: ReadSink) {
+    super(s, caches, w.config.cache !== 'none');
     this.#w = w;
     this.#reads = reads;
-    this.caches = caches;
     this.#memory = memory;
     this.regs = s.regs;
-    this.rows = s.tlb;
-    this.caching = w.config.cache !== 'none';
     this.qemu = w.config.profile === 'qemu';
     this.features = unitFeatures(w.config);
     this.event.qemu = this.qemu;
@@ -136,8 +112,6 @@ export class TranslationProcedure {
     this.second = new VmsaWalker(memory, walks);
     this.first = new VmsaWalker(memory, walks, this.second);
     this.table = new StreamTable(s.regs, memory, this.features, this.qemu);
-    this.stream = this.ownStream;
-    this.context = this.ownContext;
   }
 
   /**
@@ -369,7 +343,7 @@ export class TranslationProcedure {
 
   /** Stages 1 and 2 of an untranslated transaction, and stage 2 of a translated one in split-stage ATS. */
   protected translateThrough(lo: number, hi: number, live: boolean): number {
-    const { stream, context } = this;
+    const { stream } = this;
     const privileged = this.#privileged;
     const stage1 = this.stage1;
     if (stage1) {
@@ -382,33 +356,18 @@ export class TranslationProcedure {
       const hit = this.#fromTlb(lo | 0, key, tag, privileged, lo, hi);
       if (hit >= 0) return hit;
     }
-    let user1 = EVERYTHING;
-    let privileged1 = EVERYTHING;
-    let dirty = true;
     let shift = 63;
     let inLo = lo | 0;
     let inHi = hi | 0;
-    let global = false;
     if (stage1) {
       const failed = this.#walk1(lo, hi, this.#need, this.#need, live);
       if (failed !== 0) return failed;
-      const { first } = this;
-      const off = (context.unprivilegedOff >>> this.#half(hi)) & 1;
-      user1 = off === 0 ? first.user : 0;
-      privileged1 = first.supervisor;
-      ({ dirty, shift, global } = first);
-      inLo = first.outLo;
-      inHi = first.outHi;
+      ({ shift, outLo: inLo, outHi: inHi } = this.first);
     }
-    let user2 = EVERYTHING;
-    let privileged2 = EVERYTHING;
     if (stream.stage2) {
       const failed = this.#walk2(inLo, inHi, this.#need, this.#need, live);
       if (failed !== 0) return failed;
       const { second } = this;
-      user2 = second.user;
-      privileged2 = second.supervisor;
-      dirty &&= second.dirty;
       shift = Math.min(shift, second.shift);
       inLo = second.outLo;
       inHi = second.outHi;
@@ -418,14 +377,34 @@ export class TranslationProcedure {
     this.outLo = inLo;
     this.outHi = inHi;
     this.shift = shift;
-    if (live && tag !== 0) {
-      const flags =
-        rowFlags(user1, privileged1, user2, privileged2, dirty) |
-        (stage1 && this.first.shift > shift ? this.caches.fragment(this.first.shift) : 0);
-      this.insert(lo | 0, key, global ? this.#globalTag() : tag, flags, stream.vmid);
-      this.#traceTranslation(flags);
-    }
+    if (live && tag !== 0) this.#keepWalked(lo | 0, key, tag);
     return 0;
+  }
+
+  /** Adds what the walkers found for an address to the TLB. */
+  #keepWalked(lo: number, key: number, tag: number): void {
+    const { stream, context, first, second, stage1 } = this;
+    let user1 = EVERYTHING;
+    let privileged1 = EVERYTHING;
+    let dirty = true;
+    if (stage1) {
+      const off = (context.unprivilegedOff >>> this.#half(key)) & 1;
+      user1 = off === 0 ? first.user : 0;
+      privileged1 = first.supervisor;
+      ({ dirty } = first);
+    }
+    let user2 = EVERYTHING;
+    let privileged2 = EVERYTHING;
+    if (stream.stage2) {
+      user2 = second.user;
+      privileged2 = second.supervisor;
+      dirty &&= second.dirty;
+    }
+    const flags =
+      rowFlags(user1, privileged1, user2, privileged2, dirty) |
+      (stage1 && first.shift > this.shift ? this.caches.fragment(first.shift) : 0);
+    this.insert(lo, key, stage1 && first.global ? this.globalTag() : tag, flags, stream.vmid);
+    this.#traceTranslation(flags);
   }
 
   #traceTranslation(flags: number): void {
@@ -441,23 +420,13 @@ export class TranslationProcedure {
    * intermediate address that a refusal by stage 2 has to tell; the tables do.
    */
   #fromTlb(lo: number, key: number, tag: number, privileged: boolean, inLo: number, inHi: number): number {
-    const { stream, context } = this;
-    const { tlb } = this.caches;
-    let r = tlb.lookup(lo, key, tag);
-    if (r < 0 && this.stage1 && !stream.single) {
-      const global = this.caches.peekContext(stream.regime, GLOBAL + context.aset);
-      if (global !== 0) r = tlb.lookup(lo, key, global);
-    }
+    const r = this.rowOf(lo, key, tag);
     if (r < 0) return -1;
     const rows = this.rows;
     const flags = rows[r + 5]!;
     const shift = privileged ? PRIVILEGED : 0;
     if ((this.#need & ~usableIn(flags, shift)) === 0) {
-      const inside = rows[r + 6]! | 0;
-      this.record.row = r;
-      this.outLo = rows[r + 3]! | (lo & inside);
-      this.outHi = rows[r + 4]! | 0;
-      this.shift = TLB_SHIFTS[rows[r]! & 7]!;
+      this.useRow(r, lo);
       return 0;
     }
     if ((this.#need & ~stage1In(flags, shift)) !== 0) {
@@ -476,17 +445,29 @@ export class TranslationProcedure {
     return -1;
   }
 
-  /** An ATS translation request: what the tables grant, without the TLB. */
+  /**
+   * An ATS translation request: what the TLB grants if it grants all that is asked for, or else the tables. It may be
+   * answered from the TLB and fill it, which is why an ATC is invalidated after the TLB (SMMUv3: ATS Interface).
+   */
   #translationRequest(lo: number, hi: number, access: number, live: boolean): number {
     const { stream } = this;
     const intent = access & WRITE;
+    if (this.stage1) {
+      const disabled = this.#checkInput(lo, hi);
+      if (disabled !== 0) return disabled;
+    }
+    const key = this.stage1 ? canonical(hi | 0) : hi | 0;
+    // Split-stage ATS: rows know no intermediate addresses.
+    const tag = stream.ats === EATS_SPLIT ? 0 : this.tag(live);
+    const row = tag === 0 ? -1 : this.rowOf(lo | 0, key, tag);
+    if (row >= 0 && this.#grants(row, lo | 0, access)) return 0;
     let granted = EVERYTHING;
     let shift = 63;
     let outLo = lo | 0;
     let outHi = hi | 0;
     if (this.stage1) {
-      const disabled = this.#checkInput(lo, hi) || this.#walk1(lo, hi, 0, intent, live);
-      if (disabled !== 0) return disabled;
+      const failed = this.#walk1(lo, hi, 0, intent, live);
+      if (failed !== 0) return failed;
       granted = this.#privileged ? this.first.supervisor : this.first.user;
       ({ shift, outLo, outHi } = this.first);
     }
@@ -507,7 +488,18 @@ export class TranslationProcedure {
     this.outHi = outHi;
     this.shift = shift;
     this.granted = granted;
+    if (marks && tag !== 0 && row < 0) this.#keepWalked(lo | 0, key, tag);
     return 0;
+  }
+
+  /** True when the row grants a translation request all it asks for; that is the answer then. */
+  #grants(r: number, lo: number, access: number): boolean {
+    const usable = usableIn(this.rows[r + 5]!, this.#privileged ? PRIVILEGED : 0);
+    const granted = expressible(usable, this.stream.instruction);
+    if ((access & ~granted) !== 0) return false;
+    this.granted = granted;
+    this.useRow(r, lo);
+    return true;
   }
 
   /** docs/deviations.md: smmu-flash. */
@@ -647,35 +639,6 @@ export class TranslationProcedure {
       event.recorded = context.stalls || context.records;
     }
     return code;
-  }
-
-  /** Tag of TLB entries of the transaction; 0: none are used. */
-  protected tag(live: boolean): number {
-    if (!this.caching) return 0;
-    const { stream } = this;
-    if (!this.stage1) return this.vmidTag(live);
-    const asid = stream.single ? GLOBAL : this.context.asid;
-    return live ? this.caches.contextTag(stream.regime, asid) : this.caches.peekContext(stream.regime, asid);
-  }
-
-  protected vmidTag(live: boolean): number {
-    if (!this.caching || !this.stream.stage2) return 0;
-    const { vmids } = this.caches;
-    return live ? vmids.tagOf(this.stream.vmid) : vmids.peek(this.stream.vmid);
-  }
-
-  #globalTag(): number {
-    const { stream, context } = this;
-    if (stream.single) return this.caches.contextTag(stream.regime, GLOBAL);
-    const key = GLOBAL + context.aset;
-    if (this.caches.peekContext(stream.regime, key) === 0) this.caches.forget();
-    return this.caches.contextTag(stream.regime, key);
-  }
-
-  protected insert(lo: number, key: number, tag: number, flags: number, owner: number): void {
-    const size = SIZE_OF_SHIFT[this.shift]!;
-    const inside = (1 << this.shift) - 1;
-    this.caches.tlb.insert(lo, key, tag, size, this.outLo & ~inside, this.outHi, flags, owner);
   }
 }
 

@@ -75,7 +75,8 @@ export function isLegalSte(w: Uint32Array, at: number, u: UnitFeatures): boolean
 function isLegalStage1(w: Uint32Array, at: number, u: UnitFeatures, s2: boolean): boolean {
   if (!s2 && u.hyp && (get.STRW(w, at) & 1) !== 0) return false;
   if (get.S1STALLD(w, at) === 1 && u.stallModel !== STALLS_OPTIONAL) return false;
-  const max = get.S1CDMax(w, at);
+  // docs/deviations.md: smmu-substreams-absent.
+  const max = u.ssidSize > 0 || u.qemu ? get.S1CDMax(w, at) : 0;
   const format = get.S1Fmt(w, at);
   if (max > u.ssidSize || (max > 0 && (format === 1 || format === 2) && !u.cd2l)) return false;
   if (!s2 && !u.vmid16 && u.s2 && get.S2VMID(w, at) > 0xff && (!u.hyp || get.STRW(w, at) === 0)) return false;
@@ -89,7 +90,7 @@ function isLegalAts(w: Uint32Array, at: number, u: UnitFeatures, config: number)
     case EATS_FULL:
       return !((config & 2) !== 0 && stalls);
     case EATS_SPLIT:
-      // Whatever CR0.ATSCHK says.
+      // Whatever CR0.ATSCHK says: that alone makes it act as 0, but no STE ILLEGAL (SMMUv3: STE, SteIllegal).
       return u.splitAts && config === CONFIG_NESTED && !stalls;
     default:
       return true;
@@ -154,7 +155,7 @@ export function decodeSte(w: Uint32Array, at: number, u: UnitFeatures, c: Stream
   out.stage2 = (config & 6) === 6;
   out.contextLo = w[at]! & -64;
   out.contextHi = w[at + 1]! & 0xffffff;
-  out.cdMax = out.stage1 ? get.S1CDMax(w, at) : 0;
+  out.cdMax = out.stage1 && u.ssidSize > 0 ? get.S1CDMax(w, at) : 0;
   out.format = get.S1Fmt(w, at);
   out.withoutSubstream = get.S1DSS(w, at);
   out.ats = u.ats ? get.EATS(w, at) : EATS_OFF;

@@ -131,8 +131,8 @@ export function steIllegal(unit: Unit, ste: Ste): boolean {
 
 function stage1Illegal(unit: Unit, ste: Ste): boolean {
   if (ste.stallDisabled && unit.stallModel !== 0) return true;
-  if (ste.cdMax > unit.ssidSize) return true;
-  if (ste.cdMax > 0 && !unit.cd2l && (ste.fmt === 1 || ste.fmt === 2)) return true;
+  if (unit.ssidSize > 0 && ste.cdMax > unit.ssidSize) return true;
+  if (unit.ssidSize > 0 && ste.cdMax > 0 && !unit.cd2l && (ste.fmt === 1 || ste.fmt === 2)) return true;
   return ste.contextPtr >> BigInt(unit.oas) !== 0n;
 }
 

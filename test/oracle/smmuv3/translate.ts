@@ -166,7 +166,7 @@ class Procedure {
   /** The CD to use, or undefined where stage 1 is not used. */
   #substream(ste: Ste): number | undefined {
     const { ssid } = this.#request;
-    const width = ste.cdMax;
+    const width = this.#cdMax(ste);
     if (ssid !== undefined) {
       const there = ste.s1 && width > 0 && ssid < 2 ** width;
       if (!there) throw new Fault({ code: C_BAD_SUBSTREAMID });
@@ -180,9 +180,14 @@ class Procedure {
     return 0;
   }
 
+  /** A unit without SubstreamIDs ignores the field. */
+  #cdMax(ste: Ste): number {
+    return this.#unit.ssidSize === 0 ? 0 : ste.cdMax;
+  }
+
   #fetchCd(ste: Ste, substream: number, stage2: Stage2 | undefined): Words {
     const index = BigInt(substream);
-    const width = BigInt(ste.cdMax);
+    const width = BigInt(this.#cdMax(ste));
     const twoLevel = width > 0n && (ste.fmt === 1 || ste.fmt === 2);
     if (!twoLevel) return this.#cdWords(below(ste.contextPtr, 64n << width) + index * 64n, 64, stage2);
     const leafBits = ste.fmt === 1 ? 6n : 10n;

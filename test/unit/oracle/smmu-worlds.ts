@@ -194,6 +194,8 @@ export class SmmuTables {
       s1 && unit.ssidSize > 0 && !this.#chance(4)
         ? this.#between(1, Math.min(unit.ssidSize, this.#pick([3, 8, 20])))
         : 0;
+    /** A unit without SubstreamIDs does not look at it. */
+    const ignored = unit.ssidSize === 0 && this.#chance(8) ? rng.below(32) : 0;
     const fmt = cdMax > 0 && (cdMax > 8 || this.#chance(2)) ? this.#pick([1, 2]) : this.#pick([0, 0, 3]);
     const dss = cdMax > 0 ? this.#pick([0, 1, 1, 2, 2, 3]) : rng.below(4);
     const stallDisabled = s1 && unit.stallModel === 0 && this.#chance(4);
@@ -215,7 +217,7 @@ export class SmmuTables {
       BigInt(config << 1) |
       BigInt(usedFmt << 4) |
       contextPtr |
-      (BigInt(cdMax > 8 && (usedFmt === 0 || usedFmt === 3) ? 8 : cdMax) << 59n);
+      (BigInt(cdMax > 8 && (usedFmt === 0 || usedFmt === 3) ? 8 : cdMax | ignored) << 59n);
     // 90:66, 104:96 and 111:108 have no effect here.
     let q1 = BigInt(dss) | (random64(rng) & 0xf1ff_07ff_fffcn);
     if (stallDisabled) q1 |= 1n << 27n;

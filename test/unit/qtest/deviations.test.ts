@@ -206,6 +206,7 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   'vtd-pasid-width': 'vtd/profile-qemu.test.ts',
   'vtd-device-tlb-absent': 'vtd/device-tlbs.test.ts',
   'smmu-faults-not-cached': 'smmuv3/profile-qemu.test.ts',
+  'smmu-substreams-absent': 'smmuv3/profile-qemu.test.ts',
   'smmu-atc-absent': 'smmuv3/profile-qemu.test.ts',
   'smmu-event-queue-full': 'smmuv3/event-queue.test.ts',
 };

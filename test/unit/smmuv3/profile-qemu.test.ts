@@ -1,8 +1,10 @@
 import { expect, test } from 'vitest';
 import type { SmmuConfig } from '../../../viommu/smmuv3/config.ts';
-import { DMA_OK, READ } from '../../../vmm/bus/dma.ts';
+import { STE } from '../../../viommu/spec/smmuv3/structures.ts';
+import { DMA_OK, DMA_UR, READ } from '../../../vmm/bus/dma.ts';
 import { DEVICE_TLB_TIMEOUT } from '../../../vmm/bus/iommu.ts';
-import { CMDQEN, EVENTQEN, SMMUEN, SmmuMachine } from '../../kit/smmu-machine.ts';
+import { CMDQEN, CONTEXT, EVENTQEN, SMMUEN, SmmuMachine, STREAMS } from '../../kit/smmu-machine.ts';
+import { stage1, to } from '../../kit/smmu-stages.ts';
 
 // Rows of docs/deviations.md that no recorded case meets (test/fixtures/g4); smmu-event-queue-full is in event-queue.test.ts.
 const SID = 0x18;
@@ -46,3 +48,28 @@ test.each<[Profile, [number, number]]>([
     expect(m.stopped).toEqual(stopped);
   },
 );
+
+test.each<[Profile, string | number, bigint]>([
+  ['spec', '40100000', 0n],
+  ['qemu', DMA_UR, C_BAD_STE],
+])(
+  'smmu-substreams-absent, profile=%s: S1CDMax of a stream, and a unit without substreams',
+  (profile, expected, event) => {
+    const { m, port } = stage1({}, { config: { profile } });
+    const words = STE.pack({ V: 1, Config: 5, S1CDMax: 9, S1Fmt: 1 });
+    words[0]! |= CONTEXT;
+    m.storeWords(STREAMS + SID * 64, words);
+
+    expect([to(port, 0), m.event(0)[0]]).toEqual([expected, event]);
+  },
+);
+
+test('a unit without substreams has none of a stream whose S1CDMax says so', () => {
+  const { m, port } = stage1();
+  const words = STE.pack({ V: 1, Config: 5, S1CDMax: 9 });
+  words[0]! |= CONTEXT;
+  m.storeWords(STREAMS + SID * 64, words);
+  port.pasid = 5;
+
+  expect([to(port, 0), m.event(0)[0]]).toEqual([DMA_UR, 0x18_0000_5808n]);
+});

@@ -11,10 +11,13 @@ import {
   READ,
   WRITE,
 } from '../../../vmm/bus/dma.ts';
-import { CONTEXT, SmmuMachine, STREAMS, TABLE } from '../../kit/smmu-machine.ts';
+import { CONTEXT, DATA, SmmuMachine, STREAMS, TABLE } from '../../kit/smmu-machine.ts';
 import { ALL, leaf, PAGE, SECOND, SID, to } from '../../kit/smmu-stages.ts';
 
 const ATSCHK = 16;
+const TLBI_NSNH_ALL = 0x30n;
+/** Of address 0, all pages. */
+const ATC_INV = [0x18_0000_0040n, 52n] as const;
 
 describe('ATS', () => {
   function ats(config: 5 | 7, eats: number, cr0 = ALL | ATSCHK) {
@@ -130,6 +133,20 @@ describe('ATS', () => {
     expect([to(port, 0), m.event(0)[0]]).toEqual([DMA_UR, 0x18_0000_0004n]);
   });
 
+  test('split-stage without ATSCHK acts as no ATS: other transactions are translated', () => {
+    const { m, port } = ats(7, 2, ALL);
+    m.store(TABLE + 0x2000, 0x40009000n | PAGE);
+    const untranslated = to(port, 0);
+    port.at = AT_TRANSLATION;
+
+    expect([untranslated, to(port, 0), m.event(0)[0], m.event(1)[0]]).toEqual([
+      '40009000',
+      DMA_UR,
+      0x18_0000_0005n,
+      0n,
+    ]);
+  });
+
   test('EATS = 3 is reserved without a permission table: it acts as 0, and other transactions are translated', () => {
     const { m, port } = ats(5, 3);
     const untranslated = to(port, 0);
@@ -168,6 +185,7 @@ describe('ATS', () => {
     port.at = AT_TRANSLATION;
     const executable = [port.translate(0, 0, READ | WRITE), port.outAccess];
     leaf(m, PAGE | (1n << 54n));
+    m.submit(TLBI_NSNH_ALL);
 
     expect([...executable, port.translate(0, 0, READ | WRITE), port.outAccess]).toEqual([
       DMA_OK,
@@ -185,6 +203,68 @@ describe('ATS', () => {
     port.at = AT_TRANSLATED;
 
     expect([to(port, 0), m.event(0)[0]]).toEqual([DMA_UR, 0x1234_0000_0002n]);
+  });
+
+  test('a translation request finds in the TLB what a transaction brought there, until TLBI: ATC_INV alone is not enough', () => {
+    const { m, port } = ats(5, 1);
+    to(port, 0);
+    m.store(TABLE + 0x2000, BigInt(DATA + 0x1000) | PAGE);
+    port.at = AT_TRANSLATION;
+    m.submit(...ATC_INV);
+    const stale = [to(port, 0), port.outAccess, port.outSize];
+    m.submit(TLBI_NSNH_ALL);
+
+    expect([...stale, to(port, 0)]).toEqual(['40100000', READ, 4096, '40101000']);
+  });
+
+  test('a transaction finds in the TLB what a translation request brought there', () => {
+    const { m, port } = ats(5, 1);
+    port.at = AT_TRANSLATION;
+    to(port, 0);
+    m.store(TABLE + 0x2000, BigInt(DATA + 0x1000) | PAGE);
+    port.at = AT_UNTRANSLATED;
+    const stale = to(port, 0);
+    m.submit(TLBI_NSNH_ALL);
+
+    expect([stale, to(port, 0)]).toEqual(['40100000', '40101000']);
+  });
+
+  test('a translation request for more than the TLB knows to be permitted asks the tables', () => {
+    const { m, port } = ats(5, 1);
+    leaf(m, 0x7c3n);
+    to(port, 0);
+    m.store(TABLE + 0x2000, BigInt(DATA + 0x1000) | PAGE);
+    port.at = AT_TRANSLATION;
+    const writes = [to(port, 0, READ | WRITE), port.outAccess];
+
+    expect([...writes, to(port, 0)]).toEqual(['40101000', READ | WRITE, '40100000']);
+  });
+
+  test('a translation request that is granted nothing leaves nothing in the TLB', () => {
+    const { m, port } = ats(5, 1);
+    // EL1 only.
+    leaf(m, 0x703n);
+    port.at = AT_TRANSLATION;
+    port.translate(0, 0, READ);
+    const { outAccess } = port;
+    leaf(m, PAGE);
+
+    expect([outAccess, to(port, 0), port.outAccess]).toEqual([0, '40100000', READ]);
+  });
+
+  test('both stages: a block of stage 1 that stage 2 maps in pages is told of by page, from the TLB as from the tables', () => {
+    const { m, port } = ats(7, 1);
+    // Stage 1: the block of 2 MiB at 0 leads to 40000000h; stage 2 has that as pages.
+    m.store(TABLE + 0x1000, 0x40000000n | 0x741n);
+    m.store(SECOND + 8, BigInt(SECOND + 0x1000) | 3n);
+    m.store(SECOND + 0x1000, BigInt(SECOND + 0x2000) | 3n);
+    m.store(SECOND + 0x2000, BigInt(DATA + 0x3000) | 0x7ffn);
+    for (const page of [TABLE, TABLE + 0x1000, TABLE + 0x2000, CONTEXT])
+      m.store(SECOND + 0x2000 + ((page - 0x40000000) / 4096) * 8, BigInt(page) | 0x7ffn);
+    port.at = AT_TRANSLATION;
+    const walked = [to(port, 0x10), port.outSize];
+
+    expect([...walked, to(port, 0x20), port.outSize]).toEqual(['40103010', 4096, '40103020', 4096]);
   });
 
   test('a wrong configuration is a completer abort for a translation request, recorded with REC_CFG_ATS only', () => {
