@@ -42,7 +42,9 @@ function putIn(text, path) {
   for (const use of usesOf(source, numbers)) {
     const literal = literalOf(numbers.get(nameOf(use)));
     result += text.slice(done, use.getStart(source));
-    result += ts.isShorthandPropertyAssignment(use.parent) ? `${use.text}: ${literal}` : literal;
+    if (ts.isShorthandPropertyAssignment(use.parent)) result += `${use.text}: ${literal}`;
+    // A number with a dot behind it has decimals.
+    else result += ts.isPropertyAccessExpression(use.parent) ? `(${literal})` : literal;
     done = use.end;
   }
   return result + text.slice(done);
