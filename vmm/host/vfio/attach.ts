@@ -96,6 +96,7 @@ class PhysicalBinding implements Binding {
   #keepWindows(target: number, undo: (step: () => void) => void) {
     const path = this.#path;
     if (path === undefined || path.verdict === 'free') return undefined;
+    demand(path.verdict !== 'refused', 'EOPNOTSUPP', `requests with PASID may go astray: ${path.why}`);
     const object = this.context.objects.find(target);
     if (object?.kind === 'hwpt-nested')
       refuse('EOPNOTSUPP', `a table that the user fills may name addresses of peers: ${path.why}`);

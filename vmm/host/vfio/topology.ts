@@ -42,7 +42,7 @@ export interface TopologyFunction {
   readonly virtualOf?: string;
   /** It sends requests with the requester id of this function. */
   readonly alias?: string;
-  /** What its BARs decode. */
+  /** What its BARs decode; absent: not known (ports and bridges: nothing). */
   readonly memory?: readonly Interval[];
 }
 
@@ -239,9 +239,9 @@ function joinSwitch(tree: Tree, fn: TopologyFunction, join: Join): void {
 export interface PasidPath {
   /**
    * `free`: always. `reserve`: all but those to `windows`, which the address spaces of its PASIDs must leave out. Then tables that
-   * the host fills are fine, and tables that somebody else fills are not.
+   * the host fills are fine, and tables that somebody else fills are not. `refused`: nobody knows what the peers claim.
    */
-  readonly verdict: 'free' | 'reserve';
+  readonly verdict: 'free' | 'reserve' | 'refused';
   /** Addresses that peers claim before the request gets to the root complex. */
   readonly windows: readonly Interval[];
   readonly why: string;
@@ -283,6 +283,11 @@ export function pasidPath(functions: readonly TopologyFunction[], name: string):
       windows: [],
       why: 'every port on the way redirects requests to the root complex',
     };
+  const unknown = [...peers].find((one) => one.memory === undefined && hasRegisters(one));
+  if (unknown !== undefined) {
+    const why = `${reasons.join('; ')}; and nobody knows where the registers of ${unknown.name} are`;
+    return { verdict: 'refused', windows: [], why };
+  }
   const windows = mergedIntervals([...peers].flatMap(({ memory }) => memory ?? []));
   if (windows.length === 0)
     return {
@@ -291,6 +296,11 @@ export function pasidPath(functions: readonly TopologyFunction[], name: string):
       why: `${reasons.join('; ')}; but no peer has memory that a request could hit`,
     };
   return { verdict: 'reserve', windows, why: reasons.join('; ') };
+}
+
+/** Functions whose BARs somebody may hit; ports have none here. */
+function hasRegisters({ type }: TopologyFunction): boolean {
+  return type === 'endpoint' || type === 'legacy-endpoint' || type === 'rc-endpoint' || type === 'conventional';
 }
 
 /** Ascending, merged where they touch. */

@@ -187,8 +187,21 @@ describe('requests with PASID', () => {
     expect(pasidPath(functions, 'a').windows).toEqual([{ start: 0x1000n, last: 0x2fffn }]);
   });
 
+  test('are refused where nobody knows what a peer claims', () => {
+    const functions = [at('a', 'rc-endpoint', 1, 0, { memory: [] }), at('b', 'rc-endpoint', 1, 1)];
+
+    expect(pasidPath(functions, 'a')).toEqual({
+      verdict: 'refused',
+      windows: [],
+      why: 'a has no ACS capability; and nobody knows where the registers of b are',
+    });
+  });
+
   test('are free where no peer has memory', () => {
-    const functions = [at('a', 'rc-endpoint', 1, 0), at('b', 'rc-endpoint', 1, 1)];
+    const functions = [
+      at('a', 'rc-endpoint', 1, 0, { memory: [] }),
+      at('b', 'rc-endpoint', 1, 1, { memory: [] }),
+    ];
 
     expect(pasidPath(functions, 'a').verdict).toBe('free');
   });
