@@ -300,7 +300,9 @@ export function pasidPath(functions: readonly TopologyFunction[], name: string):
 
 /** Functions whose BARs somebody may hit; ports have none here. */
 function hasRegisters({ type }: TopologyFunction): boolean {
-  return type === 'endpoint' || type === 'legacy-endpoint' || type === 'rc-endpoint' || type === 'conventional';
+  return (
+    type === 'endpoint' || type === 'legacy-endpoint' || type === 'rc-endpoint' || type === 'conventional'
+  );
 }
 
 /** Ascending, merged where they touch. */
