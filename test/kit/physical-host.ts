@@ -1,3 +1,5 @@
+import type { SmmuConfig } from '../../viommu/smmuv3/config.ts';
+import { SMMUV3 } from '../../viommu/smmuv3/kind.ts';
 import type { VtdConfig } from '../../viommu/vtd/config.ts';
 import { INTEL_IOMMU } from '../../viommu/vtd/kind.ts';
 import { DMA_OK, type DmaPort, NO_PASID } from '../../vmm/bus/dma.ts';
@@ -14,6 +16,7 @@ import {
   type PhysicalDriver,
 } from '../../vmm/host/piommu/device.ts';
 import { PhysicalMemory } from '../../vmm/host/piommu/physical-memory.ts';
+import { type SmmuDriverOptions, SmmuHostDriver } from '../../vmm/host/piommu/smmu-driver.ts';
 import { PhysicalUnit } from '../../vmm/host/piommu/unit.ts';
 import { type VtdDriverOptions, VtdHostDriver } from '../../vmm/host/piommu/vtd-driver.ts';
 import { GuestRam } from '../../vmm/mem/ram.ts';
@@ -49,7 +52,7 @@ export class PhysicalHost {
 
   constructor(
     make: (host: PhysicalHost) => { unit: PhysicalUnit; driver: PhysicalDriver },
-    ramBytes = 16 * MIB,
+    ramBytes = 4 * MIB,
   ) {
     this.guest = new GuestRam(0, ramBytes, 0, false, 16 * MIB);
     this.memory = new PhysicalMemory(this.guest, this.kernel);
@@ -201,6 +204,13 @@ export function vtdHost(config: Partial<VtdConfig> = {}, options: VtdDriverOptio
       host.unitOptions,
     );
     return { unit, driver: new VtdHostDriver(unit, options) };
+  });
+}
+
+export function smmuHost(config: Partial<SmmuConfig> = {}, options: SmmuDriverOptions = {}): PhysicalHost {
+  return new PhysicalHost((host) => {
+    const unit = PhysicalUnit.of(SMMUV3, completeOptions(SMMUV3, { svm: true, ...config }), host.unitOptions);
+    return { unit, driver: new SmmuHostDriver(unit, options) };
   });
 }
 

@@ -31,6 +31,8 @@ export interface PhysicalDeviceOptions {
   /** It has an address translation cache, and may use it. */
   readonly ats?: boolean;
   readonly pri?: boolean;
+  /** It can wait for a transaction that is held; no PCIe function should. */
+  readonly stalls?: boolean;
   /** Ranges of addresses that it cannot use, besides those of the platform. */
   readonly reserved?: readonly Interval[];
   readonly coherent?: boolean;
@@ -56,6 +58,8 @@ export interface UnitFeatures {
   readonly pasidPriv: boolean;
   readonly ats: boolean;
   readonly pri: boolean;
+  /** Faulting transactions can be held until somebody has done something about them. */
+  readonly stalls: boolean;
   readonly dirtyTracking: boolean;
   /** Addresses that no device behind such a unit can use. */
   readonly reserved: readonly Interval[];
@@ -85,6 +89,7 @@ export class PhysicalDevice implements HostDevice {
   readonly pasidPriv: boolean;
   readonly ats: boolean;
   readonly pri: boolean;
+  readonly stalls: boolean;
   readonly dirtyTracking: boolean;
   readonly coherent: boolean;
   readonly isolatedMsi: boolean;
@@ -112,6 +117,7 @@ export class PhysicalDevice implements HostDevice {
     this.pasidPriv = (options.pasidPriv ?? false) && features.pasidPriv;
     this.ats = (options.ats ?? false) && features.ats;
     this.pri = (options.pri ?? false) && this.ats && features.pri;
+    this.stalls = (options.stalls ?? false) && features.stalls;
     this.dirtyTracking = features.dirtyTracking;
     this.reserved = [...features.reserved, ...(options.reserved ?? [])];
     this.coherent = options.coherent ?? true;

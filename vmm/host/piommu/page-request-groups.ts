@@ -29,7 +29,7 @@ export class PageRequestGroups {
       return;
     }
     device?.openGroups.delete(key);
-    if (device === undefined || !this.#isReported(device, open))
+    if (device === undefined || !this.report(device, open))
       this.#refuse(requester, request.pasid, request.group);
   }
 
@@ -42,8 +42,8 @@ export class PageRequestGroups {
     device.openGroups.clear();
   }
 
-  /** Without memory for them requests are answered INVALID, as Linux does. A nested table with its own PASIDs has those of the requester. */
-  #isReported(device: PhysicalDevice, requests: readonly PageRequest[]): boolean {
+  /** False: nobody wants them. Without memory for them requests are answered INVALID, as Linux does. A nested table with its own PASIDs has those of the requester. */
+  report(device: PhysicalDevice, requests: readonly PageRequest[]): boolean {
     const pasid = requests[0]?.pasid ?? 0;
     const owner = device.attached.has(pasid) ? pasid : device.pasidsAreUsers ? 0 : pasid;
     try {

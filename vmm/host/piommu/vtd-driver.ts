@@ -401,6 +401,7 @@ export class VtdHostDriver implements PhysicalDriver {
       pasidPriv: pasids && SRS === 1,
       ats: DT === 1,
       pri: this.#scalable && PRS === 1,
+      stalls: false,
       dirtyTracking: this.#scalable && SSADS === 1,
       reserved: [INTERRUPT_WINDOW],
     };
