@@ -15,7 +15,7 @@ import {
 } from './extended-capabilities.ts';
 import { barRegisters, COMMAND, HEADER, HEADER_ENDPOINT, INTERRUPT } from './header.ts';
 import type { BarSpec, CapabilitySpec, PciFunctionSpec } from './kind.ts';
-import type { ConfigLayout, PlannedConfig } from './layout.ts';
+import { type ConfigLayout, checkBars, type PlannedConfig } from './layout.ts';
 
 const TITLE = 'as planned';
 /** PCI Advanced Features. */
@@ -50,6 +50,7 @@ export function givenLayout(id: string, spec: PciFunctionSpec, space: GivenSpace
       mend: 'leave out vconfig=',
     });
   }
+  checkBars(id, space.bars, false);
   const view = new DataView(space.bytes.buffer, space.bytes.byteOffset, space.bytes.byteLength);
   const known = [
     ...HEADER_ENDPOINT,

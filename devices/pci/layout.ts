@@ -176,7 +176,8 @@ function buildExtended(id: string, specs: readonly ExtendedCapabilitySpec[]): Re
   return registers;
 }
 
-function checkBars(id: string, bars: readonly BarSpec[], bridge: boolean): void {
+/** @throws TsvmmError naming `id` where registers of BARs overlap, or a size is impossible */
+export function checkBars(id: string, bars: readonly BarSpec[], bridge: boolean): void {
   const slots = bridge ? 2 : 6;
   const taken = new Set<number>();
   for (const bar of bars) {

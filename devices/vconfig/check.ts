@@ -1,4 +1,5 @@
-import { read16 } from './capability-table.ts';
+import { checkBars, messagesOf } from './bars.ts';
+import { read16, read32 } from './capability-table.ts';
 import type { FleetDevice } from './fleet.ts';
 import { meet } from './meet.ts';
 import { bytesOf, type Plan, type PlanCapability } from './plan.ts';
@@ -27,6 +28,7 @@ export function checkDevice(plan: Plan, device: FleetDevice): CheckResult {
       why: `it has ${device.space.bytes.length} bytes, and the plan ${plan.bytes}`,
     });
   }
+  misfits.push(...checkBars(plan.bars, device.bars, plan.policy.missing));
   for (const capability of plan.capabilities) {
     const { key, offset, length } = capability;
     for (const range of device.blocked) {
@@ -38,9 +40,19 @@ export function checkDevice(plan: Plan, device: FleetDevice): CheckResult {
     }
     const result = isSvm(key) ? checkSvm(capability, key, device) : checkCommon(capability, device, plan);
     if (result.why !== undefined) misfits.push({ key, why: result.why });
+    else if (key === 'msix' && tableElsewhere(capability, plan, device))
+      misfits.push({ key, why: 'its table is elsewhere in the BARs of the device' });
     served.push({ key, by: result.by });
   }
   return { misfits, served };
+}
+
+/** The table is part of a BAR: the VMM puts none over other registers of the device. */
+function tableElsewhere({ contents }: PlanCapability, plan: Plan, device: FleetDevice): boolean {
+  const own = messagesOf(device);
+  const [table, pending] = [read32(bytesOf(contents), 4), read32(bytesOf(contents), 8)];
+  const ours = plan.bars?.some(({ index, served }) => served === 'vmm' && index === (table & 7));
+  return own !== undefined && ours !== true && (own.table !== table || own.pending !== pending);
 }
 
 const isSvm = (key: string): key is SvmKey => (SVM_KEYS as readonly string[]).includes(key);

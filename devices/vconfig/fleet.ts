@@ -104,3 +104,7 @@ export function idText(space: Uint8Array): string {
   const part = (at: number) => read16(space, at).toString(16).padStart(4, '0');
   return `${part(0)}:${part(2)}`;
 }
+
+export function labelOf({ space }: FleetDevice): string {
+  return space.name === space.source ? space.name : `${space.source}:${space.name}`;
+}

@@ -1,5 +1,5 @@
 import { TsvmmError } from '../../vmm/core/errors.ts';
-import { CONVENTIONAL_BYTES, type ConfigSpace, EXPRESS_BYTES } from './space.ts';
+import { type Bar, CONVENTIONAL_BYTES, type ConfigSpace, EXPRESS_BYTES } from './space.ts';
 
 /** `0000:3a:00.0 ...`, the domain being optional, as lspci prints the first line of a device. */
 const SLOT = /^((?:[0-9a-f]{4,8}:)?[0-9a-f]{2}:[0-9a-f]{2}\.[0-7])\s*(.*)$/i;
@@ -40,6 +40,7 @@ function parseBinary(name: string, data: Uint8Array): ConfigSpace {
 function parseLspci(name: string, text: string): ConfigSpace[] {
   const spaces: ConfigSpace[] = [];
   let open: { slot: string; title: string; line: number } | undefined;
+  let bars: Bar[] = [];
   const rows = new Uint8Array(EXPRESS_BYTES);
   let length = 0;
   const close = () => {
@@ -49,7 +50,8 @@ function parseLspci(name: string, text: string): ConfigSpace[] {
       const why = `device ${slot} has ${length} bytes, and a configuration space has 64, 256 or 4096`;
       throw refusal(`${name}:${line}`, why, 'dump it with lspci -xxxx, as root');
     }
-    spaces.push({ source: name, name: slot, title, bytes: rows.slice(0, length) });
+    const known = bars.length === 0 ? {} : { bars };
+    spaces.push({ source: name, name: slot, title, bytes: rows.slice(0, length), ...known });
   };
   let line = 0;
   for (let start = 0; start <= text.length; ) {
@@ -77,6 +79,10 @@ function parseLspci(name: string, text: string): ConfigSpace[] {
         close();
         open = { slot: (slot[1] as string).toLowerCase(), title: slot[2] as string, line };
         length = 0;
+        bars = [];
+      } else if (content.startsWith('\tRegion ')) {
+        const bar = parseRegion(content);
+        if (bar !== undefined) bars.push(bar);
       } else if (BAD_ROW.test(content) && open !== undefined) {
         throw refusal(`${name}:${line}`, 'is no row of at most 16 bytes in hex');
       }
@@ -85,6 +91,23 @@ function parseLspci(name: string, text: string): ConfigSpace[] {
   }
   close();
   return spaces;
+}
+
+/** `Region 0: Memory at e0000000 (64-bit, prefetchable) [disabled] [size=64K]`: what `lspci -vv` prints of a BAR. */
+const REGION =
+  /^\tRegion ([0-5]): (?:Memory at [^(]*\((32|64|low-1M)-bit, (non-)?prefetchable\)|I\/O ports at ).*\[size=(\d+)([KMGT]?)\]/;
+const UNITS: Readonly<Record<string, number>> = { '': 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 };
+
+function parseRegion(line: string): Bar | undefined {
+  const match = REGION.exec(line);
+  if (match === null) return undefined;
+  const [, index, width, non, size, unit] = match;
+  return {
+    index: Number(index),
+    kind: width === undefined ? 'io' : width === '64' ? 'memory64' : 'memory32',
+    prefetchable: width !== undefined && non === undefined,
+    size: Number(size) * (UNITS[unit as string] as number),
+  };
 }
 
 const ROW_BYTES = 16;

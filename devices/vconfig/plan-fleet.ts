@@ -1,7 +1,8 @@
 import { Bug } from '../../vmm/core/errors.ts';
+import { barKey, type MessagePlace, type MmioPlan, planMmio } from './bars.ts';
 import type { Chain } from './capability-table.ts';
 import { type Conflict, conflictOf } from './conflict.ts';
-import { type FleetDevice, idText } from './fleet.ts';
+import { type FleetDevice, idText, labelOf } from './fleet.ts';
 import { meet } from './meet.ts';
 import { bytesOf, hexOf, type Plan, type PlanCapability } from './plan.ts';
 import type { Policy } from './policy.ts';
@@ -56,15 +57,18 @@ interface Item {
 export function planFleet(devices: readonly FleetDevice[], policy: Policy, frozen?: Plan): PlanResult {
   if (devices.length === 0) throw new Bug('a fleet without devices');
   const bytes = frozen?.bytes ?? Math.min(...devices.map(({ space }) => space.bytes.length));
-  const { items, losses } = itemsOf(devices, policy, bytes);
+  const mmio = planMmio(devices, policy);
+  const { items, losses } = itemsOf(devices, policy, bytes, mmio);
   const placed = place(items, devices, policy, bytes, frozen);
   if (!('capabilities' in placed)) return { conflict: placed };
+  const bars = frozen === undefined ? mmio.bars : frozen.bars;
   const plan: Plan = {
     format: 'tsvmm-vconfig-plan',
     version: 1,
     bytes,
     header: frozen?.header ?? hexOf(headerOf(devices, policy)),
     capabilities: placed.capabilities,
+    ...(bars === undefined ? {} : { bars }),
     policy,
     devices: namesOf(devices, frozen),
   };
@@ -83,8 +87,9 @@ function namesOf(devices: readonly FleetDevice[], frozen: Plan | undefined): Pla
 }
 
 /** What is to be shown, and why what some device has is not. */
-function itemsOf(devices: readonly FleetDevice[], policy: Policy, bytes: number) {
-  const losses = new Map<string, string>();
+function itemsOf(devices: readonly FleetDevice[], policy: Policy, bytes: number, mmio: MmioPlan) {
+  const losses = new Map<string, string>(mmio.losses);
+  const { messages } = mmio;
   const items: Item[] = [];
   const facts = meetFacts(devices.map((device) => device.facts));
   const svm = { ...facts, pasidWidth: Math.min(facts.pasidWidth, policy.pasidWidth) };
@@ -100,11 +105,22 @@ function itemsOf(devices: readonly FleetDevice[], policy: Policy, bytes: number)
   }
   for (const [key, owners] of ownersOf(devices, bytes)) {
     if ((SVM_KEYS as readonly string[]).includes(key)) continue;
-    const why = dropReason(key, owners, devices, policy);
+    const lost = key === 'msix' && messages.kind === 'lost' ? messages.why : undefined;
+    const why = lost ?? dropReason(key, owners, devices, policy);
     if (why !== undefined) losses.set(key, why);
-    else items.push(commonItem(key, owners, devices));
+    else items.push(withMessages(commonItem(key, owners, devices), messages));
   }
   return { items: withPrefixes(items, !losses.has('pasid')), losses };
+}
+
+/** MSI-X whose table is in a BAR of the VMM's. */
+function withMessages(item: Item, messages: MessagePlace): Item {
+  if (item.key !== 'msix' || messages.kind !== 'moved') return item;
+  const contents = new Uint8Array(item.contents);
+  const view = new DataView(contents.buffer);
+  view.setUint32(4, messages.index, true);
+  view.setUint32(8, messages.index | messages.pbaOffset, true);
+  return { ...item, contents };
 }
 
 /** AER ends here, without and with its log of TLP prefixes (PCI Express Base: Advanced Error Reporting). */
@@ -389,19 +405,18 @@ function changeOf(device: FleetDevice, plan: Plan, losses: ReadonlyMap<string, s
   const own = new Map<string, Capability>();
   for (const one of device.anatomy.capabilities) if (!own.has(one.key)) own.set(one.key, one);
   const shown = new Map(plan.capabilities.map((one) => [one.key, one]));
+  const bars = plan.bars === undefined ? [] : (device.bars ?? []);
+  const hidden = bars.filter(({ index }) => !plan.bars?.some((bar) => bar.index === index));
   return {
     device,
-    loses: [...own.keys()]
-      .filter((key) => !shown.has(key))
-      .map((key) => ({ key, why: losses.get(key) ?? 'the plan does not have it' })),
+    loses: [
+      ...[...own.keys()].filter((key) => !shown.has(key)),
+      ...hidden.map(({ index }) => barKey(index)),
+    ].map((key) => ({ key, why: losses.get(key) ?? 'the plan does not have it' })),
     gains: [...shown.keys()].filter((key) => !own.has(key)),
     moves: [...own].flatMap(([key, { offset }]) => {
       const to = shown.get(key)?.offset;
       return to === undefined || to === offset ? [] : [{ key, from: offset, to }];
     }),
   };
-}
-
-export function labelOf({ space }: FleetDevice): string {
-  return space.name === space.source ? space.name : `${space.source}:${space.name}`;
 }

@@ -21,6 +21,12 @@ export interface PlanCapability {
   readonly served: 'device' | 'vmm';
 }
 
+/** A BAR as guests see it. */
+export interface PlanBar extends Bar {
+  /** The VMM's own has the table of MSI-X. */
+  readonly served: 'device' | 'vmm';
+}
+
 /** The virtual configuration space of a fleet: what guests see, wherever they run. Part of a migratable machine. */
 export interface Plan {
   readonly format: 'tsvmm-vconfig-plan';
@@ -31,7 +37,7 @@ export interface Plan {
   readonly header: string;
   readonly capabilities: readonly PlanCapability[];
   /** Absent where the sizes of some device's BARs were not known: then they are each device's own. */
-  readonly bars?: readonly Bar[];
+  readonly bars?: readonly PlanBar[];
   readonly policy: Policy;
   /** The devices that it was made for. */
   readonly devices: readonly { readonly name: string; readonly source: string; readonly id: string }[];
@@ -66,6 +72,7 @@ export const planSchema = (z: Zod) => {
             kind: z.enum(['memory32', 'memory64', 'io']),
             prefetchable: z.boolean(),
             size: z.number().int().min(4),
+            served: z.enum(['device', 'vmm']),
           }),
         )
         .optional(),

@@ -3,9 +3,9 @@
 import { checkDevice } from '../../devices/vconfig/check.ts';
 import type { Conflict } from '../../devices/vconfig/conflict.ts';
 import type { FleetDevice } from '../../devices/vconfig/fleet.ts';
-import { idText } from '../../devices/vconfig/fleet.ts';
+import { idText, labelOf } from '../../devices/vconfig/fleet.ts';
 import type { Plan } from '../../devices/vconfig/plan.ts';
-import { type DeviceChange, labelOf, planFleet } from '../../devices/vconfig/plan-fleet.ts';
+import { type DeviceChange, planFleet } from '../../devices/vconfig/plan-fleet.ts';
 import type { Policy } from '../../devices/vconfig/policy.ts';
 import { type ByteRange, rangeText } from '../../devices/vconfig/ranges.ts';
 import { describe, lspciText, mapSvg, mapText } from '../../devices/vconfig/render.ts';
@@ -85,6 +85,10 @@ function planText(plan: Plan, changes: readonly DeviceChange[]): string {
     lines.push(
       `  ${place.padEnd(8)} ${key.padEnd(18)} ${chain === 'extended' ? `v${version} ` : '   '}${served === 'vmm' ? 'emulated' : ''}`.trimEnd(),
     );
+  }
+  for (const { index, kind, prefetchable, size, served } of plan.bars ?? []) {
+    const what = `${kind}${prefetchable ? ' prefetchable' : ''} ${size} bytes`;
+    lines.push(`  bar ${index}    ${what}${served === 'vmm' ? ', emulated: the table of MSI-X' : ''}`);
   }
   for (const { device, loses, gains, moves } of changes) {
     lines.push('', `${labelOf(device)} ${idText(device.space.bytes)}`);

@@ -207,17 +207,6 @@
 /* ---- Capabilities: offsets from their start ---- */
 
 /* PCI Express Base: PCI Express Capability Structure */
-#define PCI_DEVCAP 0x4
-#define PCI_DEVCAP_MPS_SHIFT 0
-#define PCI_DEVCAP_MPS_MASK 0x7u /* Max_Payload_Size Supported */
-#define PCI_DEVCAP_RBER_SHIFT 15
-#define PCI_DEVCAP_RBER_MASK 0x1u
-#define PCI_DEVCAP_RBER (1u << 15) /* Role-Based Error Reporting */
-#define PCI_DEVCAP_FLR_SHIFT 28
-#define PCI_DEVCAP_FLR_MASK 0x1u
-#define PCI_DEVCAP_FLR (1u << 28) /* Function Level Reset Capability */
-
-/* PCI Express Base: PCI Express Capability Structure */
 #define PCI_DEVCAP2 0x24
 #define PCI_DEVCAP2_ARI_SHIFT 5
 #define PCI_DEVCAP2_ARI_MASK 0x1u
@@ -326,13 +315,6 @@
 #define PCI_MSIX_ENABLE_SHIFT 31
 #define PCI_MSIX_ENABLE_MASK 0x1u
 #define PCI_MSIX_ENABLE (1u << 31) /* MSI-X Enable */
-
-/* PCI Local Bus 3.0: MSI-X Capability and Table Structures */
-#define PCI_MSIX_PBA 0x8
-#define PCI_MSIX_PBA_BIR_SHIFT 0
-#define PCI_MSIX_PBA_BIR_MASK 0x7u /* BAR of the pending bits */
-#define PCI_MSIX_PBA_OFFSET_SHIFT 3
-#define PCI_MSIX_PBA_OFFSET_MASK 0x1fffffffu /* PBA Offset, in quadwords */
 
 /* PCI Local Bus 3.0: MSI-X Capability and Table Structures */
 #define PCI_MSIX_TABLE 0x4
