@@ -42,6 +42,10 @@ export interface SmmuPort {
   /** Output address size in bits. */
   readonly addressBits: number;
   readonly substreamBits: number;
+  readonly stage1: boolean;
+  readonly stage2: boolean;
+  readonly deviceTlb: boolean;
+  readonly pageRequests: boolean;
   connect(backend: SmmuBackend | null): void;
   /** Looks in memory, not in caches, and changes nothing. */
   binding(sid: number, out: StreamBinding): void;

@@ -95,11 +95,21 @@ export interface VtdPort {
   /** Address bits of a guest's pages: what leaves a first stage has to be below. */
   readonly addressBits: number;
   readonly pasidBits: number;
+  /** Tables that the guest may use: of a first stage; of a second stage, in legacy mode or scalable mode. */
+  readonly firstStage: boolean;
+  readonly secondStage: boolean;
+  readonly deviceTlb: boolean;
+  readonly pageRequests: boolean;
   connect(backend: VtdBackend | null): void;
   /** Looks in memory, not in caches, and changes nothing. */
   binding(requester: number, pasid: number, out: VtdBinding): void;
   /** Calls `found` for every PASID of the requester that has a present entry now, ascending. */
   pasids(requester: number, found: (pasid: number) => void): void;
+  /**
+   * Calls `found` with the address of each page below 4 GiB that entries of the requester's structures lie in now: root, context,
+   * PASID directory and PASID tables, and those that a store would bring in.
+   */
+  pages(requester: number, found: (page: number) => void): void;
   /** A DMA fault that the hardware behind the port met: recorded as the unit's own. */
   fault(port: DmaPort, code: number, lo: number, hi: number, access: number): void;
 }

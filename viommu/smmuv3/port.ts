@@ -24,6 +24,10 @@ export function smmuPort(device: SmmuV3): SmmuPort {
     architecture: 'smmuv3',
     addressBits: features.oas,
     substreamBits: features.ssidSize,
+    stage1: features.s1,
+    stage2: features.s2,
+    deviceTlb: features.ats,
+    pageRequests: features.pri,
     connect: (backend) => {
       forward.to = backend;
     },

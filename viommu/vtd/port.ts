@@ -18,6 +18,8 @@ import { GSTS } from '../spec/vtd/registers.ts';
 import { PGTT_FIRST, PGTT_NESTED, PGTT_PASS_THROUGH, TT_PASS_THROUGH } from '../spec/vtd/structures.ts';
 import { NOT_READ } from '../watch/entry-steps.ts';
 import { AccessRecord } from './access-record.ts';
+import { unitCapabilities } from './capabilities.ts';
+import { stagesOf } from './config.ts';
 import { type ContextOptions, contextOptions, fetchContext } from './contexts.ts';
 import type { VtdIommu } from './device.ts';
 import { pasidLimit } from './pasid-fields.ts';
@@ -57,16 +59,23 @@ const ABSENT: readonly number[] = [
 /** The port of a unit: looks at the structures in memory, and checks them as the unit does. */
 export function vtdPort(device: VtdIommu): VtdPort {
   const { config, forward } = device.w;
+  const stages = stagesOf(config);
+  const unit = unitCapabilities(config);
   return {
     architecture: 'vtd',
     cachingMode: config['caching-mode'],
     addressBits: config['aw-bits'],
     pasidBits: config['pasid-bits'],
+    firstStage: stages.first,
+    secondStage: stages.second || !config['scalable-mode'],
+    deviceTlb: unit.deviceTlbs,
+    pageRequests: unit.pageRequests,
     connect: (backend) => {
       forward.to = backend;
     },
     binding: (requester, pasid, out) => new Look(device).binding(requester, pasid, out),
     pasids: (requester, found) => new Look(device).pasids(requester, found),
+    pages: (requester, found) => new Look(device).pages(requester, found),
     fault: (port, code, lo, hi, access) => device.reportFault(port, code, lo, hi, access),
   };
 }
@@ -162,6 +171,36 @@ class Look {
   }
 
   pasids(requester: number, found: (pasid: number) => void): void {
+    const { u32 } = this.#memory;
+    this.#tables(requester, (table, d) => {
+      for (let n = 0; n < PASIDS_PER_TABLE; n++)
+        if ((u32[(table >>> 2) + 16 * n]! & 1) !== 0) found(d * PASIDS_PER_TABLE + n);
+    });
+  }
+
+  pages(requester: number, found: (page: number) => void): void {
+    const { s } = this.#device;
+    if ((s.regs[GSTS_WORD]! & TE) === 0) return;
+    const scalable = (s.rootLo & TTM) === TTM_SCALABLE;
+    const record = this.#record;
+    record.clear();
+    const fault = scalable
+      ? this.#context(requester)
+      : fetchContext(this.#memory, s.rootLo, s.rootHi, requester, this.#legacy, record);
+    const see = (lo: number, hi: number) => {
+      if (hi === 0) found((lo & -4096) >>> 0);
+    };
+    if (record.rootSource !== NOT_READ) see(record.rootAddress, record.rootUpper);
+    if (record.contextSource !== NOT_READ) see(record.contextAddress, record.contextUpper);
+    if (!scalable || fault !== 0) return;
+    const [lo, hi] = record.context as unknown as [number, number];
+    const bytes = (pasidLimit(lo) / PASIDS_PER_TABLE) * 8;
+    for (let at = 0; at < bytes; at += 4096) see((lo & -4096) + at, hi);
+    this.#tables(requester, (table) => see(table, 0));
+  }
+
+  /** Calls `found` for each PASID table that the directory names, with its index in the directory. */
+  #tables(requester: number, found: (table: number, index: number) => void): void {
     const { s } = this.#device;
     if ((s.regs[GSTS_WORD]! & TE) === 0 || (s.rootLo & TTM) !== TTM_SCALABLE) return;
     this.#record.clear();
@@ -169,16 +208,14 @@ class Look {
     const { context } = this.#record;
     if ((context[0]! & PASIDE) === 0) return;
     const memory = this.#memory;
-    const tables = pasidLimit(context[0]!) / PASIDS_PER_TABLE;
-    const directory = memory.locate(context[0]! & -4096, context[1]!, tables * 8);
+    const count = pasidLimit(context[0]!) / PASIDS_PER_TABLE;
+    const directory = memory.locate(context[0]! & -4096, context[1]!, count * 8);
     if (directory < 0) return;
-    for (let d = 0; d < tables; d++) {
+    for (let d = 0; d < count; d++) {
       const i = (directory >>> 2) + 2 * d;
       if ((memory.u32[i]! & 1) === 0) continue;
       const table = memory.locate(memory.u32[i]! & -4096, memory.u32[i + 1]!, 4096);
-      if (table < 0) continue;
-      for (let n = 0; n < PASIDS_PER_TABLE; n++)
-        if ((memory.u32[(table >>> 2) + 16 * n]! & 1) !== 0) found(d * PASIDS_PER_TABLE + n);
+      if (table >= 0) found(table, d);
     }
   }
 

@@ -7,10 +7,12 @@ import { TsvmmError } from '../core/errors.ts';
 import type { Zod, ZodType } from '../core/zod.ts';
 import {
   defaultConfig,
+  type HostConfig,
   type MachineConfig,
   nameDevices,
   parseMachineConfig,
   parseSize,
+  supportOf,
 } from '../machine/config.ts';
 import type { Registry } from '../machine/registry.ts';
 import type { OptionsOf } from './command.ts';
@@ -37,6 +39,7 @@ export async function machineFrom(
   const highmem = options.highmem === undefined ? base.highmem : options.highmem === 'on';
   const viommu =
     options.viommu === undefined ? base.viommu : await viommuFrom(options.viommu, registry, accepted);
+  const host = await hostFrom(options, base, registry);
   const added: DeviceDraft[] = [];
   for (const text of options.device) added.push(await deviceFrom(text, registry, accepted));
   const vconfigs = await plansOf(base, added);
@@ -48,6 +51,7 @@ export async function machineFrom(
     firmware: (options.firmware as MachineConfig['firmware'] | undefined) ?? base.firmware,
     viommu,
     reserved: base.reserved,
+    ...(host === undefined ? {} : { host }),
     devices: added.length === 0 ? base.devices : nameDevices([...base.devices, ...added]),
     ...(vconfigs === undefined ? {} : { vconfigs }),
   };
@@ -65,6 +69,20 @@ async function plansOf(
     plans[vconfig] = await readPlan(vconfig);
   }
   return Object.keys(plans).length === 0 ? undefined : plans;
+}
+
+/** The host of the command line, else that of the description. */
+async function hostFrom(
+  options: MachineOptions,
+  base: MachineConfig,
+  registry: Registry,
+): Promise<MachineConfig['host']> {
+  const fallback = (options.fallback ?? base.host?.fallback ?? 'explain') as HostConfig['fallback'];
+  if (options.host === undefined) return base.host === undefined ? undefined : { ...base.host, fallback };
+  const { hostJson } = await import('./host-files.ts');
+  const source = options.host;
+  const file = supportOf(registry, '--host').check(await loadZod(), registry, hostJson(source), source);
+  return { file, source, fallback };
 }
 
 async function baseConfig(options: MachineOptions, registry: Registry): Promise<MachineConfig> {

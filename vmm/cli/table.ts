@@ -34,6 +34,17 @@ export const MACHINE_OPTIONS = options({
     complete: ['edu', 'iommu-testdev', 'pcie-root-port', 'help'],
     fallback: 'edu',
   },
+  host: {
+    value: 'HOST',
+    doc: 'Run on a modelled host, whose devices --device vfio-pci,host=ADDRESS assigns: one that comes with tsvmm by name, or a file',
+    complete: 'file',
+  },
+  fallback: {
+    value: 'POLICY',
+    doc: "Where the host's hardware cannot do what an assigned device needs: refuse the device, or do it in software ('info passthrough' explains)",
+    choices: ['forbid', 'explain'],
+    fallback: 'explain',
+  },
   memory: { value: 'SIZE', short: 'm', doc: 'RAM, such as 64M or 1G', fallback: '48M' },
   firmware: {
     value: 'STATE',

@@ -2,7 +2,7 @@ import { checkPlan, type Plan, planSchema } from '../../devices/vconfig/plan.ts'
 import { TsvmmError } from '../core/errors.ts';
 import { didYouMean } from '../core/suggest.ts';
 import type { Zod } from '../core/zod.ts';
-import type { Registry } from './registry.ts';
+import type { HostSupport, Registry } from './registry.ts';
 
 /** One `--device`: its kind, its place, and the kind's own options. */
 export interface DeviceConfig {
@@ -38,6 +38,17 @@ export interface MachineConfig {
   readonly reserved: readonly ReservedConfig[];
   /** Virtual configuration spaces by name, whole: they go with the machine wherever it goes. */
   readonly vconfigs?: Readonly<Record<string, Plan>>;
+  /** The modelled host that the machine runs on, if it has any of its devices. */
+  readonly host?: HostConfig | undefined;
+}
+
+/** A host, and what may be done where its hardware does not do all that the guest's IOMMU promises. */
+export interface HostConfig {
+  /** What its file says, checked (vmm/host/model). */
+  readonly file: Readonly<Record<string, unknown>>;
+  /** Where it was read from, for messages. */
+  readonly source: string;
+  readonly fallback: 'forbid' | 'explain';
 }
 
 export interface ReservedConfig {
@@ -134,6 +145,16 @@ export function machineSchema(z: Zod, registry: Registry) {
       .record(z.string(), planSchema(z))
       .optional()
       .describe('virtual configuration spaces by name: what vconfig= of a device refers to'),
+    host: z
+      .record(z.string(), z.unknown())
+      .optional()
+      .describe('the host that the machine runs on: see tsvmm schema host'),
+    fallback: z
+      .enum(['forbid', 'explain'])
+      .default('explain')
+      .describe(
+        "where the host's hardware cannot do what an assigned device needs: refuse, or do it in software and say why",
+      ),
   });
 }
 
@@ -167,7 +188,24 @@ export function parseMachineConfig(z: Zod, registry: Registry, json: unknown, so
     devices: nameDevices((value.devices as never[]).map((d) => splitDevice(d))),
     reserved: value.reserved,
     ...(value.vconfigs === undefined ? {} : { vconfigs: plansOf(value.vconfigs as never, source) }),
+    ...(value.host === undefined
+      ? {}
+      : { host: { file: checkedHost(z, registry, value.host, source), source, fallback: value.fallback } }),
   };
+}
+
+function checkedHost(z: Zod, registry: Registry, host: Record<string, unknown>, source: string) {
+  return supportOf(registry, source).check(z, registry, host, `${source} at host`);
+}
+
+/** What runs on hosts. @throws TsvmmError where this tsvmm has no such part, as that of plain machines */
+export function supportOf(registry: Registry, object: string): HostSupport {
+  if (registry.hosts !== undefined) return registry.hosts;
+  throw new TsvmmError({
+    code: 'no-hosts',
+    object,
+    why: 'names a host, and this registry of kinds has none',
+  });
 }
 
 /** An unknown kind is named with a suggestion before the schema would call it an invalid union. */
@@ -240,6 +278,8 @@ function keyHint(registry: Registry, json: unknown, issue: KeyIssue): string {
     'devices',
     'reserved',
     'vconfigs',
+    'host',
+    'fallback',
   ]);
 }
 
@@ -331,5 +371,6 @@ export function configToJson(config: MachineConfig): unknown {
     })),
     reserved: config.reserved,
     ...(config.vconfigs === undefined ? {} : { vconfigs: config.vconfigs }),
+    ...(config.host === undefined ? {} : { host: config.host.file, fallback: config.host.fallback }),
   };
 }

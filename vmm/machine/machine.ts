@@ -18,13 +18,13 @@ import { Bug, TsvmmError } from '../core/errors.ts';
 import { Rng } from '../core/rng.ts';
 import { GuestRam } from '../mem/ram.ts';
 import { Tracer } from '../trace/tracer.ts';
-import type { DeviceConfig, MachineConfig } from './config.ts';
+import { type DeviceConfig, type HostConfig, type MachineConfig, supportOf } from './config.ts';
 import { KEPT_FAULTS } from './explain.ts';
 import type { Platform, ReservedRegion } from './platforms/platform.ts';
 import { addressMapOf, createPlatform } from './platforms/platforms.ts';
 import { MachineProvenance } from './provenance.ts';
 import type { RamPlan } from './ram-plan.ts';
-import type { Registry } from './registry.ts';
+import { HOST_BYTES, type MachineHost, type Registry } from './registry.ts';
 import { freeSlot, parseSlot } from './slots.ts';
 import { layoutAt, planNamed } from './vconfig.ts';
 import { machineViews } from './views.ts';
@@ -49,6 +49,8 @@ export class Machine {
   readonly platform: Platform;
   readonly root: RootComplex;
   readonly iommu: Iommu | undefined;
+  /** The modelled host under it, where it has one. */
+  readonly host: MachineHost | undefined;
   /** Every device with state, by id. */
   readonly devices = new Map<string, AnyDevice>();
   /** The first DMA faults the IOMMU met, oldest first: a guest can fault for ever. */
@@ -72,12 +74,14 @@ export class Machine {
     this.#registry = registry;
     const map = addressMapOf(config.machine);
     const low = config.memory > map.mostLowRam ? map.lowRamOfMore : config.memory;
-    this.ram = new GuestRam(map.ramBase, low, config.memory - low, guest?.programs !== undefined);
+    const hostBytes = config.host === undefined ? 0 : HOST_BYTES;
+    this.ram = new GuestRam(map.ramBase, low, config.memory - low, guest?.programs !== undefined, hostBytes);
     this.memory = new SystemMemory(this.ram, this.mmio);
     this.tracer = new Tracer(() => this.clock.now);
     this.rng = new Rng(config.seed);
     this.platform = createPlatform(config.machine, this, { highmem: config.highmem });
     this.iommu = this.#createIommu(config, registry);
+    this.host = config.host === undefined ? undefined : this.#createHost(config.host);
     this.#translator = this.iommu?.translator ?? this.platform.untranslated;
     this.platform.connect(this.#translator);
     this.root = new RootComplex({
@@ -114,6 +118,12 @@ export class Machine {
       onFault: (fault) => this.#faulted(fault),
       provenance: this.provenance,
     });
+  }
+
+  #createHost(config: HostConfig): MachineHost {
+    const { ram, iommu, clock, tracer } = this;
+    const registry = this.#registry;
+    return supportOf(registry, config.source).create({ config, registry, ram, iommu, clock, tracer });
   }
 
   #faulted(fault: ExplainedFault): void {
@@ -155,7 +165,8 @@ export class Machine {
     const dma = new DmaPort(id, 0, this.#translator, this.memory);
     const virtual = (n: number) => this.#services(`${id}.vf${n}`);
     const layout = layoutAt({ plan, parent: parent?.fn, viommu: this.iommu?.svm });
-    return { id, dma, clock: this.clock, tracer: this.tracer, bypass: this.memory, virtual, layout };
+    const host = this.host === undefined ? {} : { passthrough: this.host.passthrough };
+    return { id, dma, clock: this.clock, tracer: this.tracer, bypass: this.memory, virtual, layout, ...host };
   }
 
   #addDevice(config: DeviceConfig, registry: Registry): void {
@@ -187,6 +198,7 @@ export class Machine {
     const device = this.#pci.get(id);
     if (device === undefined) throw new Bug(`unplug of the unknown device ${id}`);
     this.root.remove(device.fn);
+    this.host?.release(id);
     this.#disown(id);
     for (const n of (device.virtual ?? []).keys()) this.#disown(`${id}.vf${n + 1}`);
     this.config = { ...this.config, devices: this.config.devices.filter((d) => d.id !== id) };

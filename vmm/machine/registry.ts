@@ -1,7 +1,13 @@
 import type { PciDeviceKind } from '../../devices/pci/kind.ts';
-import type { IommuKind } from '../bus/iommu.ts';
+import type { DeviceView } from '../bus/device.ts';
+import type { Iommu, IommuKind } from '../bus/iommu.ts';
+import type { VirtualClock } from '../core/clock.ts';
 import { TsvmmError } from '../core/errors.ts';
 import { didYouMean } from '../core/suggest.ts';
+import type { Zod } from '../core/zod.ts';
+import type { GuestRam } from '../mem/ram.ts';
+import type { Tracer } from '../trace/tracer.ts';
+import type { HostConfig } from './config.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: kinds of every configuration type in one list
 export type AnyPciKind = PciDeviceKind<any>;
@@ -15,12 +21,46 @@ export interface Plugin {
   readonly iommus?: readonly AnyIommuKind[];
 }
 
+/** What a host is made from. */
+export interface HostParts {
+  readonly config: HostConfig;
+  readonly registry: Registry;
+  /** With room for the memory of a host (HOST_BYTES). */
+  readonly ram: GuestRam;
+  readonly iommu: Iommu | undefined;
+  readonly clock: VirtualClock;
+  readonly tracer: Tracer;
+}
+
+/** The host that a machine runs on, as far as the machine knows it. */
+export interface MachineHost {
+  /** PciServices.passthrough. */
+  readonly passthrough: object;
+  readonly views: readonly DeviceView[];
+  /** The device of this id is unplugged. */
+  release(id: string): void;
+}
+
+/** Machines can run on modelled hosts and have their devices. */
+export interface HostSupport {
+  /** @throws TsvmmError naming `source` and the place in it */
+  check(z: Zod, registry: Registry, json: unknown, source: string): Readonly<Record<string, unknown>>;
+  /** @throws TsvmmError */
+  create(parts: HostParts): MachineHost;
+}
+
+/** Memory of a host for tables and queues of its own. */
+export const HOST_BYTES = 16 << 20;
+
 /** The kinds of devices and IOMMUs a machine can be built from: the built-in ones and those of plugins. */
 export class Registry {
   readonly #pci = new Map<string, AnyPciKind>();
   readonly #iommu = new Map<string, AnyIommuKind>();
 
-  constructor(devices: readonly AnyPciKind[], iommus: readonly AnyIommuKind[]) {
+  readonly hosts: HostSupport | undefined;
+
+  constructor(devices: readonly AnyPciKind[], iommus: readonly AnyIommuKind[], hosts?: HostSupport) {
+    this.hosts = hosts;
     this.add({ name: 'tsvmm', devices, iommus });
   }
 

@@ -34,6 +34,7 @@ export function machineViews(machine: Machine, registry: Registry): DeviceView[]
     limitsView(registry),
     ...ownedBy(machine, 'iommu', 'iommu', 'State and capabilities of the IOMMU'),
     machine.platform.irqView,
+    ...(machine.host?.views ?? []),
   ];
 }
 

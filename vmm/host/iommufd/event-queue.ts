@@ -27,6 +27,7 @@ export class EventQueue implements IommufdObject {
   readonly #context: IommufdContext;
   readonly #depth: number;
   readonly #events: Event[] = [];
+  readonly #listeners = new Set<() => void>();
   #sequence = 0;
 
   constructor(id: number, context: IommufdContext, viommu: Viommu, type: number, depth: number) {
@@ -47,6 +48,7 @@ export class EventQueue implements IommufdObject {
     if (last?.bytes === undefined && last !== undefined) this.#events.pop();
     const queued = this.#events.length;
     this.#events.push({ sequence, bytes: queued < this.#depth ? bytes : undefined });
+    for (const listener of [...this.#listeners]) listener();
   }
 
   get queued(): number {
@@ -62,7 +64,12 @@ export class EventQueue implements IommufdObject {
       name: '[iommufd-viommu-event]',
       read: (caller, address, length) => this.#read(caller, address, length),
       poll: () => (this.#events.length > 0 ? POLL.IN : 0),
+      listen: (listener) => {
+        this.#listeners.add(listener);
+        return () => this.#listeners.delete(listener);
+      },
       release: () => {
+        this.#listeners.clear();
         this.users--;
         this.#context.allocations.give('file');
         this.#context.drop();

@@ -29,6 +29,7 @@ export class FaultQueue implements IommufdObject {
   readonly #context: IommufdContext;
   readonly #queued: FaultGroup[] = [];
   readonly #waiting = new Map<number, FaultGroup>();
+  readonly #listeners = new Set<() => void>();
 
   constructor(id: number, context: IommufdContext) {
     this.id = id;
@@ -39,6 +40,7 @@ export class FaultQueue implements IommufdObject {
   push(hwpt: Hwpt, device: IommufdDevice, requests: readonly PageRequest[]): void {
     this.#context.allocations.take('fault');
     this.#queued.push({ hwpt, device, requests, cookie: -1 });
+    for (const listener of [...this.#listeners]) listener();
   }
 
   /** Requests of a page table that is detached, replaced or destroyed are answered INVALID. */
@@ -72,7 +74,12 @@ export class FaultQueue implements IommufdObject {
       read: (caller, address, length) => this.#read(caller, address, length),
       write: (caller, address, length) => this.#write(caller, address, length),
       poll: () => POLL.OUT | (this.#queued.length > 0 ? POLL.IN : 0),
+      listen: (listener) => {
+        this.#listeners.add(listener);
+        return () => this.#listeners.delete(listener);
+      },
       release: () => {
+        this.#listeners.clear();
         this.users--;
         this.#context.allocations.give('file');
         this.#context.drop();

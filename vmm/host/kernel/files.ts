@@ -30,6 +30,8 @@ export interface HostFile {
   pwrite?(caller: Process, address: bigint, length: number, offset: bigint): number;
   /** Which of POLL.IN and POLL.OUT would not block. */
   poll?(): number;
+  /** Calls `listener` when it has become readable, until the function that is returned is called: how a waiter is woken. */
+  listen?(listener: () => void): () => void;
   mmap?(caller: Process, request: MapRequest): void;
   /** When the last descriptor of it is closed. */
   release(): void;

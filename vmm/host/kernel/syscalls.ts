@@ -118,6 +118,16 @@ export class Syscalls {
     this.process.files.closeAll();
   }
 
+  /** Calls `listener` whenever a descriptor becomes readable, as a loop around epoll(7) would. Returns 0. */
+  listen(fd: number, listener: () => void): number {
+    return this.#answer('listen', () => {
+      const file = this.process.files.get(fd);
+      if (file.listen === undefined) refuse('EPERM', `${file.name} cannot be waited for`);
+      file.listen(listener);
+      return 0;
+    });
+  }
+
   /** Poll bits of a descriptor that would not block. */
   poll(fd: number): number {
     return this.#answer('poll', () => this.process.files.get(fd).poll?.() ?? 0);

@@ -1,0 +1,176 @@
+import { HW_CAPS, HW_INFO_TYPE, IOMMU_GET_HW_INFO, NR } from '../host/iommufd/abi.ts';
+import {
+  ATTACH,
+  ATTACH_PASID,
+  BIND,
+  DETACH,
+  DEVICE_FLAGS,
+  DEVICE_INFO,
+  IRQ_INFO,
+  IRQ_SET,
+  REGION,
+  REGION_INFO,
+  VFIO,
+} from '../host/vfio/abi.ts';
+import type { HostCalls } from './host-calls.ts';
+
+/** A region of a device's file: where it begins, and its bytes; 0: not there. */
+export interface Region {
+  readonly offset: bigint;
+  readonly size: number;
+}
+
+/** What the host says of the IOMMU that a device is behind. */
+export interface HardwareInfo {
+  readonly type: number;
+  /** VT-d: CAP and ECAP. */
+  readonly cap: bigint;
+  readonly ecap: bigint;
+  readonly flags: number;
+  /** SMMUv3: IDR0 to IDR5. */
+  readonly idr: readonly number[];
+  readonly pasidBits: number;
+  readonly pasidExec: boolean;
+  readonly pasidPriv: boolean;
+  readonly ats: boolean;
+}
+
+const INFO_BYTES = 64;
+
+/** A device of the host in the VMM's hands: its file, and its place in the iommufd. */
+export class AssignedDevice {
+  /** As the host knows it: `0000:03:00.0`. */
+  readonly name: string;
+  readonly fd: number;
+  /** Its id in the iommufd. */
+  readonly id: number;
+  readonly info: HardwareInfo;
+  readonly canReset: boolean;
+  readonly regions: readonly Region[];
+  readonly #calls: HostCalls;
+
+  /** Opens and binds the device. @throws HostRefused */
+  constructor(calls: HostCalls, iommufd: number, name: string, path: string) {
+    this.name = name;
+    this.#calls = calls;
+    this.fd = calls.open(path);
+    const bound = calls.ioctl(this.fd, VFIO.BIND_IOMMUFD, BIND, { iommufd }, 16);
+    this.id = bound.out_devid;
+    const info = calls.ioctl(this.fd, VFIO.GET_INFO, DEVICE_INFO, {});
+    this.canReset = (info.flags & DEVICE_FLAGS.RESET) !== 0;
+    this.regions = Array.from({ length: REGION.CONFIG + 1 }, (_, index) => this.#region(index));
+    this.info = this.#hardware(iommufd);
+  }
+
+  #region(index: number): Region {
+    const { size, offset } = this.#calls.ioctl(this.fd, VFIO.GET_REGION_INFO, REGION_INFO, { index });
+    return { offset, size: Number(size) };
+  }
+
+  #hardware(iommufd: number): HardwareInfo {
+    const calls = this.#calls;
+    calls.bytes(INFO_BYTES).fill(0);
+    const out = calls.ioctl(iommufd, NR.GET_HW_INFO, IOMMU_GET_HW_INFO, {
+      dev_id: this.id,
+      data_len: INFO_BYTES,
+      data_uptr: BigInt(calls.data),
+    });
+    const { view, data } = calls;
+    const vtd = out.data_type === HW_INFO_TYPE.INTEL_VTD;
+    const smmu = out.data_type === HW_INFO_TYPE.ARM_SMMUV3;
+    const caps = Number(out.out_capabilities);
+    return {
+      type: out.data_type,
+      flags: out.data_type === HW_INFO_TYPE.NONE ? 0 : view.getUint32(data, true),
+      cap: vtd ? view.getBigUint64(data + 8, true) : 0n,
+      ecap: vtd ? view.getBigUint64(data + 16, true) : 0n,
+      idr: smmu ? [0, 1, 2, 3, 4, 5].map((i) => view.getUint32(data + 8 + 4 * i, true)) : [],
+      pasidBits: out.out_max_pasid_log2,
+      pasidExec: (caps & HW_CAPS.PASID_EXEC) !== 0,
+      pasidPriv: (caps & HW_CAPS.PASID_PRIV) !== 0,
+      ats: (caps & HW_CAPS.ATS_NOT_SUPPORTED) === 0,
+    };
+  }
+
+  /** Attaches the requester (`pasid` 0) or a PASID; in place of what was attached. @throws HostRefused */
+  attach(pasid: number, pt_id: number): void {
+    const flags = pasid === 0 ? 0 : ATTACH_PASID;
+    this.#calls.ioctl(this.fd, VFIO.ATTACH_IOMMUFD_PT, ATTACH, { flags, pt_id, pasid });
+  }
+
+  /** @throws HostRefused */
+  detach(pasid: number): void {
+    const flags = pasid === 0 ? 0 : ATTACH_PASID;
+    this.#calls.ioctl(this.fd, VFIO.DETACH_IOMMUFD_PT, DETACH, { flags, pasid });
+  }
+
+  reset(): void {
+    const result = this.#calls.raw(this.fd, VFIO.RESET, 0);
+    if (result < 0) throw this.#calls.refusal('VFIO_DEVICE_RESET', result);
+  }
+
+  /** The bytes of its configuration space as the host shows it. */
+  config(): Uint8Array {
+    const { offset, size } = this.regions[REGION.CONFIG]!;
+    const bytes = new Uint8Array(size);
+    for (let at = 0; at < size; at += 4) {
+      this.#calls.sys.pread(this.fd, this.#calls.data, 4, offset + BigInt(at));
+      bytes.set(this.#calls.bytes(4), at);
+    }
+    return bytes;
+  }
+
+  /** A register of a region: its words; `hi` of 8 bytes. All ones where the host refuses. */
+  hi = 0;
+  read(region: number, offset: number, size: number): number {
+    const { sys, data, view } = this.#calls;
+    const done = sys.pread(this.fd, data, size, this.regions[region]!.offset + BigInt(offset));
+    if (done !== size) {
+      this.hi = 0xffffffff;
+      return size === 8 || size === 4 ? 0xffffffff : 2 ** (8 * size) - 1;
+    }
+    if (size === 8) this.hi = view.getUint32(data + 4, true);
+    if (size >= 4) return view.getUint32(data, true);
+    return size === 2 ? view.getUint16(data, true) : view.getUint8(data);
+  }
+
+  write(region: number, offset: number, size: number, lo: number, hi: number): void {
+    const { sys, data, view } = this.#calls;
+    view.setUint32(data, lo, true);
+    view.setUint32(data + 4, hi, true);
+    sys.pwrite(this.fd, data, size, this.regions[region]!.offset + BigInt(offset));
+  }
+
+  /** Interrupts of an index that the device has. */
+  interrupts(index: number): number {
+    return this.#calls.ioctl(this.fd, VFIO.GET_IRQ_INFO, IRQ_INFO, { index }).count;
+  }
+
+  /** Signals of the first `fds.length` interrupts of an index; none: the index is switched off. @throws HostRefused */
+  signalAll(index: number, fds: readonly number[]): void {
+    const calls = this.#calls;
+    const { view, data } = calls;
+    const none = fds.length === 0;
+    const bytes = 20 + 4 * fds.length;
+    view.setUint32(data, bytes, true);
+    view.setUint32(data + 4, (none ? IRQ_SET.NONE : IRQ_SET.EVENTFD) | IRQ_SET.TRIGGER, true);
+    view.setUint32(data + 8, index, true);
+    view.setUint32(data + 12, 0, true);
+    view.setUint32(data + 16, fds.length, true);
+    for (const [i, fd] of fds.entries()) view.setInt32(data + 20 + 4 * i, fd, true);
+    const result = calls.raw(this.fd, VFIO.SET_IRQS, data);
+    if (result < 0) throw calls.refusal('VFIO_DEVICE_SET_IRQS', result);
+  }
+
+  /** The device's INTx may be asserted again. */
+  unmaskIntx(): void {
+    const calls = this.#calls;
+    const { view, data } = calls;
+    view.setUint32(data, 20, true);
+    view.setUint32(data + 4, IRQ_SET.NONE | IRQ_SET.UNMASK, true);
+    view.setUint32(data + 8, 0, true);
+    view.setUint32(data + 12, 0, true);
+    view.setUint32(data + 16, 1, true);
+    calls.raw(this.fd, VFIO.SET_IRQS, data);
+  }
+}

@@ -1,0 +1,37 @@
+import type { DmaPort } from '../bus/dma.ts';
+import type { AssignedDevice } from './assigned-device.ts';
+
+/** Which path serves a device's DMA. */
+export type PathMode = 'nested' | 'shadow' | 'software';
+
+/** An assigned device as guest and host see it. */
+export interface GuestDevice {
+  /** Its id in the machine. */
+  readonly id: string;
+  readonly host: AssignedDevice;
+  /** What the guest's IOMMU knows it by: requester id of now, interrupts, page requests. */
+  readonly dma: DmaPort;
+  /** The guest has switched on page requests of the device, as far as it sees. */
+  wantsFaults(): boolean;
+}
+
+/** Whom a forwarder asks for what is not its own. */
+export interface ForwarderNeeds {
+  /** Page requests may come from now on. */
+  readonly faultsWanted: () => void;
+  /** A device is bound to what the host cannot follow. */
+  readonly unsupported: (device: GuestDevice, why: string) => void;
+}
+
+/** What a requester, or one PASID of it, is attached to on the host. */
+export interface Bound {
+  readonly kind: 'blocked' | 'identity' | 'nested' | 'shadow';
+  readonly hwpt: number;
+  /** The page table is this binding's own: it goes with it. */
+  readonly own: boolean;
+  /** Of VT-d: domain-id and PASID of the entry. */
+  readonly did: number;
+  readonly pasid: number;
+  /** What the page table was made of: equal texts are equal page tables. */
+  readonly key: string;
+}

@@ -1,0 +1,91 @@
+import type { ViommuPort } from '../../viommu/port/port.ts';
+import type { SmmuPort } from '../../viommu/port/smmuv3.ts';
+import type { VtdPort } from '../../viommu/port/vtd.ts';
+import { HW_INFO_TYPE } from '../host/iommufd/abi.ts';
+import type { HardwareInfo } from './assigned-device.ts';
+import type { PathMode } from './guest-device.ts';
+
+/** What the user wants of a device: the best there is, or one path. */
+export type ModeWish = 'auto' | PathMode;
+export const MODE_WISHES: readonly ModeWish[] = ['auto', 'nested', 'shadow', 'software'];
+
+/** Which path serves a device. */
+export interface Choice {
+  readonly mode: PathMode;
+  /** Why not a better one, naming the register bits that say so; none: it is the best one. */
+  readonly reasons: readonly string[];
+}
+
+/** Bits of VT-d's ECAP. */
+const NEST = 26n;
+const SMTS = 43n;
+const FSTS = 47n;
+const PASID = 40n;
+/** IDR0. */
+const S1P = 1 << 1;
+const S2P = 1 << 0;
+
+/** The best path that host and guest IOMMU leave, with the reasons against better ones. `wish` takes what it says. */
+export function choose(info: HardwareInfo, port: ViommuPort | undefined, wish: ModeWish): Choice {
+  const reasons = port === undefined ? [] : againstNesting(info, port);
+  if (wish !== 'auto') return { mode: wish, reasons };
+  if (reasons.length === 0) return { mode: 'nested', reasons };
+  const shadow = againstShadow(info, port as ViommuPort);
+  if (shadow.length === 0) return { mode: 'shadow', reasons };
+  return { mode: 'software', reasons: [...reasons, ...shadow] };
+}
+
+function againstNesting(info: HardwareInfo, port: ViommuPort): string[] {
+  if (port.architecture === 'vtd') return againstVtd(info, port);
+  return againstSmmu(info, port);
+}
+
+function againstVtd({ type, ecap, pasidBits }: HardwareInfo, port: VtdPort): string[] {
+  if (type !== HW_INFO_TYPE.INTEL_VTD)
+    return [`the host's IOMMU is no VT-d (${typeName(type)}): tables have another format`];
+  const reasons: string[] = [];
+  if (!port.firstStage)
+    reasons.push('the vIOMMU has second-stage tables only (fsts=off): the hardware nests first stages');
+  const lacks = (bit: bigint, name: string) => {
+    if (((ecap >> bit) & 1n) === 0n) reasons.push(`ECAP.${name} (bit ${bit}) of the host's unit is 0`);
+  };
+  lacks(SMTS, 'SMTS');
+  lacks(FSTS, 'FSTS');
+  lacks(NEST, 'NEST');
+  if (port.pasidBits > 0 && ((ecap >> PASID) & 1n) === 0n)
+    reasons.push(`ECAP.PASID (bit ${PASID}) of the host's unit is 0, and the vIOMMU has PASIDs`);
+  else if (port.pasidBits > 0 && pasidBits === 0)
+    reasons.push('the device has no PASIDs on this host, and the vIOMMU has');
+  return reasons;
+}
+
+function againstSmmu({ type, idr }: HardwareInfo, port: SmmuPort): string[] {
+  if (type !== HW_INFO_TYPE.ARM_SMMUV3)
+    return [`the host's IOMMU is no SMMUv3 (${typeName(type)}): tables have another format`];
+  const reasons: string[] = [];
+  if (!port.stage1)
+    reasons.push('the vIOMMU has stage 2 only (IDR0.S1P, bit 1, is 0): the hardware nests stage 1');
+  if (((idr[0] ?? 0) & S1P) === 0) reasons.push("IDR0.S1P (bit 1) of the host's unit is 0");
+  if (((idr[0] ?? 0) & S2P) === 0) reasons.push("IDR0.S2P (bit 0) of the host's unit is 0");
+  return reasons;
+}
+
+/** Shadow tables follow what the guest announces: with VT-d only in caching mode is that everything. */
+function againstShadow(_info: HardwareInfo, port: ViommuPort): string[] {
+  if (port.architecture !== 'vtd')
+    return [
+      'SMMUv3 has no caching mode: what becomes mapped is not announced, so shadow tables cannot follow',
+    ];
+  const reasons: string[] = [];
+  if (!port.cachingMode)
+    reasons.push(
+      'CAP.CM (bit 7) of the vIOMMU is 0: what becomes mapped is not announced, so shadow tables cannot follow',
+    );
+  if (port.firstStage) reasons.push('first-stage tables change without announcement whatever CAP.CM says');
+  return reasons;
+}
+
+function typeName(type: number): string {
+  const found = Object.entries(HW_INFO_TYPE).find(([, value]) => value === type);
+  return found === undefined ? `type ${type}` : found[0];
+}

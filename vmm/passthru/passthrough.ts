@@ -1,0 +1,276 @@
+import { portOf, type ViommuPort } from '../../viommu/port/port.ts';
+import type { DeviceView } from '../bus/device.ts';
+import { DMA_OK, type DmaTranslator } from '../bus/dma.ts';
+import { DEVICE_TLB_DONE, type Iommu } from '../bus/iommu.ts';
+import { EXIT, TsvmmError } from '../core/errors.ts';
+import type { Syscalls } from '../host/kernel/syscalls.ts';
+import type { GuestRam } from '../mem/ram.ts';
+import { AddressSpace } from './address-space.ts';
+import { AssignedDevice } from './assigned-device.ts';
+import type { GuestDevice, PathMode } from './guest-device.ts';
+import { HostCalls, HostRefused } from './host-calls.ts';
+import { PassthroughLog } from './log.ts';
+import { type Choice, choose, type ModeWish } from './modes.ts';
+import { PageFaults } from './page-faults.ts';
+import { SmmuForwarder } from './smmu-forwarder.ts';
+import { SoftwarePath } from './software.ts';
+import { passthroughViews } from './views.ts';
+import { VtdForwarder } from './vtd-forwarder.ts';
+
+/** What a host gives to the VMM that runs on it. */
+export interface PassthroughHost {
+  /** The VMM's own process: its memory is the guest's linear memory. */
+  readonly sys: Syscalls;
+  /** The file of a device that VFIO has, by its address; undefined: no such device. */
+  pathOf(address: string): string | undefined;
+  /** Addresses of devices that VFIO has. */
+  readonly devices: readonly string[];
+  /** Lets another translate what a device sends: undefined puts the host's IOMMU back. */
+  route(address: string, translator: DmaTranslator | undefined): void;
+  /** A message of an IOMMU to the device, for as long as another than the host's translates what it sends. */
+  endpoint(address: string): DeviceEndpoint;
+  /** Tells of requests that an IOMMU of the host refused for good: what its kernel writes to its log. */
+  onFault(listener: (fault: HostFault) => void): void;
+  /** A machine on this host is built with `--fallback`. */
+  readonly fallback: Fallback;
+}
+
+/** A request that an IOMMU of the host refused. */
+export interface HostFault {
+  /** Address of the device on the host. */
+  readonly device: string;
+  /** NO_PASID where it had none. */
+  readonly pasid: number;
+  readonly lo: number;
+  readonly hi: number;
+  /** A set of READ, WRITE, EXEC. */
+  readonly access: number;
+  readonly what: string;
+}
+
+/** Whether a device may be served by a lesser path than the hardware's. */
+export type Fallback = 'forbid' | 'explain';
+
+/** DmaEndpoints for one device. */
+export interface DeviceEndpoint {
+  invalidate(pasid: number, lo: number, hi: number, order: number, tag: number): number;
+  pageResponse(pasid: number, group: number, code: number): void;
+  resume(tag: number, retry: boolean): void;
+}
+
+/** What a vfio-pci device asks for. */
+export interface AssignmentWish {
+  readonly id: string;
+  readonly address: string;
+  readonly mode: ModeWish;
+}
+
+export interface Assignment {
+  readonly device: GuestDevice;
+  readonly choice: Choice;
+}
+
+/** All assigned devices of a machine: their files, their page tables, and who forwards what the guest does with its IOMMU. */
+export class Passthrough {
+  readonly log = new PassthroughLog();
+  readonly views: readonly DeviceView[];
+  readonly assignments: Assignment[] = [];
+  readonly #host: PassthroughHost;
+  readonly #ram: GuestRam;
+  readonly #iommu: Iommu | undefined;
+  #space: AddressSpace | undefined;
+  #faults: PageFaults | undefined;
+  #forwarder: VtdForwarder | SmmuForwarder | undefined;
+  #software: SoftwarePath | undefined;
+  /** Devices that were taken off the hardware because of what the guest did, and why. */
+  readonly #degraded = new Map<string, string>();
+
+  constructor(host: PassthroughHost, ram: GuestRam, iommu: Iommu | undefined) {
+    this.#host = host;
+    this.#ram = ram;
+    this.#iommu = iommu;
+    this.views = passthroughViews(this);
+    host.onFault((fault) => this.#faulted(fault));
+  }
+
+  /**
+   * A device's request was refused on the host. iommufd has no way to tell a VMM of VT-d's faults (Linux: no vEVENTQ of that type),
+   * only the host's log has them. The guest's unit meets the request in its turn, and records what it finds wrong.
+   */
+  #faulted({ device, pasid, lo, hi, access, what }: HostFault): void {
+    if (this.port?.architecture !== 'vtd') return;
+    const found = this.assignments.find((one) => one.device.host.name === device);
+    if (found === undefined || this.#software?.has(found.device) === true) return;
+    const { dma } = found.device;
+    const before = dma.pasid;
+    dma.pasid = pasid;
+    const status = this.#iommu?.translator.translate(dma, lo, hi, access);
+    dma.pasid = before;
+    if (status === DMA_OK) this.log.note(`${device}: ${what}; the guest's unit would have let it pass`);
+  }
+
+  /** Opens a device of the host. @throws TsvmmError where there is none, or the host refuses it */
+  open(id: string, address: string): AssignedDevice {
+    const path = this.#host.pathOf(address);
+    if (path === undefined) {
+      throw new TsvmmError({
+        code: 'no-host-device',
+        object: `${id}: host=${address}`,
+        why: 'the host has no such device for VFIO',
+        mend: `use one of: ${this.#host.devices.join(', ')}`,
+      });
+    }
+    return refusedAs(id, () => {
+      const space = this.space;
+      return new AssignedDevice(space.calls, space.fd, address, path);
+    });
+  }
+
+  get space(): AddressSpace {
+    this.#space ??= new AddressSpace(new HostCalls(this.#host.sys, this.#ram), this.#ram);
+    return this.#space;
+  }
+
+  get port(): ViommuPort | undefined {
+    return this.#iommu === undefined ? undefined : portOf(this.#iommu);
+  }
+
+  /** Decides which path serves the device, and puts it there. @throws TsvmmError where the host refuses, or the policy does */
+  assign(wish: AssignmentWish, device: GuestDevice): Assignment {
+    const choice = choose(device.host.info, this.port, wish.mode);
+    const lesser = choice.reasons.length > 0 && wish.mode === 'auto';
+    if (lesser && this.#host.fallback === 'forbid') {
+      throw new TsvmmError({
+        code: 'no-nesting',
+        object: `${wish.id}: host=${wish.address}`,
+        why: `cannot be served by the hardware: ${choice.reasons.join('; ')}`,
+        mend: 'take another host or vIOMMU, or --fallback explain',
+        exit: EXIT.hostRefused,
+      });
+    }
+    refusedAs(wish.id, () => this.#connect(device, choice.mode));
+    const assignment: Assignment = { device, choice };
+    this.assignments.push(assignment);
+    return assignment;
+  }
+
+  pathOf({ device, choice }: Assignment): PathMode {
+    return this.#software?.has(device) === true ? 'software' : choice.mode;
+  }
+
+  reasonsOf({ device, choice }: Assignment): readonly string[] {
+    const later = this.#degraded.get(device.id);
+    return later === undefined ? choice.reasons : [...choice.reasons, later];
+  }
+
+  #connect(device: GuestDevice, mode: PathMode): void {
+    if (mode === 'software') this.software.add(device);
+    else this.forwarder.add(device);
+    this.faults?.add(device);
+  }
+
+  get software(): SoftwarePath {
+    const route = (address: string, to: DmaTranslator | undefined) => this.#host.route(address, to);
+    this.#software ??= new SoftwarePath(this.#iommu?.translator, this.#ram, this.space, route);
+    return this.#software;
+  }
+
+  get forwarder(): VtdForwarder | SmmuForwarder {
+    if (this.#forwarder === undefined) {
+      const { port } = this;
+      const needs = {
+        faultsWanted: () => this.faults?.listen(this.space.faults.fd),
+        unsupported: (device: GuestDevice, why: string) => this.#degrade(device, why),
+      };
+      if (port?.architecture === 'smmuv3') {
+        const forwarder = new SmmuForwarder(this.space, port, this.log, needs);
+        port.connect(forwarder);
+        this.#forwarder = forwarder;
+      } else {
+        const forwarder = new VtdForwarder(this.space, port, this.#ram, this.log, needs);
+        port?.connect(forwarder);
+        this.#forwarder = forwarder;
+      }
+    }
+    return this.#forwarder;
+  }
+
+  /** The guest did what the hardware cannot follow: its IOMMU model translates for the device from now on. */
+  #degrade(device: GuestDevice, why: string): void {
+    if (this.#software?.has(device) === true) return;
+    this.#degraded.set(device.id, why);
+    this.#forwarder?.remove(device);
+    this.software.add(device);
+  }
+
+  get faults(): PageFaults | undefined {
+    if (this.#iommu === undefined) return undefined;
+    this.#faults ??= new PageFaults(this.space.calls, this.#iommu.translator, this.log);
+    return this.#faults;
+  }
+
+  /** Before a store of the guest reaches a device. */
+  settle(): void {
+    this.#forwarder?.settle();
+  }
+
+  /** What the device is attached to on the host, by PASID (-1: the requester), for people. */
+  attachments(device: GuestDevice) {
+    return this.#forwarder?.attachments(device) ?? [];
+  }
+
+  /** A device-TLB invalidation. The host drops what its devices keep along with what it invalidates itself. */
+  invalidateDevice(
+    device: GuestDevice,
+    pasid: number,
+    lo: number,
+    hi: number,
+    order: number,
+    tag: number,
+  ): number {
+    if (this.#software?.has(device) !== true) return DEVICE_TLB_DONE;
+    return this.#host.endpoint(device.host.name).invalidate(pasid, lo, hi, order, tag);
+  }
+
+  respond(device: GuestDevice, pasid: number, group: number, code: number): void {
+    if (this.#software?.has(device) === true)
+      this.#host.endpoint(device.host.name).pageResponse(pasid, group, code);
+    else this.#faults?.respond(device, pasid, group, code);
+  }
+
+  resume(device: GuestDevice, tag: number, retry: boolean): void {
+    if (this.#software?.has(device) === true) this.#host.endpoint(device.host.name).resume(tag, retry);
+  }
+
+  /** The device of this id is gone from the machine. */
+  releaseId(id: string): void {
+    const found = this.assignments.find(({ device }) => device.id === id);
+    if (found !== undefined) this.release(found.device);
+  }
+
+  release(device: GuestDevice): void {
+    const at = this.assignments.findIndex((one) => one.device === device);
+    if (at < 0) return;
+    this.assignments.splice(at, 1);
+    this.#forwarder?.remove(device);
+    this.#software?.remove(device);
+    this.#faults?.remove(device);
+    this.space.calls.sys.close(device.host.fd);
+  }
+}
+
+/** What the host refuses while a machine is built is the user's to mend. */
+function refusedAs<T>(id: string, work: () => T): T {
+  try {
+    return work();
+  } catch (cause) {
+    if (!(cause instanceof HostRefused)) throw cause;
+    throw new TsvmmError({
+      code: 'host-refused',
+      object: id,
+      why: `the host refused: ${cause.message}`,
+      exit: EXIT.hostRefused,
+      cause,
+    });
+  }
+}

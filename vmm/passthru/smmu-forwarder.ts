@@ -1,0 +1,360 @@
+import {
+  type SmmuBackend,
+  type SmmuPort,
+  type StreamBinding,
+  streamBinding,
+} from '../../viommu/port/smmuv3.ts';
+import {
+  CERROR_ILL,
+  CMD_ATC_INV,
+  CMD_CFGI_CD,
+  CMD_CFGI_CD_ALL,
+  CMD_TLBI_NH_ALL,
+  CMD_TLBI_NH_VAA,
+  CMD_TLBI_NSNH_ALL,
+} from '../../viommu/spec/smmuv3/commands.ts';
+import { STE } from '../../viommu/spec/smmuv3/structures.ts';
+import { NO_PASID } from '../bus/dma.ts';
+import {
+  HWPT_FLAGS,
+  INVALIDATE_DATA,
+  IOMMU_VDEVICE_ALLOC,
+  IOMMU_VEVENTQ_ALLOC,
+  IOMMU_VIOMMU_ALLOC,
+  NR,
+  VEVENT_HEADER,
+} from '../host/iommufd/abi.ts';
+import type { AddressSpace } from './address-space.ts';
+import type { Bound, ForwarderNeeds, GuestDevice } from './guest-device.ts';
+import { HostRefused } from './host-calls.ts';
+import type { PassthroughLog } from './log.ts';
+
+/** `enum iommu_viommu_type`, `enum iommu_veventq_type` (Linux, include/uapi/linux/iommufd.h): Arm SMMUv3 in both. */
+const ARM_SMMUV3 = 1;
+const EVENT_WORDS = 8;
+const EVENT_DEPTH = 1024;
+const COMMAND_BYTES = 16;
+const INVALIDATE_BYTES = 32;
+/** Commands that are kept for one call. */
+const BATCH = 256;
+
+/** Bits of words 0 to 3 of an STE that iommufd takes from a guest: V, Config, S1Fmt, S1ContextPtr, S1CDMax; S1DSS to EATS. */
+const TAKEN = takenBits([
+  'V',
+  'Config',
+  'S1Fmt',
+  'S1ContextPtr',
+  'S1CDMax',
+  'S1DSS',
+  'S1CIR',
+  'S1COR',
+  'S1CSH',
+  'S1STALLD',
+  'EATS',
+]);
+const CONFIG_ABORT = 0;
+const CONFIG_BYPASS = 4;
+
+/** A slice of one physical SMMU: the guest's unit, as far as devices behind that SMMU are concerned. */
+interface Slice {
+  readonly id: number;
+  readonly parent: number;
+  readonly abort: number;
+  readonly bypass: number;
+}
+
+interface Attached {
+  readonly device: GuestDevice;
+  readonly slice: Slice;
+  bound: Bound;
+  /** The identity under which the guest's commands name it: StreamID, and the object. */
+  vdevice: { readonly sid: number; readonly id: number } | undefined;
+}
+
+/**
+ * A guest's SMMUv3 in front of physical ones that nest: the stage 1 of an STE, with the guest's whole CD table, becomes a page table
+ * of iommufd on top of the guest's RAM. Commands are passed on as they are, many at once.
+ */
+export class SmmuForwarder implements SmmuBackend {
+  failedAt = 0;
+  readonly #space: AddressSpace;
+  readonly #port: SmmuPort;
+  readonly #log: PassthroughLog;
+  readonly #needs: ForwarderNeeds;
+  readonly #devices: Attached[] = [];
+  readonly #slices: Slice[] = [];
+  readonly #out: StreamBinding = streamBinding();
+  readonly #words = new Uint32Array(4);
+  /** Commands that wait, in the memory that the call names, and where in the guest's queue each was. */
+  readonly #batchAt: number;
+  readonly #call: number;
+  readonly #cons = new Uint32Array(BATCH);
+  #count = 0;
+  #error = 0;
+
+  constructor(space: AddressSpace, port: SmmuPort, log: PassthroughLog, needs: ForwarderNeeds) {
+    this.#space = space;
+    this.#port = port;
+    this.#log = log;
+    this.#needs = needs;
+    this.#batchAt = space.calls.data + space.calls.dataBytes - 0x2000;
+    this.#call = this.#batchAt + BATCH * COMMAND_BYTES;
+  }
+
+  /** Takes a device on. @throws HostRefused where the host cannot do it */
+  add(device: GuestDevice): void {
+    const slice = this.#sliceFor(device);
+    const bound = {
+      kind: 'identity',
+      hwpt: slice.bypass,
+      own: false,
+      did: 0,
+      pasid: 0,
+      key: 'bypass',
+    } as const;
+    const one: Attached = { device, slice, bound, vdevice: undefined };
+    this.#devices.push(one);
+    this.#refresh(one);
+  }
+
+  /** The slice of the SMMU that the device is behind: it is attached to its bypass. */
+  #sliceFor(device: GuestDevice): Slice {
+    for (const slice of this.#slices) {
+      try {
+        device.host.attach(0, slice.bypass);
+        return slice;
+      } catch (cause) {
+        if (!(cause instanceof HostRefused) || cause.errno !== 'EINVAL') throw cause;
+      }
+    }
+    const slice = this.#newSlice(device);
+    device.host.attach(0, slice.bypass);
+    this.#slices.push(slice);
+    return slice;
+  }
+
+  #newSlice({ host }: GuestDevice): Slice {
+    const space = this.#space;
+    const parent = space.paging(host, space.ioas, HWPT_FLAGS.NEST_PARENT);
+    const { out_viommu_id: id } = space.calls.ioctl(space.fd, NR.VIOMMU_ALLOC, IOMMU_VIOMMU_ALLOC, {
+      type: ARM_SMMUV3,
+      dev_id: host.id,
+      hwpt_id: parent,
+    });
+    const fixed = (config: number) => space.smmuNested(host, id, STE.pack({ V: 1, Config: config }), false);
+    this.#events(id);
+    return { id, parent, abort: fixed(CONFIG_ABORT), bypass: fixed(CONFIG_BYPASS) };
+  }
+
+  /** Events of the slice are the guest's: they name its StreamIDs already. */
+  #events(viommu_id: number): void {
+    const { calls, fd } = this.#space;
+    const { out_veventq_fd: queue } = calls.ioctl(fd, NR.VEVENTQ_ALLOC, IOMMU_VEVENTQ_ALLOC, {
+      viommu_id,
+      type: ARM_SMMUV3,
+      veventq_depth: EVENT_DEPTH,
+    });
+    const words = new Uint32Array(EVENT_WORDS);
+    calls.sys.listen(queue, () => {
+      for (;;) {
+        const done = calls.sys.read(queue, calls.data, VEVENT_HEADER.bytes + EVENT_WORDS * 4);
+        if (done <= VEVENT_HEADER.bytes) return;
+        for (let i = 0; i < EVENT_WORDS; i++)
+          words[i] = calls.view.getUint32(calls.data + VEVENT_HEADER.bytes + 4 * i, true);
+        this.#port.event(words);
+      }
+    });
+  }
+
+  remove(device: GuestDevice): void {
+    const at = this.#devices.findIndex((one) => one.device === device);
+    const one = this.#devices[at];
+    if (one === undefined) return;
+    this.#guarded(() => this.#bind(one, this.#fixed(one, 'blocked')));
+    this.#forget(one);
+    this.#devices.splice(at, 1);
+  }
+
+  attachments(device: GuestDevice): readonly (readonly [pasid: number, bound: Bound])[] {
+    const one = this.#devices.find((other) => other.device === device);
+    return one === undefined ? [] : [[NO_PASID, one.bound]];
+  }
+
+  /** Everything that the guest changes is announced. A device that got another requester id is looked at under it. */
+  settle(): void {
+    for (const one of this.#devices) {
+      const { vdevice, device } = one;
+      if (vdevice !== undefined && vdevice.sid !== device.dma.requester) this.#refresh(one);
+    }
+  }
+
+  configurationChanged(): void {
+    this.sync();
+    for (const one of [...this.#devices]) this.#refresh(one);
+  }
+
+  streamsChanged(sid: number, order: number): void {
+    this.#flush();
+    for (const one of [...this.#devices]) {
+      const { requester } = one.device.dma;
+      if (order > 31 || requester >>> order === sid >>> order) this.#refresh(one);
+    }
+  }
+
+  command(w0: number, w1: number, w2: number, w3: number, cons: number): void {
+    if (!this.#concerns(w0 & 0xff, w1)) return;
+    if (this.#count === BATCH) this.#flush();
+    const { view } = this.#space.calls;
+    const at = this.#batchAt + this.#count * COMMAND_BYTES;
+    view.setUint32(at, w0, true);
+    view.setUint32(at + 4, w1, true);
+    view.setUint32(at + 8, w2, true);
+    view.setUint32(at + 12, w3, true);
+    this.#cons[this.#count++] = cons;
+  }
+
+  /** Those of stage 1, and those of streams that the host knows: what concerns nobody here is done when the unit has done it. */
+  #concerns(op: number, sid: number): boolean {
+    if ((op >= CMD_TLBI_NH_ALL && op <= CMD_TLBI_NH_VAA) || op === CMD_TLBI_NSNH_ALL)
+      return this.#slices.length > 0;
+    if (op !== CMD_ATC_INV && op !== CMD_CFGI_CD && op !== CMD_CFGI_CD_ALL) return false;
+    return this.#devices.some(({ vdevice }) => vdevice?.sid === sid);
+  }
+
+  sync(): number {
+    this.#flush();
+    const error = this.#error;
+    this.#error = 0;
+    return error;
+  }
+
+  #flush(): void {
+    const count = this.#count;
+    if (count === 0) return;
+    this.#count = 0;
+    // What comes after one that failed is not done: software issues it anew.
+    if (this.#error !== 0) return;
+    const { calls, fd } = this.#space;
+    const { view } = calls;
+    const at = this.#call;
+    for (const slice of this.#slices) {
+      view.setUint32(at, INVALIDATE_BYTES, true);
+      view.setUint32(at + 4, slice.id, true);
+      view.setUint32(at + 8, this.#batchAt, true);
+      view.setUint32(at + 12, 0, true);
+      view.setUint32(at + 16, INVALIDATE_DATA.ARM_SMMUV3, true);
+      view.setUint32(at + 20, COMMAND_BYTES, true);
+      view.setUint32(at + 24, count, true);
+      view.setUint32(at + 28, 0, true);
+      const result = calls.raw(fd, NR.HWPT_INVALIDATE, at);
+      if (result >= 0) continue;
+      const done = view.getUint32(at + 24, true);
+      this.#log.refused(calls.refusal('IOMMU_HWPT_INVALIDATE', result));
+      this.failedAt = this.#cons[done] ?? 0;
+      this.#error = CERROR_ILL;
+      return;
+    }
+  }
+
+  #refresh(one: Attached): void {
+    this.#port.binding(one.device.dma.requester, this.#out);
+    const { kind, words } = this.#out;
+    if (kind === 'stage2' || kind === 'nested') {
+      this.#needs.unsupported(
+        one.device,
+        `its STE has stage 2 tables of the guest (Config ${kind === 'nested' ? 7 : 6}), which the host does not nest`,
+      );
+      return;
+    }
+    if (kind === 'stage1' && hasOthers(words)) {
+      this.#needs.unsupported(
+        one.device,
+        'its STE overrides attributes, or is one of EL2, which the host does not take',
+      );
+      return;
+    }
+    this.#guarded(() => {
+      if (kind === 'abort') this.#bind(one, this.#fixed(one, 'blocked'));
+      else if (kind === 'bypass') this.#bind(one, this.#fixed(one, 'identity'));
+      else this.#bindStage1(one, words);
+    });
+  }
+
+  #bindStage1(one: Attached, words: Uint32Array): void {
+    const { device } = one;
+    for (let i = 0; i < 4; i++) this.#words[i] = words[i]! & TAKEN[i]!;
+    const sid = device.dma.requester;
+    const key = `stage 1 ${sid} ${this.#words.join(' ')}`;
+    if (key === one.bound.key) return;
+    this.#identify(one, sid);
+    const faults = device.wantsFaults();
+    if (faults) this.#needs.faultsWanted();
+    const hwpt = this.#space.smmuNested(device.host, one.slice.id, this.#words, faults);
+    this.#bind(one, { kind: 'nested', hwpt, own: true, did: 0, pasid: 0, key });
+  }
+
+  /** The identity of the device is made when the guest first binds its stream, and again when it has another StreamID. */
+  #identify(one: Attached, virt: number): void {
+    if (one.vdevice?.sid === virt) return;
+    if (one.vdevice !== undefined) {
+      this.#bind(one, this.#fixed(one, 'blocked'));
+      this.#forget(one);
+    }
+    const { calls, fd } = this.#space;
+    const { out_vdevice_id: id } = calls.ioctl(fd, NR.VDEVICE_ALLOC, IOMMU_VDEVICE_ALLOC, {
+      viommu_id: one.slice.id,
+      dev_id: one.device.host.id,
+      virt_id: BigInt(virt),
+    });
+    one.vdevice = { sid: virt, id };
+  }
+
+  #forget(one: Attached): void {
+    const { vdevice } = one;
+    one.vdevice = undefined;
+    if (vdevice !== undefined) this.#guarded(() => this.#space.destroy(vdevice.id));
+  }
+
+  #fixed({ slice }: Attached, kind: 'blocked' | 'identity'): Bound {
+    const hwpt = kind === 'blocked' ? slice.abort : slice.bypass;
+    return { kind, hwpt, own: false, did: 0, pasid: 0, key: kind };
+  }
+
+  /** In place of what is bound now, which is then dropped. */
+  #bind(one: Attached, next: Bound): void {
+    const old = one.bound;
+    if (old.hwpt === next.hwpt) return;
+    try {
+      one.device.host.attach(0, next.hwpt);
+    } catch (cause) {
+      if (next.own) this.#space.destroy(next.hwpt);
+      throw cause;
+    }
+    one.bound = next;
+    if (old.own) this.#space.destroy(old.hwpt);
+  }
+
+  #guarded(work: () => void): void {
+    try {
+      work();
+    } catch (cause) {
+      if (!(cause instanceof HostRefused)) throw cause;
+      this.#log.refused(cause);
+    }
+  }
+}
+
+function takenBits(names: readonly (keyof typeof STE.fields)[]): Uint32Array {
+  const words = new Uint32Array(4);
+  for (const name of names) {
+    const { hi, lo } = STE.fields[name];
+    for (let bit = lo; bit <= hi; bit++) words[bit >>> 5]! |= 1 << (bit & 31);
+  }
+  return words;
+}
+
+/** PRIVCFG, INSTCFG, STRW and the like say something. */
+function hasOthers(words: Uint32Array): boolean {
+  const get = STE.get;
+  return get.STRW(words, 0) !== 0 || get.PRIVCFG(words, 0) !== 0 || get.INSTCFG(words, 0) !== 0;
+}

@@ -1,0 +1,141 @@
+import {
+  AT_TRANSLATION,
+  AT_UNTRANSLATED,
+  DMA_OK,
+  DMA_UR,
+  type DmaPort,
+  type DmaTranslator,
+  NO_PASID,
+} from '../bus/dma.ts';
+import type { GuestRam } from '../mem/ram.ts';
+import type { AddressSpace } from './address-space.ts';
+import type { GuestDevice } from './guest-device.ts';
+
+/** Upper half of the host physical addresses at which the VMM's address space begins: 4 GiB (vmm/host/piommu). */
+const HOST_UPPER = 1;
+
+export type Route = (address: string, to: DmaTranslator | undefined) => void;
+
+/**
+ * Devices whose DMA the guest's own IOMMU model translates: each request is caught, translated in the name that the guest knows
+ * the device by, and carried out on guest RAM where the host has it.
+ */
+export class SoftwarePath {
+  readonly #translator: DmaTranslator | undefined;
+  readonly #ram: GuestRam;
+  readonly #space: AddressSpace;
+  readonly #route: Route;
+  readonly #devices = new Map<string, CaughtDma>();
+
+  constructor(translator: DmaTranslator | undefined, ram: GuestRam, space: AddressSpace, route: Route) {
+    this.#translator = translator;
+    this.#ram = ram;
+    this.#space = space;
+    this.#route = route;
+  }
+
+  add(device: GuestDevice): void {
+    const caught = new CaughtDma(device.dma, this.#translator, this.#ram);
+    this.#devices.set(device.id, caught);
+    // The host's IOMMU lets nothing through: what is not caught is not done.
+    device.host.attach(0, this.#space.ioas);
+    this.#route(device.host.name, caught);
+  }
+
+  remove(device: GuestDevice): void {
+    if (!this.#devices.delete(device.id)) return;
+    this.#route(device.host.name, undefined);
+  }
+
+  has(device: GuestDevice): boolean {
+    return this.#devices.has(device.id);
+  }
+}
+
+/** The requests of one device. */
+class CaughtDma implements DmaTranslator {
+  readonly #guest: DmaPort;
+  readonly #translator: DmaTranslator | undefined;
+  readonly #ram: GuestRam;
+
+  constructor(guest: DmaPort, translator: DmaTranslator | undefined, ram: GuestRam) {
+    this.#guest = guest;
+    this.#translator = translator;
+    this.#ram = ram;
+  }
+
+  translate(port: DmaPort, lo: number, hi: number, access: number): number {
+    const guest = this.#guest;
+    this.#qualify(port);
+    const status = this.#translate(lo, hi, access);
+    guest.pasid = NO_PASID;
+    guest.privileged = false;
+    guest.at = AT_UNTRANSLATED;
+    guest.atomic = false;
+    port.outAccess = guest.outAccess;
+    port.outSize = guest.outSize;
+    port.stallTag = guest.stallTag;
+    port.outSpan = guest.outSpan;
+    port.outLo = guest.outLo;
+    port.outHi = guest.outHi;
+    if (status !== DMA_OK || port.at === AT_TRANSLATION) return status;
+    return this.#place(port);
+  }
+
+  #qualify(port: DmaPort): void {
+    const guest = this.#guest;
+    guest.pasid = port.pasid;
+    guest.privileged = port.privileged;
+    guest.at = port.at;
+    guest.atomic = port.atomic;
+    guest.mayStall = port.mayStall;
+  }
+
+  #translate(lo: number, hi: number, access: number): number {
+    const guest = this.#guest;
+    if (this.#translator !== undefined) return guest.translate(lo, hi, access);
+    guest.outLo = lo >>> 0;
+    guest.outHi = hi >>> 0;
+    guest.outSpan = 4096 - (lo & 4095);
+    return guest.pasid === NO_PASID && guest.at === AT_UNTRANSLATED ? DMA_OK : DMA_UR;
+  }
+
+  /** From the guest's physical address to the host's. */
+  #place(port: DmaPort): number {
+    const page = 4096 - (port.outLo & 4095);
+    const { ram } = this;
+    let span = port.outSpan;
+    let at = ram.locate(port.outLo, port.outHi, span);
+    if (at < 0) {
+      span = Math.min(span, page);
+      at = ram.locate(port.outLo, port.outHi, span);
+    }
+    if (at < 0) return DMA_UR;
+    port.outLo = at;
+    port.outHi = HOST_UPPER;
+    port.outSpan = span;
+    return DMA_OK;
+  }
+
+  get ram(): GuestRam {
+    return this.#ram;
+  }
+
+  message(port: DmaPort, lo: number, hi: number, data: number, length: number): number {
+    this.#qualify(port);
+    return this.#translator?.message(this.#guest, lo, hi, data, length) ?? DMA_UR;
+  }
+
+  pageRequest(port: DmaPort, lo: number, hi: number, access: number, group: number, last: boolean): number {
+    const guest = this.#guest;
+    this.#qualify(port);
+    const status = guest.pageRequest(lo, hi, access, group, last);
+    guest.pasid = NO_PASID;
+    guest.privileged = false;
+    return status;
+  }
+
+  invalidationComplete(_port: DmaPort, tag: number): void {
+    this.#guest.invalidationComplete(tag);
+  }
+}

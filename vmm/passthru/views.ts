@@ -1,0 +1,38 @@
+import type { DeviceView } from '../bus/device.ts';
+import { NO_PASID } from '../bus/dma.ts';
+import type { Passthrough } from './passthrough.ts';
+
+/** `info passthrough`: which path serves each assigned device, and why not a better one. */
+export function passthroughViews(passthrough: Passthrough): readonly DeviceView[] {
+  const rows = () =>
+    passthrough.assignments.map((one) => ({
+      id: one.device.id,
+      host: one.device.host.name,
+      path: passthrough.pathOf(one),
+      reasons: passthrough.reasonsOf(one),
+      attached: passthrough.attachments(one.device).map(([pasid, { kind, hwpt }]) => ({
+        ...(pasid === NO_PASID ? {} : { pasid }),
+        kind,
+        hwpt,
+      })),
+    }));
+  return [
+    {
+      name: 'passthrough',
+      doc: 'Assigned devices: which path serves their DMA, why not a better one, and what they are attached to on the host',
+      json: () => ({ devices: rows(), refused: passthrough.log.lines }),
+      text: () => {
+        const lines = rows().flatMap(({ id, host, path, reasons, attached }) => [
+          `${id}: ${host}, ${path}`,
+          ...reasons.map((why) => `  because ${why}`),
+          ...attached.map(
+            ({ pasid, kind, hwpt }) =>
+              `  ${pasid === undefined ? 'requester' : `PASID ${pasid}`}: ${kind}, page table ${hwpt}`,
+          ),
+        ]);
+        const refused = passthrough.log.lines.map((line) => `refused: ${line}`);
+        return [...(lines.length === 0 ? ['no device is assigned'] : lines), ...refused].join('\n');
+      },
+    },
+  ];
+}

@@ -1,0 +1,299 @@
+import { ANY, type VtdBackend, type VtdBinding, type VtdPort, vtdBinding } from '../../viommu/port/vtd.ts';
+import { NO_PASID } from '../bus/dma.ts';
+import { HWPT_FLAGS } from '../host/iommufd/abi.ts';
+import type { GuestRam } from '../mem/ram.ts';
+import type { AddressSpace, FirstStage } from './address-space.ts';
+import type { Bound, ForwarderNeeds, GuestDevice } from './guest-device.ts';
+import { HostRefused } from './host-calls.ts';
+import type { PassthroughLog } from './log.ts';
+
+/** Flags of a VT-d first stage in iommufd (Linux, include/uapi/linux/iommufd.h: enum iommu_hwpt_vtd_s1_flags). */
+const SRE = 1;
+const EAFE = 2;
+const WPE = 4;
+
+/** A device behind the forwarder: what it is attached to now. */
+interface Attached {
+  readonly device: GuestDevice;
+  readonly parent: number;
+  readonly blocked: number;
+  readonly pasids: boolean;
+  rid: Bound;
+  readonly bound: Map<number, Bound>;
+}
+
+/** What a binding is to become. */
+interface Plan {
+  readonly kind: Bound['kind'] | 'unsupported';
+  readonly key: string;
+  readonly why?: string;
+  readonly make: () => Bound;
+}
+
+/**
+ * A guest's VT-d unit in front of a physical one that nests: for each requester and PASID with a first-stage entry a page table of
+ * iommufd, on top of the guest's RAM. What is announced is looked at again: entries that went or changed are taken off the host
+ * before others are put on, and a requester is never attached to nothing.
+ */
+export class VtdForwarder implements VtdBackend {
+  readonly #space: AddressSpace;
+  readonly #port: VtdPort | undefined;
+  readonly #ram: GuestRam;
+  readonly #log: PassthroughLog;
+  readonly #needs: ForwarderNeeds;
+  readonly #devices: Attached[] = [];
+  readonly #parents: number[] = [];
+  readonly #blocked: number[] = [];
+  readonly #out: VtdBinding = vtdBinding();
+  /** With caching mode off: pages that a store could make an entry present in. */
+  readonly #watched = new Set<number>();
+  readonly #watcher = { stored: () => this.#stored() };
+  /** Tables were stored to since they were looked at last. */
+  #stale = false;
+
+  /** @param port absent: the guest has no IOMMU, and devices use its physical addresses */
+  constructor(
+    space: AddressSpace,
+    port: VtdPort | undefined,
+    ram: GuestRam,
+    log: PassthroughLog,
+    needs: ForwarderNeeds,
+  ) {
+    this.#space = space;
+    this.#port = port;
+    this.#ram = ram;
+    this.#log = log;
+    this.#needs = needs;
+  }
+
+  /** Takes a device on. @throws HostRefused where the host cannot do it */
+  add(device: GuestDevice): void {
+    const space = this.#space;
+    const pasids = device.host.info.pasidBits > 0;
+    const more = pasids ? HWPT_FLAGS.PASID : 0;
+    const parent = space.suiting(device.host, this.#parents, () =>
+      space.paging(device.host, space.ioas, HWPT_FLAGS.NEST_PARENT | more),
+    );
+    const blocked = space.suiting(device.host, this.#blocked, () =>
+      space.paging(device.host, space.empty, more),
+    );
+    const rid = { kind: 'blocked', hwpt: blocked, own: false, did: 0, pasid: 0, key: '' } as const;
+    const attached: Attached = { device, parent, blocked, pasids, rid, bound: new Map() };
+    this.#devices.push(attached);
+    this.#refresh([attached], () => true);
+  }
+
+  /** Lets go of a device: it is attached to nothing of the guest's any more. */
+  remove(device: GuestDevice): void {
+    const at = this.#devices.findIndex((one) => one.device === device);
+    const attached = this.#devices[at];
+    if (attached === undefined) return;
+    for (const pasid of [...attached.bound.keys()]) this.#detach(attached, pasid);
+    this.#attachRid(attached, this.#blockedOf(attached));
+    this.#devices.splice(at, 1);
+  }
+
+  has(device: GuestDevice): boolean {
+    return this.#devices.some((one) => one.device === device);
+  }
+
+  /** What is attached for a device: by PASID, -1 the requester itself. */
+  attachments(device: GuestDevice): readonly (readonly [pasid: number, bound: Bound])[] {
+    const attached = this.#devices.find((one) => one.device === device);
+    if (attached === undefined) return [];
+    return [[NO_PASID, attached.rid], ...attached.bound];
+  }
+
+  remappingChanged(): void {
+    this.#refresh(this.#devices, () => true);
+  }
+
+  contextsChanged(sid: number, free: number): void {
+    const hit = this.#devices.filter(({ device }) => (device.dma.requester & ~free) === (sid & ~free));
+    if (hit.length > 0) this.#refresh(hit, () => true);
+  }
+
+  pasidsChanged(did: number, pasid: number): void {
+    this.#refresh(this.#devices, (bound, number) => {
+      if (pasid !== ANY && number !== pasid) return false;
+      return bound === undefined || did === ANY || bound.did === did;
+    });
+  }
+
+  domainInvalidated(did: number, _lo: number, _hi: number, order: number): void {
+    // Page-selective ones are about second stages (VT-d: IOTLB Invalidate Descriptor).
+    if (order < 52) return;
+    for (const { rid, bound } of this.#devices) {
+      if (did === ANY || rid.did === did) this.#invalidate(rid, 0, 0, 52, false);
+      for (const one of bound.values())
+        if (did === ANY || one.did === did) this.#invalidate(one, 0, 0, 52, false);
+    }
+  }
+
+  pasidInvalidated(did: number, pasid: number, lo: number, hi: number, order: number, leaf: boolean): void {
+    for (const { rid, bound } of this.#devices) {
+      if (rid.pasid === pasid && rid.did === did) this.#invalidate(rid, lo, hi, order, leaf);
+      const one = bound.get(pasid);
+      if (one !== undefined && one.did === did) this.#invalidate(one, lo, hi, order, leaf);
+    }
+  }
+
+  /** Before something of the guest reaches a device: entries that became present without a word (CAP.CM = 0) count from now. */
+  settle(): void {
+    if (!this.#stale) return;
+    this.#stale = false;
+    this.#refresh(this.#devices, (bound) => bound === undefined || bound.kind === 'blocked');
+  }
+
+  #stored(): void {
+    this.#stale = true;
+  }
+
+  #invalidate(bound: Bound, lo: number, hi: number, order: number, leaf: boolean): void {
+    if (bound.kind !== 'nested') return;
+    const result = this.#space.invalidateVtd(bound.hwpt, lo, hi, order, leaf);
+    if (result < 0) this.#log.refused(this.#space.calls.refusal('IOMMU_HWPT_INVALIDATE', result));
+  }
+
+  /**
+   * Looks at the structures again, for those bindings that `may` change; `bound` is what there is of a PASID now. Removals of all
+   * devices come first.
+   */
+  #refresh(devices: readonly Attached[], may: (bound: Bound | undefined, pasid: number) => boolean): void {
+    const additions: (() => void)[] = [];
+    const unsupported = new Map<GuestDevice, string>();
+    for (const one of devices) {
+      const { device, bound } = one;
+      const requester = device.dma.requester;
+      this.#look(requester, NO_PASID);
+      if (may(one.rid, this.#out.pasid) || one.rid.kind === 'blocked') {
+        const plan = this.#plan(one, this.#out);
+        if (plan.kind === 'unsupported') unsupported.set(device, plan.why ?? '');
+        if (plan.key !== one.rid.key) additions.push(() => this.#attachRid(one, plan.make()));
+      }
+      if (!one.pasids) continue;
+      const wanted = new Set<number>();
+      this.#port?.pasids(requester, (pasid) => wanted.add(pasid));
+      for (const pasid of new Set([...bound.keys(), ...wanted])) {
+        const now = bound.get(pasid);
+        // Requests with PASID 0 cannot be told from those without on the host. LIMIT passthru-pasid-0.
+        if (pasid === 0 || !may(now, pasid)) continue;
+        this.#look(requester, pasid);
+        const plan = this.#plan(one, this.#out);
+        if (plan.kind === 'unsupported') unsupported.set(device, plan.why ?? '');
+        if (plan.kind === 'blocked' || plan.kind === 'unsupported') {
+          if (now !== undefined) this.#detach(one, pasid);
+        } else if (plan.key !== now?.key) additions.push(() => this.#attachPasid(one, pasid, plan.make()));
+      }
+    }
+    for (const add of additions) this.#guarded(add);
+    for (const [device, why] of unsupported) this.#needs.unsupported(device, why);
+    if (this.#port?.cachingMode === false) this.#watch(this.#port);
+  }
+
+  #look(requester: number, pasid: number): void {
+    if (this.#port === undefined) {
+      this.#out.kind = 'identity';
+      return;
+    }
+    this.#port.binding(requester, pasid, this.#out);
+  }
+
+  /** What a binding is to be on the host; nothing is made yet. */
+  #plan(one: Attached, out: VtdBinding): Plan {
+    const { did, pasid } = out;
+    if (out.kind === 'identity') {
+      const bound = { kind: 'identity', hwpt: one.parent, own: false, did, pasid } as const;
+      const key = `identity ${did} ${pasid}`;
+      return { kind: 'identity', key, make: () => ({ ...bound, key }) };
+    }
+    if (out.kind === 'second-stage' || out.kind === 'nested') {
+      const why = `the guest uses second-stage tables for it (${out.legacy ? 'legacy mode' : `PASID ${pasid}`}), which the host does not nest`;
+      return { kind: 'unsupported', key: '', why, make: () => this.#blockedOf(one) };
+    }
+    if (out.kind === 'blocked') return { kind: 'blocked', key: '', make: () => this.#blockedOf(one) };
+    const stage: FirstStage = {
+      pgd: (BigInt(out.firstHi >>> 0) << 32n) | BigInt(out.firstLo >>> 0),
+      flags: (out.supervisor ? SRE : 0) | (out.extendedAccessed ? EAFE : 0) | (out.writeProtect ? WPE : 0),
+      width: out.levels === 5 ? 57 : 48,
+    };
+    const faults = out.pageRequests;
+    const key = `nested ${did} ${pasid} ${stage.pgd} ${stage.flags} ${stage.width} ${faults}`;
+    const make = () => {
+      if (faults) this.#needs.faultsWanted();
+      const hwpt = this.#space.vtdNested(one.device.host, one.parent, stage, one.pasids, faults);
+      return { kind: 'nested', hwpt, own: true, did, pasid, key } as const;
+    };
+    return { kind: 'nested', key, make };
+  }
+
+  #blockedOf(one: Attached): Bound {
+    return { kind: 'blocked', hwpt: one.blocked, own: false, did: 0, pasid: 0, key: '' };
+  }
+
+  #attachRid(one: Attached, next: Bound): void {
+    const old = one.rid;
+    this.#attach(one, 0, next);
+    one.rid = next;
+    this.#drop(old);
+  }
+
+  #attachPasid(one: Attached, pasid: number, next: Bound): void {
+    const old = one.bound.get(pasid);
+    this.#attach(one, pasid, next);
+    one.bound.set(pasid, next);
+    if (old !== undefined) this.#drop(old);
+  }
+
+  /** A page table that cannot be attached does not stay. */
+  #attach(one: Attached, pasid: number, next: Bound): void {
+    try {
+      one.device.host.attach(pasid, next.hwpt);
+    } catch (cause) {
+      this.#drop(next);
+      throw cause;
+    }
+  }
+
+  #detach(one: Attached, pasid: number): void {
+    const old = one.bound.get(pasid);
+    if (old === undefined) return;
+    this.#guarded(() => {
+      one.device.host.detach(pasid);
+      one.bound.delete(pasid);
+      this.#drop(old);
+    });
+  }
+
+  #drop(bound: Bound): void {
+    if (bound.own) this.#guarded(() => this.#space.destroy(bound.hwpt));
+  }
+
+  /** What the host refuses on the guest's behalf is told, and the binding stays as it was. */
+  #guarded(work: () => void): void {
+    try {
+      work();
+    } catch (cause) {
+      if (!(cause instanceof HostRefused)) throw cause;
+      this.#log.refused(cause);
+    }
+  }
+
+  #watch(port: VtdPort): void {
+    const wanted = new Set<number>();
+    const see = (page: number) => {
+      if (this.#ram.holds(page, 0, 4096)) wanted.add(page);
+    };
+    for (const { device } of this.#devices) port.pages(device.dma.requester, see);
+    for (const page of this.#watched) {
+      if (wanted.has(page)) continue;
+      this.#ram.unwatch(page, this.#watcher);
+      this.#watched.delete(page);
+    }
+    for (const page of wanted) {
+      if (this.#watched.has(page)) continue;
+      this.#ram.watch(page, this.#watcher);
+      this.#watched.add(page);
+    }
+  }
+}
