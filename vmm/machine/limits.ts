@@ -3,6 +3,7 @@ import { PCI_LIMITS } from '../../devices/pci/limits.ts';
 import { FIRMWARE_LIMITS } from '../../firmware/limits.ts';
 import type { Limit } from '../core/limit.ts';
 import { IOMMUFD_LIMITS } from '../host/iommufd/limits.ts';
+import { VFIO_LIMITS } from '../host/vfio/limits.ts';
 import { VCPU_LIMITS } from '../vcpu/limits.ts';
 import { KEPT_FAULTS } from './explain.ts';
 import { MACHINE_LIMITS } from './machine-limits.ts';
@@ -18,6 +19,7 @@ export function allLimits(registry: Registry): readonly Limit[] {
     ...FIRMWARE_LIMITS,
     ...VCPU_LIMITS,
     ...IOMMUFD_LIMITS,
+    ...VFIO_LIMITS,
     ...MACHINE_LIMITS,
     {
       id: 'kept-faults',

@@ -2,8 +2,10 @@ import { TsvmmError } from '../../core/errors.ts';
 import type { HostGroup } from '../iommufd/driver.ts';
 import type { HostKernel } from '../iommufd/host-kernel.ts';
 import { Iommufd } from '../iommufd/iommufd.ts';
+import { TextFile } from '../kernel/text-file.ts';
 import { DeviceFile } from './device-file.ts';
 import { checkIntents, PCI_INTENTS } from './intents.ts';
+import { constraintOf, type GroupConstraint, type GroupPlan } from './topology.ts';
 import { VfioDevice, type VfioRegistration } from './vfio-device.ts';
 import { GroupFile, VfioGroup } from './vfio-group.ts';
 
@@ -12,6 +14,7 @@ export class VfioHost {
   readonly #kernel: HostKernel;
   readonly #devices = new Map<string, VfioDevice>();
   readonly #groups = new Map<HostGroup, VfioGroup>();
+  readonly #constraints = new Map<number, GroupConstraint>();
   #next = 0;
 
   /** Adds `/dev/vfio/vfio`, which is an iommufd: the old container in its compatible mode. */
@@ -41,7 +44,28 @@ export class VfioHost {
     const { devices } = this.#kernel;
     devices.set(pathOf(device), () => new DeviceFile(device, find, undefined));
     devices.set(`/dev/vfio/${group.number}`, () => new GroupFile(group, allocations, open));
+    const about = `/sys/class/vfio-dev/vfio${device.number}`;
+    devices.set(`${about}/dma_intents`, () => new TextFile(`${intents.intents.join(' ')}\n`));
+    devices.set(`${about}/pasid_path`, () => new TextFile(`${pathText(device)}\n`));
     return device;
+  }
+
+  /**
+   * Tells user space what must hold for the devices of each group: `constraint`, and a text of it as
+   * `/sys/kernel/iommu_groups/N/constraint`.
+   */
+  describe(plans: readonly GroupPlan[]): void {
+    for (const plan of plans) {
+      const constraint = constraintOf(plan);
+      this.#constraints.set(plan.number, constraint);
+      const path = `/sys/kernel/iommu_groups/${plan.number}/constraint`;
+      this.#kernel.devices.set(path, () => new TextFile(`${constraint.why}\n`));
+    }
+  }
+
+  /** `all devices of this group must use the same address space, because ...`; `undefined`: nobody said what the group is. */
+  constraint(group: number): GroupConstraint | undefined {
+    return this.#constraints.get(group);
   }
 
   find(name: string): VfioDevice | undefined {
@@ -63,6 +87,13 @@ export class VfioHost {
     this.#groups.set(host, group);
     return group;
   }
+}
+
+/** `free`, or where requests with PASID may stray, and why. */
+function pathText({ path }: VfioDevice): string {
+  if (path === undefined) return 'free';
+  const windows = path.windows.map(({ start, last }) => `0x${start.toString(16)}-0x${last.toString(16)}`);
+  return [path.verdict, ...windows, path.why].join('\n');
 }
 
 /** What `open` takes for a device's own file. */
