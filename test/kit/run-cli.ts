@@ -34,7 +34,14 @@ const HANGS_AFTER = 280;
 /** The built command line in a copy of its own: whoever builds meanwhile does not disturb the tests. */
 export function copyOfCli(): Cli {
   const directory = mkdtempSync(join(tmpdir(), 'tsvmm-cli-'));
-  for (const name of ['bin', 'dist', 'guest', 'devices/vconfig/quirks.list', 'package.json']) {
+  for (const name of [
+    'bin',
+    'dist',
+    'guest',
+    'devices/vconfig/quirks.list',
+    'vmm/host/hosts',
+    'package.json',
+  ]) {
     cpSync(join(root, name), join(directory, name), { recursive: true });
   }
   symlinkSync(join(root, 'node_modules'), join(directory, 'node_modules'));

@@ -129,6 +129,13 @@ export class DmaPort {
     this.passes = null;
   }
 
+  /** Another translator from now on: what was cached for the old one goes. */
+  route(translator: DmaTranslator): void {
+    this.#translator = translator;
+    this.context = null;
+    this.passes = null;
+  }
+
   /** Translates without moving data; results as DmaTranslator.translate. */
   translate(lo: number, hi: number, access: number): number {
     // Signed halves: a value above 2^31 - 1 would be boxed at a call.

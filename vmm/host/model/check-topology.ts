@@ -33,6 +33,14 @@ function checkParts(fn: FunctionEntry, here: Complain): void {
   if (fn.model !== undefined && isPort(fn)) throw here('model', 'a port moves no data of its own');
   if (fn.of !== undefined && fn.type !== 'vf')
     throw here('of', `a ${fn.type} is no virtual function`, 'make its type vf');
+  fn.config?.forEach((row, at, rows) => {
+    const next = offsetOf(row);
+    if (at > 0 && next <= offsetOf(rows[at - 1]!))
+      throw here(
+        `config.${at}`,
+        `a row at ${hex2(next)} does not come after one at ${hex2(offsetOf(rows[at - 1]!))}`,
+      );
+  });
   fn.reserved.forEach(({ base, limit }, at) => {
     const [first, last] = [BigInt(base), BigInt(limit)];
     if (first > last || first % 4096n !== 0n || (last + 1n) % 4096n !== 0n)
@@ -95,5 +103,8 @@ export const isPort = ({ type }: FunctionEntry): boolean => (PORT_TYPES as reado
 export const routingId = (address: string): number => parseBdf(address)!;
 
 export const busOf = (address: string): number => routingId(address) >>> 8;
+
+/** Where a row of a dump begins. */
+export const offsetOf = (row: string): number => Number.parseInt(row, 16);
 
 const hex2 = (value: number): string => value.toString(16).padStart(2, '0');

@@ -91,7 +91,7 @@ export interface FunctionEntry {
   readonly acs?: readonly AcsBit[] | undefined;
   /** The host's kernel knows that it keeps its functions apart although no ACS capability says so. */
   readonly isolated: boolean;
-  /** Rows as lspci -xxxx prints them. A model says its configuration space itself. */
+  /** Rows as lspci -xxxx prints them; those of zeros may be left out. A model says its configuration space itself. */
   readonly config?: readonly string[] | undefined;
   /** What moves data. Without one, nothing does, and VFIO can show the configuration space alone. */
   readonly model?: ModelEntry | undefined;
@@ -115,7 +115,7 @@ const ADDRESS = /^0000:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]$/;
 const HEX = /^0x[0-9a-f]+$/;
 const ID = /^[a-z][a-z0-9.-]*$/;
 /** A row of 16 bytes. */
-const ROW = /^[0-9a-f]{2,3}:( [0-9a-f]{2}){16}$/;
+const ROW = /^[0-9a-f]{1,2}0:( [0-9a-f]{2}){16}$/;
 
 export function hostSchema(z: Zod): ZodType<HostFile> {
   const address = z.string().regex(ADDRESS, 'write an address as 0000:3a:00.0').meta({ id: 'address' });
@@ -189,9 +189,11 @@ export function hostSchema(z: Zod): ZodType<HostFile> {
       .describe('the kernel knows that it keeps its functions apart although no ACS capability says so'),
     config: z
       .array(z.string().regex(ROW, 'write a row of 16 bytes as lspci -xxxx does'))
-      .refine((rows) => rows.length === 16 || rows.length === 256, 'has not 16 or 256 rows')
+      .min(4)
       .optional()
-      .describe('its configuration space, where no model says it'),
+      .describe(
+        'its configuration space, where no model says it; rows of zeros may be left out, and a row from 100 on makes it 4096 bytes',
+      ),
     model: z
       .strictObject({ kind: z.string(), options: z.record(z.string(), z.unknown()).default({}) })
       .optional()

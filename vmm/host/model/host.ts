@@ -1,6 +1,11 @@
 import { type DeviceFacts, factsOf, NO_FACTS } from '../../../devices/vconfig/facts.ts';
-import { parseDump } from '../../../devices/vconfig/parse.ts';
-import { type Anatomy, type ConfigSpace, dissect } from '../../../devices/vconfig/space.ts';
+import {
+  type Anatomy,
+  CONVENTIONAL_BYTES,
+  type ConfigSpace,
+  dissect,
+  EXPRESS_BYTES,
+} from '../../../devices/vconfig/space.ts';
 import { SystemMemory } from '../../bus/memory.ts';
 import { MmioBus } from '../../bus/mmio.ts';
 import { Untranslated } from '../../bus/untranslated.ts';
@@ -17,7 +22,7 @@ import {
   type PortType,
   type TopologyFunction,
 } from '../vfio/topology.ts';
-import { busOf, routingId } from './check-topology.ts';
+import { busOf, offsetOf, routingId } from './check-topology.ts';
 import type { FunctionEntry, HostFile } from './file.ts';
 import { createFunctions, type HostFunctions } from './functions.ts';
 import type { KindLookup } from './parse.ts';
@@ -148,12 +153,8 @@ function checkStreamId({ address }: FunctionEntry, unit: UnitModel, source: stri
 
 function spacesOf(file: HostFile, source: string, kinds: KindLookup): ReadonlyMap<string, ConfigSpace> {
   const spaces = new Map<string, ConfigSpace>();
-  file.functions.forEach(({ address, title, config }, index) => {
-    if (config === undefined) return;
-    const text = [`${address} ${title}`, ...config, ''].join('\n');
-    const [space] = parseDump(`${source} at functions.${index}.config`, new TextEncoder().encode(text));
-    spaces.set(address, { ...space!, source });
-  });
+  for (const { address, title, config } of file.functions)
+    if (config !== undefined) spaces.set(address, { source, name: address, title, bytes: dumped(config) });
   if (file.functions.some(({ model }) => model !== undefined)) {
     const { devices } = inertFunctions(file, source, kinds);
     for (const [address, { fn }] of devices) {
@@ -170,6 +171,20 @@ function spacesOf(file: HostFile, source: string, kinds: KindLookup): ReadonlyMa
     }
   }
   return spaces;
+}
+
+/** The bytes of rows; those that are left out are zero. */
+function dumped(rows: readonly string[]): Uint8Array {
+  const express = rows.some((row) => offsetOf(row) >= CONVENTIONAL_BYTES);
+  const bytes = new Uint8Array(express ? EXPRESS_BYTES : CONVENTIONAL_BYTES);
+  for (const row of rows) {
+    const [, ...texts] = row.split(' ');
+    bytes.set(
+      texts.map((text) => Number.parseInt(text, 16)),
+      offsetOf(row),
+    );
+  }
+  return bytes;
 }
 
 /** The functions of a host that is only looked at: a page of memory, no IOMMU. */
