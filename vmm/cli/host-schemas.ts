@@ -37,6 +37,7 @@ export function hostShowSchema(z: Zod) {
     doc: text,
     values: z.array(z.strictObject({ value: z.number(), units: z.array(text) })),
   });
+  const range = z.strictObject({ start: text, last: text });
   const device = z.strictObject({
     address: text,
     type: text,
@@ -56,10 +57,10 @@ export function hostShowSchema(z: Zod) {
       .describe('what both the device and its unit can do'),
     loses: z.array(text).describe('what the device could do and its unit does not'),
     pasidPath: z
-      .strictObject({ verdict: text, why: text })
+      .strictObject({ verdict: z.enum(['reserve', 'refused']), windows: z.array(range), why: text })
       .optional()
       .describe('where requests with PASID may go astray'),
-    reserved: z.array(z.strictObject({ start: text, last: text })),
+    reserved: z.array(range),
   });
   return z
     .strictObject({

@@ -7,6 +7,7 @@ import type { SystemMemory } from '../../bus/memory.ts';
 import type { VirtualClock } from '../../core/clock.ts';
 import { TsvmmError } from '../../core/errors.ts';
 import type { Tracer } from '../../trace/tracer.ts';
+import { BarAddresses } from './bar-addresses.ts';
 import { busOf, isPort, routingId } from './check-topology.ts';
 import type { FunctionEntry, HostFile } from './file.ts';
 import { HostBus } from './host-bus.ts';
@@ -40,6 +41,7 @@ export function createFunctions(
   const bus = new HostBus();
   const devices = new Map<string, PciDevice>();
   const ports = new Map<string, PciFunction>();
+  const addresses = new BarAddresses();
   for (const entry of file.functions) {
     const parent = entry.under === undefined ? undefined : ports.get(entry.under);
     const place = placeOf(entry, file);
@@ -57,6 +59,7 @@ export function createFunctions(
       );
       checkVirtual(device, entry.address, virtual, source);
       bus.add(device, place, parent, virtual.length);
+      addresses.assign(device.fn);
       devices.set(entry.address, device);
       virtual.forEach((address, n) => {
         devices.set(address, device.virtual![n]!);

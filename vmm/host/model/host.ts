@@ -22,6 +22,7 @@ import {
   type PortType,
   type TopologyFunction,
 } from '../vfio/topology.ts';
+import { memoryOf } from './bar-addresses.ts';
 import { busOf, offsetOf, routingId } from './check-topology.ts';
 import type { FunctionEntry, HostFile } from './file.ts';
 import { createFunctions, type HostFunctions } from './functions.ts';
@@ -67,14 +68,14 @@ const MESSAGE_WINDOWS: Readonly<Record<UnitModel['kind'], Interval>> = {
 /** Works out what a checked file says. @throws TsvmmError naming `source` and the place in it */
 export function describeHost(file: HostFile, source: string, kinds: KindLookup): HostDescription {
   const units = file.units.map((entry) => unitModel(entry, source));
-  const spaces = spacesOf(file, source, kinds);
-  const topology = topologyOf(file, spaces);
+  const known = knownOf(file, source, kinds);
+  const topology = topologyOf(file, known);
   const groups = groupsOf(topology);
   const described = new Map<string, HostFunction>();
   for (const entry of file.functions) {
     const unit = unitOf(entry, file, units, source);
     checkStreamId(entry, unit, source);
-    const space = spaces.get(entry.address);
+    const space = known.get(entry.address)?.space;
     const physical = entry.of === undefined ? undefined : described.get(entry.of);
     const own = space === undefined ? NO_FACTS : factsOf(space.bytes, dissect(space.bytes), physical?.own);
     described.set(entry.address, {
@@ -151,26 +152,34 @@ function checkStreamId({ address }: FunctionEntry, unit: UnitModel, source: stri
 
 // Configuration spaces
 
-function spacesOf(file: HostFile, source: string, kinds: KindLookup): ReadonlyMap<string, ConfigSpace> {
-  const spaces = new Map<string, ConfigSpace>();
-  for (const { address, title, config } of file.functions)
-    if (config !== undefined) spaces.set(address, { source, name: address, title, bytes: dumped(config) });
-  if (file.functions.some(({ model }) => model !== undefined)) {
-    const { devices } = inertFunctions(file, source, kinds);
-    for (const [address, { fn }] of devices) {
-      const { title } = file.functions.find((one) => one.address === address)!;
-      const bytes = new Uint8Array(fn.w.layout.bytes);
-      for (let at = 0; at < bytes.length; at++) bytes[at] = fn.configRead(at, 1);
-      const bars = fn.w.layout.bars.map(({ index, kind, prefetchable, size }) => ({
-        index,
-        kind,
-        prefetchable: prefetchable ?? false,
-        size,
-      }));
-      spaces.set(address, { source, name: address, title, bytes, bars });
-    }
+/** What is known of a function before the host runs. */
+interface Known {
+  readonly space: ConfigSpace;
+  /** What its BARs decode; undefined where only a dump is there, which does not tell sizes. */
+  readonly memory: readonly Interval[] | undefined;
+}
+
+function knownOf(file: HostFile, source: string, kinds: KindLookup): ReadonlyMap<string, Known> {
+  const known = new Map<string, Known>();
+  for (const { address, title, config } of file.functions) {
+    if (config === undefined) continue;
+    known.set(address, { space: { source, name: address, title, bytes: dumped(config) }, memory: undefined });
   }
-  return spaces;
+  if (!file.functions.some(({ model }) => model !== undefined)) return known;
+  const { devices } = inertFunctions(file, source, kinds);
+  for (const [address, { fn }] of devices) {
+    const { title } = file.functions.find((one) => one.address === address)!;
+    const bytes = new Uint8Array(fn.w.layout.bytes);
+    for (let at = 0; at < bytes.length; at++) bytes[at] = fn.configRead(at, 1);
+    const bars = fn.w.layout.bars.map(({ index, kind, prefetchable, size }) => ({
+      index,
+      kind,
+      prefetchable: prefetchable ?? false,
+      size,
+    }));
+    known.set(address, { space: { source, name: address, title, bytes, bars }, memory: memoryOf(fn) });
+  }
+  return known;
 }
 
 /** The bytes of rows; those that are left out are zero. */
@@ -202,13 +211,11 @@ function inertFunctions(file: HostFile, source: string, kinds: KindLookup): Host
 
 // Topology
 
-function topologyOf(
-  { functions }: HostFile,
-  spaces: ReadonlyMap<string, ConfigSpace>,
-): readonly TopologyFunction[] {
+function topologyOf({ functions }: HostFile, known: ReadonlyMap<string, Known>): readonly TopologyFunction[] {
   return functions.map((entry) => {
     const id = routingId(entry.address);
-    const acs = acsOf(entry, spaces.get(entry.address));
+    const { space, memory } = known.get(entry.address) ?? {};
+    const acs = acsOf(entry, space);
     return {
       name: entry.address,
       type: (entry.type === 'vf' ? 'endpoint' : entry.type) as PortType,
@@ -219,6 +226,7 @@ function topologyOf(
       ...(acs === undefined ? {} : { acs }),
       ...(entry.isolated ? { isolated: true } : {}),
       ...(entry.of === undefined ? {} : { virtualOf: entry.of }),
+      ...(memory === undefined ? {} : { memory }),
     };
   });
 }

@@ -1,5 +1,6 @@
 import { read16 } from '../../../devices/vconfig/capability-table.ts';
 import type { DeviceFacts } from '../../../devices/vconfig/facts.ts';
+import type { Interval } from '../iommufd/intervals.ts';
 import { pasidPath } from '../vfio/topology.ts';
 import { abilitiesOf, divergences, mostCapable, rolledUp, titleOf, unlikeAbilities } from './abilities.ts';
 import type { HostDescription, HostFunction } from './host.ts';
@@ -77,13 +78,21 @@ function deviceSummary(fn: HostFunction, host: HostDescription) {
     loses: lossesOf(fn),
     ...(path === undefined || path.verdict === 'free'
       ? {}
-      : { pasidPath: { verdict: path.verdict, why: path.why } }),
-    reserved: fn.reserved.map(({ start, last }) => ({
-      start: `0x${start.toString(16)}`,
-      last: `0x${last.toString(16)}`,
-    })),
+      : {
+          pasidPath: {
+            verdict: path.verdict,
+            windows: path.windows.map(rangeOf),
+            why: path.why,
+          },
+        }),
+    reserved: fn.reserved.map(rangeOf),
   };
 }
+
+const rangeOf = ({ start, last }: Interval) => ({
+  start: `0x${start.toString(16)}`,
+  last: `0x${last.toString(16)}`,
+});
 
 /** What the device could do and its unit does not, with the bits that say so. */
 function lossesOf({ own, facts, unit }: HostFunction): string[] {
@@ -174,7 +183,11 @@ function deviceLines(device: HostSummary['devices'][number]): string[] {
   const what = [type, id, title, model === undefined ? undefined : `(${model})`].filter((one) => one);
   const lines = [`  ${address} ${what.join(' ')}`, `      unit ${unit}, group ${group}${factsText(can)}`];
   for (const loss of loses) lines.push(`      loses ${loss}`);
-  if (path !== undefined) lines.push(`      PASIDs with care: ${path.why}`);
+  if (path?.verdict === 'refused') lines.push(`      PASIDs are refused: ${path.why}`);
+  if (path?.verdict === 'reserve') {
+    const windows = path.windows.map(({ start, last }) => `${start}-${last}`).join(', ');
+    lines.push(`      PASIDs only without the addresses ${windows}, and in no tables of others: ${path.why}`);
+  }
   return lines;
 }
 

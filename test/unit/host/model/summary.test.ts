@@ -127,6 +127,15 @@ describe('devices', () => {
     expect(group.reasons[0]).toBe('0000:29:00.0: 0000:28:00.0 has no ACS capability');
   });
 
+  test('requests with PASID that may hit registers of a peer are told, with the addresses', () => {
+    const { pasidPath } = device(shipped('xeon-sapphire-rapids'), '0000:29:00.0');
+
+    expect(pasidPath?.verdict).toBe('reserve');
+    expect(pasidPath?.windows.length).toBeGreaterThan(0);
+    expect(pasidPath?.why).toContain('0000:28:00.0 has no ACS capability');
+    expect(device(shipped('xeon-sapphire-rapids'), '0000:16:00.0').pasidPath).toBeUndefined();
+  });
+
   test('nobody may map messages and what firmware keeps', () => {
     expect(device(shipped('core-alder-lake'), '0000:00:02.0').reserved).toEqual([
       { start: '0xfee00000', last: '0xfeefffff' },
