@@ -4,7 +4,7 @@ import {
   read16,
   read32,
 } from '../../../devices/vconfig/capability-table.ts';
-import { dissect, EXPRESS_BYTES } from '../../../devices/vconfig/space.ts';
+import { dissect } from '../../../devices/vconfig/space.ts';
 import { vfioView } from '../../../devices/vconfig/vfio-view.ts';
 import { demand } from '../kernel/errno.ts';
 import type { Process } from '../kernel/process.ts';
@@ -20,6 +20,7 @@ import {
   permissionsOf,
 } from './config-permissions.ts';
 import type { PhysicalFunction } from './physical.ts';
+import { readSpace } from './raw-space.ts';
 
 const HEADER_BYTES = 0x40;
 const COMMAND = 0x04;
@@ -356,12 +357,6 @@ export class VirtualConfig {
 /** The ROM BAR's size: the contents, up to a power of two of at least 2 KiB. */
 export function romBytes(rom: Uint8Array): number {
   return rom.length === 0 ? 0 : Math.max(0x800, 2 ** Math.ceil(Math.log2(rom.length)));
-}
-
-function readSpace(fn: PhysicalFunction): Uint8Array {
-  const space = new Uint8Array(fn.configBytes === EXPRESS_BYTES ? EXPRESS_BYTES : 256);
-  for (let at = 0; at < space.length; at += 4) put(space, at, 4, fn.configRead(at, 4));
-  return space;
 }
 
 const isBar = (offset: number): boolean =>

@@ -1,6 +1,7 @@
 import { read16 } from '../../../devices/vconfig/capability-table.ts';
 import { dissect } from '../../../devices/vconfig/space.ts';
 import type { PhysicalFunction, ResetMethod } from './physical.ts';
+import { readSpace } from './raw-space.ts';
 
 /** A register to put back, in the order in which that is done. */
 interface Saved {
@@ -51,9 +52,8 @@ export function saveFunction(fn: PhysicalFunction): () => void {
 }
 
 function save(fn: PhysicalFunction): Saved[] {
-  const space = new Uint8Array(fn.configBytes);
+  const space = readSpace(fn);
   const view = new DataView(space.buffer);
-  for (let at = 0; at < space.length; at += 4) view.setUint32(at, fn.configRead(at, 4), true);
   const { capabilities } = dissect(space);
   const saved: Saved[] = [];
   for (const [key, at, size] of CONTROLS) {

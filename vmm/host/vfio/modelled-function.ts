@@ -1,6 +1,6 @@
 import { DEVCTL, msiDataOffset, PM_CSR } from '../../../devices/pci/capabilities.ts';
 import type { PciFunction } from '../../../devices/pci/function.ts';
-import type { MessageSink } from '../../../devices/pci/kind.ts';
+import type { BarSpec, MessageSink } from '../../../devices/pci/kind.ts';
 import { DMA_DISABLED, DMA_OK, DMA_UR } from '../../bus/dma.ts';
 import { LINE_REFUSED, MmioBus, type MmioHandler } from '../../bus/mmio.ts';
 import type { PortHandler } from '../../bus/ports.ts';
@@ -61,6 +61,8 @@ export class ModelledFunction implements PhysicalFunction {
   readonly virtual?: { readonly of: PhysicalFunction; readonly vendor: number; readonly device: number };
   sink: InterruptSink | undefined;
   readonly #options: ModelledOptions;
+  /** By register, as `bars`. */
+  readonly #specs: readonly (BarSpec | undefined)[];
   readonly #handlers: (MmioHandler | PortHandler | undefined)[] = [];
   /** For the upper halves of 8-byte reads. */
   readonly #mmio = new MmioBus();
@@ -77,10 +79,10 @@ export class ModelledFunction implements PhysicalFunction {
     this.devfn = ((device ?? 0) << 3) | (number ?? 0);
     this.configBytes = fn.w.layout.bytes;
     const specs = fn.w.layout.bars;
-    this.bars = Array.from({ length: BARS }, (_, index) => {
-      const bar = specs.find((one) => one.index === index);
-      return bar && { kind: bar.kind, prefetchable: bar.prefetchable === true, size: bar.size };
-    });
+    this.#specs = Array.from({ length: BARS }, (_, index) => specs.find((one) => one.index === index));
+    this.bars = this.#specs.map(
+      (bar) => bar && { kind: bar.kind, prefetchable: bar.prefetchable === true, size: bar.size },
+    );
     this.dynamicMsix = options.dynamicMsix ?? true;
     this.resets = this.#resetMethods();
     const { physical } = options;
@@ -119,7 +121,7 @@ export class ModelledFunction implements PhysicalFunction {
 
   /** What answers behind a BAR while it decodes. */
   #handler(bar: number): MmioHandler | PortHandler | undefined {
-    const spec = this.fn.w.layout.bars.find(({ index }) => index === bar);
+    const spec = this.#specs[bar];
     if (spec === undefined) return undefined;
     const enabled = spec.kind === 'io' ? this.fn.ioEnabled : this.fn.memoryEnabled;
     if (!enabled) return undefined;

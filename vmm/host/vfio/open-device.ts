@@ -1,5 +1,4 @@
 import { read16 } from '../../../devices/vconfig/capability-table.ts';
-import { dissect } from '../../../devices/vconfig/space.ts';
 import type { Allocations } from '../kernel/allocations.ts';
 import { demand, refuse } from '../kernel/errno.ts';
 import { IRQ, IRQS } from './abi.ts';
@@ -9,6 +8,7 @@ import { Irqs } from './irqs.ts';
 import { LowPower } from './low-power.ts';
 import { Migration } from './migration.ts';
 import type { PhysicalFunction } from './physical.ts';
+import { capabilityAt, readSpace } from './raw-space.ts';
 import { type MsixPlace, Regions } from './regions.ts';
 import type { VfTokens } from './vf-token.ts';
 
@@ -141,16 +141,8 @@ export class OpenDevice {
   }
 }
 
-function readSpace(fn: PhysicalFunction): Uint8Array {
-  const space = new Uint8Array(fn.configBytes);
-  const view = new DataView(space.buffer);
-  for (let at = 0; at < space.length; at += 4) view.setUint32(at, fn.configRead(at, 4), true);
-  return space;
-}
-
 function countIrqs(fn: PhysicalFunction, space: Uint8Array): readonly number[] {
-  const { capabilities } = dissect(space);
-  const at = (key: string) => capabilities.find(({ kind }) => kind.key === key)?.offset;
+  const at = (key: string) => capabilityAt(space, key);
   const counts = new Array<number>(IRQS).fill(0);
   const [msi, msix] = [at('msi'), at('msix')];
   counts[IRQ.INTX] = fn.virtual === undefined && space[0x3d] !== 0 ? 1 : 0;
@@ -162,7 +154,7 @@ function countIrqs(fn: PhysicalFunction, space: Uint8Array): readonly number[] {
 }
 
 function msixPlace(space: Uint8Array): MsixPlace | undefined {
-  const msix = dissect(space).capabilities.find(({ kind }) => kind.key === 'msix')?.offset;
+  const msix = capabilityAt(space, 'msix');
   if (msix === undefined) return undefined;
   const table = new DataView(space.buffer).getUint32(msix + 4, true);
   const start = table & ~7;

@@ -6,6 +6,7 @@ import { type Binding, bind } from './attach.ts';
 import type { DmaIntents } from './intents.ts';
 import { OpenDevice } from './open-device.ts';
 import type { PhysicalFunction } from './physical.ts';
+import { capabilityAt, readSpace } from './raw-space.ts';
 import type { PasidPath } from './topology.ts';
 import { VfTokens } from './vf-token.ts';
 import type { VfioGroup } from './vfio-group.ts';
@@ -51,7 +52,9 @@ export class VfioDevice {
   readonly allocations: Allocations;
   /** Of a physical function that has virtual ones. */
   readonly tokens: VfTokens | undefined;
-  /** Of a virtual function whose physical one belongs to VFIO, too. */
+  /** Its virtual functions were enabled before VFIO had it: a driver of the host has it. */
+  readonly #taken: boolean;
+  /** Of a virtual function that was made while its physical one belonged to VFIO. */
   readonly physical: VfioDevice | undefined;
   /** Files through which it is open. */
   opens = 0;
@@ -75,9 +78,17 @@ export class VfioDevice {
     this.scope = registration.scope;
     this.path = registration.path;
     this.group = group;
-    this.physical = physical;
+    this.#taken = (registration.fn.enabledVirtual ?? 0) > 0;
+    this.physical = physical?.ownsVirtual === true ? physical : undefined;
     this.allocations = allocations;
-    this.tokens = hasSriov(registration.fn) ? new VfTokens() : undefined;
+    const { fn } = registration;
+    const hasVirtual = fn.virtual === undefined && capabilityAt(readSpace(fn), 'sriov') !== undefined;
+    this.tokens = hasVirtual ? new VfTokens() : undefined;
+  }
+
+  /** Virtual functions of it are made by its user. */
+  get ownsVirtual(): boolean {
+    return !this.#taken;
   }
 
   /** Who may use it, where virtual functions are in play. Throws EACCES, EINVAL. */
@@ -90,6 +101,7 @@ export class VfioDevice {
 
   /** The first user binds it to an iommufd and takes it over. Throws what either refuses. */
   first(context: IommufdContext): Binding {
+    demand(!this.#taken, 'EBUSY', `${this.fn.name} belongs to the host, which enabled its virtual functions`);
     const binding = bind(context, this.host, this.intents, this.path);
     try {
       this.open = new OpenDevice(this.fn, this.allocations, this.tokens);
@@ -102,6 +114,11 @@ export class VfioDevice {
     return binding;
   }
 
+  /** The host wants the device back, and asks its user for it. */
+  request(): void {
+    this.open?.irqs.request();
+  }
+
   /** The last user is gone: the device first, then its address spaces. */
   last(): void {
     if (this.physical?.tokens !== undefined) this.physical.tokens.users--;
@@ -110,15 +127,4 @@ export class VfioDevice {
     this.binding?.unbind();
     this.binding = undefined;
   }
-}
-
-/** Whether a configuration space has SR-IOV: ids of 0010h in its extended chain. */
-function hasSriov(fn: PhysicalFunction): boolean {
-  if (fn.virtual !== undefined || fn.configBytes <= 0x100) return false;
-  for (let at = 0x100, hops = 0; at >= 0x100 && hops < 960; hops++) {
-    const header = fn.configRead(at, 4);
-    if ((header & 0xffff) === 0x10) return true;
-    at = (header >>> 20) & ~3;
-  }
-  return false;
 }

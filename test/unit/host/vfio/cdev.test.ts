@@ -178,6 +178,14 @@ describe('virtual functions', () => {
     expect([bind(again, 0), bind(again, 1)]).toEqual(['EACCES', 'ok']);
   });
 
+  test('that the host enabled need no token, and its driver keeps the physical function', () => {
+    const physical = rig.add({ fn: { ...SRIOV, more: { enabledVirtual: 2 } } });
+    const more = { virtual: { of: physical.fn, vendor: 0x8086, device: 0x10ca } };
+    const virtual = rig.add({ fn: { more } });
+
+    expect([bind(rig.open(physical.device), 0), bind(rig.open(virtual.device), 0)]).toEqual(['EBUSY', 'ok']);
+  });
+
   test('a bad pointer to a token is EFAULT', () => {
     const { physical } = pair();
     const fd = rig.open(physical.device);

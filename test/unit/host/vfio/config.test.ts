@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type ConfigEffects, VirtualConfig } from '../../../../vmm/host/vfio/config-space.ts';
+import { buildSpace, REAL } from '../../../kit/config-spaces.ts';
 import { type FakeOptions, FakePhysical } from '../../../kit/fake-physical.ts';
 
 /** A device with most of what vfio-pci knows. */
@@ -221,6 +222,46 @@ describe('what is written', () => {
       written: [[0x10, 0x77]],
       flag: 0x10,
     });
+  });
+});
+
+describe('real devices', () => {
+  /** Capabilities as a guest finds them: ids at offsets. */
+  function chains({ config }: ReturnType<typeof view>): { standard: string; extended: string } {
+    const standard: string[] = [];
+    for (let at = config.load(0x34, 1); at !== 0; at = config.load(at + 1, 1))
+      standard.push(`${config.load(at, 1).toString(16)}@${at.toString(16)}`);
+    const extended: string[] = [];
+    for (let at = 0x100; at !== 0; at = config.load(at, 4) >>> 20) {
+      const header = config.load(at, 4);
+      if (header === 0) break;
+      extended.push(`${(header & 0xffff).toString(16)}@${at.toString(16)}`);
+    }
+    return { standard: standard.join(' '), extended: extended.join(' ') };
+  }
+
+  const EXPECTED: readonly (readonly [keyof typeof REAL, string, string])[] = [
+    ['skylakeGpu', '9@40 10@70 5@ac 1@d0', '0@100 f@200 13@300'],
+    ['dsa', '10@40 11@80 1@90', '1@100 18@150 17@160 2@170 23@200 f@220 13@240'],
+    ['cxl', '10@40 5@80 1@a0', '1@100 f@6e0 13@b20 10@b80 b@d00 23@e00 3@e38'],
+    ['fiji', '9@48 1@50 10@58 5@a0', 'b@100 1@150 15@200 f@2b0 13@2c0 e@328'],
+    ['navi10', '9@48 1@50 10@64 5@a0', 'b@100 1@150 15@200 4@240 d@2a0 f@2b0 13@2c0 18@320'],
+    ['nic82576', '1@40 5@50 11@70 10@a0', '1@100 3@140 e@150 10@160'],
+    ['broken', '', ''],
+  ];
+  test.each(EXPECTED)('%s', (name, standard, extended) => {
+    const { bytes } = buildSpace(REAL[name]);
+    const seen = chains(view({}, (fn) => fn.space.set(bytes)));
+
+    expect(seen).toEqual({ standard, extended });
+  });
+
+  test('PASID control of a device that hides it goes to the hardware, as any byte that nobody claims', () => {
+    const { bytes } = buildSpace(REAL.dsa);
+    const { config, fn } = view({}, (one) => one.space.set(bytes));
+    config.store(0x236, 2, 0);
+
+    expect(fn.get(0x236, 2)).toBe(0);
   });
 });
 
