@@ -4,6 +4,7 @@ import { givenLayout } from '../pci/given-layout.ts';
 import type { BarSpec, ConfigBacking, PciFunctionSpec } from '../pci/kind.ts';
 import type { ConfigLayout, PlannedConfig } from '../pci/layout.ts';
 import { type Agreement, isRefused } from './agreement.ts';
+import { behindPort } from './behind-port.ts';
 import { checkDevice } from './check.ts';
 import type { FleetDevice } from './fleet.ts';
 import { liveBytes } from './live.ts';
@@ -21,6 +22,8 @@ export interface VirtualConfigOptions {
   readonly backing?: ConfigBacking;
   /** What is advertised of PASID, ATS and PRI here; absent: all that is planned. */
   readonly agreement?: readonly Agreement[];
+  /** It is behind a port, not on the root bus. */
+  readonly behindPort?: boolean;
 }
 
 /** How one capability of the plan is served on this device. */
@@ -58,7 +61,8 @@ export class VirtualConfig implements PlannedConfig {
   readonly #passed: Uint8Array;
 
   /** @throws TsvmmError when the device does not fit the plan, with every reason */
-  constructor({ id, plan, device, backing, agreement = [] }: VirtualConfigOptions) {
+  constructor(options: VirtualConfigOptions) {
+    const { id, plan, device, backing, agreement = [] } = options;
     const { misfits } = checkDevice(plan, device);
     if (misfits.length > 0) {
       throw new TsvmmError({
@@ -68,7 +72,8 @@ export class VirtualConfig implements PlannedConfig {
         mend: "see 'tsvmm vconfig check'; a guest that has seen the plan must not notice another device",
       });
     }
-    const shown = plan.capabilities.filter(({ key }) => !isRefused(agreement, key));
+    const agreed = plan.capabilities.filter(({ key }) => !isRefused(agreement, key));
+    const shown = options.behindPort === true ? agreed.map(behindPort) : agreed;
     this.#plan = { ...plan, capabilities: shown };
     this.#device = device;
     this.#backing = backing;

@@ -1,5 +1,6 @@
 import { SVM_ENGINE } from '../../devices/ep/svm-engine-kind.ts';
 import { lspciDump } from '../../devices/pci/lspci.ts';
+import { PCIE_ROOT_PORT } from '../../devices/pci/root-port.ts';
 import { fleetOf } from '../../devices/vconfig/fleet.ts';
 import { parseDump } from '../../devices/vconfig/parse.ts';
 import type { Plan } from '../../devices/vconfig/plan.ts';
@@ -17,9 +18,10 @@ export const PLACES = { pasid: 'e00', ats: 'e10', pri: 'e20' } as const;
  */
 export function enginePlan(policy: Partial<Policy> = {}): Plan {
   const pci = new PciRig();
-  pci.plug(SVM_ENGINE, { device: 3 });
-  const engine = parseDump('engine', new TextEncoder().encode(lspciDump(pci.root)));
-  const result = planFleet(fleetOf([...engine, buildSpace(REAL.skylakeGpu)], []), {
+  const port = pci.plug(PCIE_ROOT_PORT, { device: 5 });
+  pci.plug(SVM_ENGINE, { parent: port.fn });
+  const [, engine] = parseDump('engine', new TextEncoder().encode(lspciDump(pci.root)));
+  const result = planFleet(fleetOf([engine!, buildSpace(REAL.skylakeGpu)], []), {
     ...DEFAULT_POLICY,
     offsets: PLACES,
     identity: '1234:53e0',

@@ -49,7 +49,8 @@ export function layoutAt({ plan, parent, viommu }: VconfigPlace): NonNullable<Pc
       viommu,
     });
     const backing = spec.held === undefined ? {} : { backing: spec.held.backing };
-    const config = new VirtualConfig({ id, plan: made, device, agreement: agreed, ...backing });
+    const behindPort = parent !== undefined;
+    const config = new VirtualConfig({ id, plan: made, device, agreement: agreed, behindPort, ...backing });
     return config.layout(id, spec);
   };
 }

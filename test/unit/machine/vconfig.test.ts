@@ -108,6 +108,27 @@ describe('a plan is part of the machine', () => {
   });
 });
 
+test('a function that is integrated in the root complex where it was planned has a link behind a port', () => {
+  const integrated = {
+    ...PLAN,
+    capabilities: PLAN.capabilities.map((one) =>
+      one.key === 'pcie'
+        ? {
+            ...one,
+            contents: `${one.contents.slice(0, 4)}92${one.contents.slice(6, 24)}00${one.contents.slice(26)}`,
+          }
+        : one,
+    ),
+  };
+  const fn = nic(machine({ plan: integrated }));
+  const at = fn.w.layout.pcie;
+
+  // Type 0; one lane, 2.5 GT/s.
+  expect([fn.configRead(at + 2, 1), fn.configRead(at + 0x0c, 1), fn.configRead(at + 0x12, 1)]).toEqual([
+    0x02, 0x11, 0x11,
+  ]);
+});
+
 describe('the layout is frozen', () => {
   test('over a reset of the machine, warm and cold', () => {
     const m = machine();
