@@ -30,6 +30,8 @@ const SHIFT = [12, 21, 30] as const;
 
 export class Iotlb {
   readonly rows: Uint32Array;
+  /** The same, where values need not be told from negative ones. */
+  readonly #signed: Int32Array;
   /** One word: sizes that may be present, a set of 1 << code. */
   readonly sizes: Uint32Array;
   readonly #setMask: number;
@@ -44,6 +46,7 @@ export class Iotlb {
    */
   constructor(rows: Uint32Array, sizes: Uint32Array, shifts: readonly number[] = SHIFT) {
     this.rows = rows;
+    this.#signed = new Int32Array(rows.buffer, rows.byteOffset, rows.length);
     this.sizes = sizes;
     this.#shifts = shifts;
     this.#masks = shifts.map((shift) => -1 << shift);
@@ -172,19 +175,24 @@ export class Iotlb {
       this.dropPages(lo, hi, tag, 0);
       return;
     }
-    const rows = this.rows;
-    const key = lo & -0x1000;
-    const r = this.#set((lo >>> 12) | (hi << 20), hi, tag);
-    if (((rows[r]! ^ key) | (rows[r + 1]! ^ hi) | (rows[r + 2]! ^ tag)) === 0) rows[r + 2] = 0;
-    const s = r + ROW_WORDS;
-    if (((rows[s]! ^ key) | (rows[s + 1]! ^ hi) | (rows[s + 2]! ^ tag)) === 0) rows[s + 2] = 0;
+    this.#dropIn(this.setOf(lo, hi, tag), lo & -0x1000, hi, tag);
+  }
+
+  /** Empties the row of the set that is the one. Without branches: rows of a large cache come late, and nothing waits for them. */
+  #dropIn(set: number, key: number, hi: number, tag: number): void {
+    const rows = this.#signed;
+    const other = (rows[set]! ^ key) | (rows[set + 1]! ^ hi) | (rows[set + 2]! ^ tag);
+    const other2 = (rows[set + 8]! ^ key) | (rows[set + 9]! ^ hi) | (rows[set + 10]! ^ tag);
+    // All ones where anything differs.
+    rows[set + 2]! &= (other | (0 - other)) >> 31;
+    rows[set + 10]! &= (other2 | (0 - other2)) >> 31;
   }
 
   /** Drops the rows of `tag` that overlap the `bytes` from (lo, hi), whatever their size; at most 2^30 bytes. */
   dropSpan(lo: number, hi: number, tag: number, bytes: number): void {
     const sizes = this.sizes[0]!;
     if (sizes === 1 && bytes === 1) {
-      this.dropPage(lo, hi, tag);
+      this.#dropIn(this.setOf(lo, hi, tag), lo & -0x1000, hi, tag);
       return;
     }
     for (let size = 0; sizes >>> size !== 0; size++) {
@@ -195,19 +203,21 @@ export class Iotlb {
   }
 
   #dropRun(lo: number, hi: number, tag: number, size: number, pages: number): void {
-    const rows = this.rows;
+    const fold = this.#fold;
+    const mask = this.#setMask & MOST_SETS;
     const shift = this.#shifts[size]!;
-    const step = 1 << shift;
-    let at = lo;
-    let upper = hi;
+    const rest = spread(hi, tag);
+    const first = pageNumber(lo, hi, shift);
     for (let i = 0; i < pages; i++) {
-      const key = at | size;
-      const r = this.#set(pageNumber(at, upper, shift), upper, tag);
-      const s = r + ROW_WORDS;
-      if (((rows[r]! ^ key) | (rows[r + 1]! ^ upper) | (rows[r + 2]! ^ tag)) === 0) rows[r + 2] = 0;
-      if (((rows[s]! ^ key) | (rows[s + 1]! ^ upper) | (rows[s + 2]! ^ tag)) === 0) rows[s + 2] = 0;
-      at = (at + step) | 0;
-      if (at >>> 0 < step) upper = (upper + 1) | 0;
+      const page = (first + i) | 0;
+      const at = page << shift;
+      if (at === 0 && i > 0) {
+        // Beyond a multiple of 4 GiB.
+        this.#dropRun(0, (hi + 1) | 0, tag, size, pages - i);
+        return;
+      }
+      const set = ((page + (page >>> fold) + rest) & mask) << 4;
+      this.#dropIn(set, at | size, hi, tag);
     }
   }
 
@@ -224,9 +234,12 @@ export class Iotlb {
     // Pages that follow each other lie side by side, and so do those of tags that do: the host's memory is read in streams.
     // Sums, because differences cancel where both count upwards; uneven steps of every second tag, because the PASIDs of a
     // unit take two tags each and all sets are to be used.
-    const hash = page + (page >>> this.#fold) + (hi >>> 12) + (tag >>> 1) * 3 + (tag >>> 2);
-    return (hash & this.#setMask & MOST_SETS) << 4;
+    return ((page + (page >>> this.#fold) + spread(hi, tag)) & this.#setMask & MOST_SETS) << 4;
   }
+}
+
+function spread(hi: number, tag: number): number {
+  return ((hi >>> 12) + (tag >>> 1) * 3 + (tag >>> 2)) | 0;
 }
 
 function pageNumber(lo: number, hi: number, shift: number): number {

@@ -17,6 +17,8 @@ const REGION_SHIFT: readonly number[] = [0, 21, 30];
 
 export class PagingCache {
   readonly rows: Uint32Array;
+  /** The same, where values need not be told from negative ones. */
+  readonly #signed: Int32Array;
   /** Row numbers. */
   readonly mask: number;
   readonly #shifts: readonly number[];
@@ -27,6 +29,7 @@ export class PagingCache {
   /** @param shifts log2 of the regions, by level: at most 31 */
   constructor(rows: Uint32Array, shifts: readonly number[] = REGION_SHIFT) {
     this.rows = rows;
+    this.#signed = new Int32Array(rows.buffer, rows.byteOffset, rows.length);
     this.mask = rows.length / PAGING_ROW_WORDS - 1;
     this.#shifts = shifts;
     this.#masks = shifts.map((shift) => -1 << shift);
@@ -74,17 +77,15 @@ export class PagingCache {
 
   /** dropPages() of one page, with 4 KiB granules. */
   dropPage(lo: number, hi: number, tag: number): void {
-    const rows = this.rows;
-    const mask = this.mask;
     const hashed = tag ^ (tag >>> 1);
-    const last = (lo >>> 21) | (hi << 11);
-    const r = ((last ^ (last >>> 9) ^ hashed ^ HASH_OF_LEVEL) & mask) << 3;
-    if (((rows[r]! ^ ((lo & -0x200000) | 1)) | (rows[r + 1]! ^ hi) | (rows[r + 2]! ^ tag)) === 0)
-      rows[r + 2] = 0;
-    const upper = (lo >>> 30) | (hi << 2);
-    const s = ((upper ^ (upper >>> 9) ^ hashed ^ (2 * HASH_OF_LEVEL)) & mask) << 3;
-    if (((rows[s]! ^ ((lo & -0x40000000) | 2)) | (rows[s + 1]! ^ hi) | (rows[s + 2]! ^ tag)) === 0)
-      rows[s + 2] = 0;
+    this.#dropRow((lo >>> 21) | (hi << 11), hashed ^ HASH_OF_LEVEL, (lo & -0x200000) | 1, hi, tag);
+    this.#dropRow((lo >>> 30) | (hi << 2), hashed ^ (2 * HASH_OF_LEVEL), (lo & -0x40000000) | 2, hi, tag);
+  }
+
+  #dropRow(region: number, hashed: number, key: number, hi: number, tag: number): void {
+    const rows = this.#signed;
+    const r = ((region ^ (region >>> 9) ^ hashed) & this.mask & MOST_ROWS) << 3;
+    if (((rows[r]! ^ key) | (rows[r + 1]! ^ hi) | (rows[r + 2]! ^ tag)) === 0) rows[r + 2] = 0;
   }
 
   /** Drops what speaks for any of the 2^order pages at (lo, hi); order <= 18. */

@@ -29,6 +29,8 @@ export interface PairState {
 
 export class PairTags {
   readonly rows: Uint32Array;
+  /** The same, where values need not be told from negative ones. */
+  readonly #signed: Int32Array;
   readonly #s: PairState;
   readonly #tags: GenerationTags;
   readonly #setMask: number;
@@ -40,6 +42,7 @@ export class PairTags {
    */
   constructor(s: PairState, tags: GenerationTags, onEvict: () => void = () => {}) {
     this.rows = s.rows;
+    this.#signed = new Int32Array(s.rows.buffer, s.rows.byteOffset, s.rows.length);
     this.#s = s;
     this.#tags = tags;
     this.#onEvict = onEvict;
@@ -48,11 +51,14 @@ export class PairTags {
 
   /** The row of the pair, or -1. */
   find(did: number, pasid: number): number {
-    const rows = this.rows;
-    const key = pasid + 1;
+    const rows = this.#signed;
+    const key = (pasid + 1) | 0;
     const set = this.#set(did, pasid);
-    for (let way = 0; way < PAIR_WAYS; way++) {
-      const r = set | (((pasid + way) & (PAIR_WAYS - 1)) << 2);
+    // Where it was put if there was room; the other ways in turn.
+    let r = set | ((pasid & (PAIR_WAYS - 1)) << 2);
+    if (((rows[r]! ^ key) | (rows[r + 1]! ^ did)) === 0) return r;
+    for (let way = 1; way < PAIR_WAYS; way++) {
+      r = set | ((r + PAIR_WORDS) & (SET_WORDS - 1));
       if (((rows[r]! ^ key) | (rows[r + 1]! ^ did)) === 0) return r;
     }
     return -1;
@@ -64,7 +70,7 @@ export class PairTags {
     if (found >= 0) return found;
     const rows = this.rows;
     const set = this.#set(did, pasid);
-    let r = set;
+    let r = set | ((pasid & (PAIR_WAYS - 1)) << 2);
     for (let way = set; way < set + SET_WORDS; way += PAIR_WORDS) {
       if (rows[way + TRANSLATIONS]! + rows[way + ENTRIES]! < rows[r + TRANSLATIONS]! + rows[r + ENTRIES]!)
         r = way;
