@@ -6,6 +6,7 @@ import { Iotlb, ROW_WORDS } from '../walk/iotlb.ts';
 import { PagingCache } from '../walk/paging-cache.ts';
 import { PairTags, TRANSLATIONS } from '../walk/pair-tags.ts';
 import { GenerationTags } from '../walk/tags.ts';
+import { KnownStreams } from './known-streams.ts';
 import { fragmentIn, fragmentOf } from './row-flags.ts';
 import { type SmmuState, WORLD_EL2, WORLD_EL2_E2H } from './state.ts';
 
@@ -19,13 +20,11 @@ export const WALK_SHIFTS = [0, 21, 30, 25, 29] as const;
 export const GLOBAL = 0x10000;
 /** So many pages are dropped one by one; wider ranges take everything of their ASID or VMID. LIMIT smmu-wide-invalidation. */
 const PROBED_PAGES = 16;
-/**
- * CMD_CFGI_STE_RANGE.Range of the streams of a bus: so many are dropped one by one, so that a stream that no command has
- * named stays stale. With more all configuration goes at once, as a queue full of such commands has to end. LIMIT smmu-wide-invalidation.
- */
-const PROBED_RANGE = 7;
 /** Stream of every STE: the cache holds them by StreamID as what is below it. */
 const STES = 0;
+const STREAMS = 65536;
+/** CMD_CFGI_STE_RANGE.Range of as many. */
+const ALL_STREAMS = 15;
 const CR0_WORD = CR0ACK.offset / 4;
 const VMW_SHIFT = 6;
 const S2P = 1;
@@ -45,6 +44,7 @@ export class SmmuCaches {
   /** Tags of stage 1, alone or with stage 2, by (VMID or world, ASID or GLOBAL). */
   readonly contexts: PairTags;
   epoch: number;
+  readonly #known = new KnownStreams();
   readonly #regs: Uint32Array;
   readonly #dropped: Emitter;
   /** Without stage 2 there are no VMIDs: everything has VMID 0. */
@@ -64,6 +64,8 @@ export class SmmuCaches {
       s.steCache,
       new GenerationTags(s.steTags, s.steCounters, [s.steCache], forget),
     );
+    if (s.steCounters[0] !== 0)
+      for (let sid = 0; sid < STREAMS; sid++) if (this.findSte(sid) >= 0) this.#known.add(sid);
     this.cds = new ConfigCache(s.cdCache, new GenerationTags(s.cdTags, s.cdCounters, [s.cdCache], forget));
     const rows = [s.tlb, s.walkCache, s.contexts, s.contextFloors, s.contextLatest];
     this.vmids = new GenerationTags(s.vmidTags, s.tlbCounters, rows, forget);
@@ -122,6 +124,7 @@ export class SmmuCaches {
   }
 
   insertSte(sid: number, entry: Uint32Array, status: number): number {
+    this.#known.add(sid);
     return this.stes.insert(STES, sid, entry, status);
   }
 
@@ -131,20 +134,23 @@ export class SmmuCaches {
     this.#tell('ste', sid, NO_PASID);
   }
 
+  /** CDs are cached only of streams whose STE is. */
   #dropStream(sid: number): void {
+    this.#known.remove(sid);
     this.stes.drop(STES, sid);
     this.cds.dropStream(sid);
   }
 
-  /** CMD_CFGI_STE_RANGE: 2^(range + 1) streams, aligned; 31 is all of them. */
+  /** CMD_CFGI_STE_RANGE: 2^(range + 1) streams, aligned. */
   cfgiSteRange(sid: number, range: number): void {
-    if (range > PROBED_RANGE) {
+    if (range >= ALL_STREAMS) {
       this.cfgiAll();
       return;
     }
     const first = sid & (-2 << range);
-    for (let i = 0; i < 2 << range; i++) this.stes.drop(STES, first + i);
-    this.cds.dropStreams(first, 2 << range);
+    const end = first + (2 << range);
+    for (let one = this.#known.next(first, end); one >= 0; one = this.#known.next(one, end))
+      this.#dropStream(one);
     this.#tell('ste range', sid, NO_PASID);
   }
 

@@ -49,6 +49,7 @@ test('CMD_CFGI_STE_RANGE drops 2^(Range + 1) streams from a multiple of as many 
 test.each([
   ['8 streams from 10h on', 0x18, 0x15, 2],
   ['256 streams from 0 on', 0x100, 0xff, 7],
+  ['512 streams from 200h on', 0x1ff, 0x200, 8],
 ])('CMD_CFGI_STE_RANGE of other streams drops neither STE nor CD of a stream: %s', (_, sid, other, range) => {
   const m = new SmmuMachine();
   m.stage1(sid);
@@ -85,6 +86,16 @@ test('CMD_CFGI_STE_RANGE of 8 streams drops the first and the last of them', () 
     ['40100000', '40100000'],
     [DMA_UR, DMA_UR],
   ]);
+});
+
+test('CMD_CFGI_STE_RANGE finds what was cached before the caches were made anew', () => {
+  const { m, port } = used();
+  m.device.dropCache();
+  m.storeWords(STREAMS + SID * 64, STE.pack({ V: 0 }));
+  const kept = to(port, 0);
+  m.submit(CFGI_STE_RANGE | of(SID), 8n);
+
+  expect([kept, to(port, 0)]).toEqual(['40100000', DMA_UR]);
 });
 
 test('CMD_TLBI_NH_VA without Leaf drops the tables that lead to the address; with it they may stay', () => {
