@@ -1,4 +1,5 @@
 import type { DmaPort } from '../../vmm/bus/dma.ts';
+import type { Emitter } from '../../vmm/trace/event.ts';
 import type { EventQueue } from './event-queue.ts';
 import { type EventRecord, encodeEvent } from './events.ts';
 import { type SmmuState, STALL_ROW_WORDS } from './state.ts';
@@ -41,6 +42,7 @@ export class Stalls {
   readonly #counters: Uint32Array;
   readonly #w: SmmuWiring;
   readonly #events: EventQueue;
+  readonly #told: Emitter;
   /** Most of them: IDR5.STALL_MAX. */
   readonly #most: number;
   #flushing = false;
@@ -51,6 +53,7 @@ export class Stalls {
     this.#counters = s.stallCounters;
     this.#w = w;
     this.#events = events;
+    this.#told = w.trace.smmuv3_stall;
     this.#most = w.config.stall === 'terminate' ? 0 : w.config['stall-max'];
   }
 
@@ -273,8 +276,7 @@ export class Stalls {
   }
 
   #tell(tag: number, what: string): void {
-    const event = this.#w.trace.smmuv3_stall;
-    if (event.on) event.emit(this.#rows[tag * STALL_ROW_WORDS + SID]!, tag, what);
+    if (this.#told.on) this.#told.emit(this.#rows[tag * STALL_ROW_WORDS + SID]!, tag, what);
   }
 }
 
