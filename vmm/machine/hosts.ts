@@ -1,27 +1,16 @@
 import { EXEC, READ, WRITE } from '../bus/dma.ts';
-import type { ExplainedFault } from '../bus/iommu.ts';
+import type { DmaEndpoints, ExplainedFault } from '../bus/iommu.ts';
+import { createHost, type Host } from '../host/model/create.ts';
 import type { HostFile } from '../host/model/file.ts';
 import { describeHost } from '../host/model/host.ts';
 import { parseHost } from '../host/model/parse.ts';
-import { RunningHost } from '../host/model/running-host.ts';
-import { type HostFault, Passthrough } from '../passthru/passthrough.ts';
+import type { GuestRam } from '../mem/ram.ts';
+import { type DeviceEndpoint, type HostFault, Passthrough } from '../passthru/passthrough.ts';
 import type { HostSupport, Registry } from './registry.ts';
 
 const kindsOf = (registry: Registry) => (name: string, where: string) => registry.pci(name, where);
-
+const PAGE = 4096;
 const ACCESS = { read: READ, write: WRITE, execute: READ | EXEC, atomic: READ | WRITE, interrupt: WRITE };
-
-function hostFault(running: RunningHost, fault: ExplainedFault): HostFault {
-  const address = BigInt(fault.address);
-  return {
-    device: running.addressOf(fault.requester) ?? '',
-    pasid: fault.pasid,
-    lo: Number(address & 0xffffffffn) | 0,
-    hi: Number(address >> 32n) | 0,
-    access: ACCESS[fault.access],
-    what: `${fault.access} of ${fault.address} refused: ${fault.code} (${fault.name})`,
-  };
-}
 
 /** Machines on modelled hosts. */
 export const HOSTS: HostSupport = {
@@ -30,24 +19,30 @@ export const HOSTS: HostSupport = {
   create({ config, registry, ram, iommu, clock, tracer }) {
     const kinds = kindsOf(registry);
     const description = describeHost(config.file as unknown as HostFile, config.source, kinds);
-    const running = new RunningHost(description, { ram, clock, tracer, kinds });
+    const listeners: ((fault: ExplainedFault) => void)[] = [];
+    const onFault = (fault: ExplainedFault) => {
+      for (const listener of listeners) listener(fault);
+    };
+    const host = createHost(description, { kinds, ram, clock, tracer, onFault });
     const passthrough = new Passthrough(
       {
-        sys: running.sys,
-        devices: running.devices,
+        sys: processOf(host, ram),
+        devices: [...host.functions.keys()],
         fallback: config.fallback,
-        pathOf: (address) => running.pathOf(address),
-        onFault: (listener) => running.faultListeners.push((fault) => listener(hostFault(running, fault))),
-        route: (address, to) => running.route(address, to),
-        endpoint: (address) => {
-          const { endpoints } = running;
-          const requester = running.requesterOf(address);
-          return {
-            invalidate: (...args) => endpoints.invalidate(requester, ...args),
-            pageResponse: (...args) => endpoints.pageResponse(requester, ...args),
-            resume: (...args) => endpoints.resume(requester, ...args),
-          };
+        pathOf: (address) => host.pathOf(address),
+        onFault: (listener) => listeners.push((fault) => listener(hostFault(host, fault))),
+        route: (address, to) => host.route(address, to),
+        control: (address, controls) => {
+          const { host: device } = host.functions.get(address)!;
+          const { pasidWidth, ats, pri } = device;
+          const wanted = controls ?? { pasid: pasidWidth > 0, ats, pri };
+          // PCI Express Base: PASID Control Register: it changes only while ATS is off.
+          device.controls.ats?.(false);
+          device.controls.pasid?.(wanted.pasid);
+          device.controls.pri?.(wanted.pri);
+          device.controls.ats?.(wanted.ats);
         },
+        endpoint: (address) => endpointOf(host.endpoints, host.functions.get(address)!.described.routingId),
       },
       ram,
       iommu,
@@ -55,3 +50,43 @@ export const HOSTS: HostSupport = {
     return { passthrough, views: passthrough.views, release: (id) => passthrough.releaseId(id) };
   },
 };
+
+/** The VMM as a process of the host: guest RAM at the addresses of the linear memory, and a piece behind it for what it passes. */
+function processOf(host: Host, ram: GuestRam) {
+  const { asyncifyEnd, tlbRead } = ram.layout;
+  const range = (start: number, end: number) => ({
+    start: BigInt(start),
+    last: BigInt(end) - 1n,
+    writable: true,
+  });
+  return host.kernel.process({
+    backing: { buffer: () => ram.memory.buffer },
+    ranges: [
+      range(ram.base, ram.end),
+      ...(ram.highSize > 0 ? [range(ram.highAt, ram.highAt + ram.highSize)] : []),
+      range(Math.ceil(asyncifyEnd / PAGE) * PAGE, tlbRead),
+    ],
+  });
+}
+
+function hostFault(host: Host, fault: ExplainedFault): HostFault {
+  const address = BigInt(fault.address);
+  const found = [...host.functions.values()].find(({ described }) => described.routingId === fault.requester);
+  return {
+    device: found?.described.address ?? '',
+    pasid: fault.pasid,
+    lo: Number(address & 0xffffffffn) | 0,
+    hi: Number(address >> 32n) | 0,
+    access: ACCESS[fault.access],
+    what: `${fault.access} of ${fault.address} refused: ${fault.code} (${fault.name})`,
+  };
+}
+
+/** What the guest's IOMMU sends to a device, under the id that the host knows it by. */
+function endpointOf(endpoints: DmaEndpoints, requester: number): DeviceEndpoint {
+  return {
+    invalidate: (pasid, lo, hi, order, tag) => endpoints.invalidate(requester, pasid, lo, hi, order, tag),
+    pageResponse: (pasid, group, code) => endpoints.pageResponse(requester, pasid, group, code),
+    resume: (tag, retry) => endpoints.resume(requester, tag, retry),
+  };
+}

@@ -1,3 +1,4 @@
+import { LINE_REFUSED } from '../bus/mmio.ts';
 import { HW_CAPS, HW_INFO_TYPE, IOMMU_GET_HW_INFO, NR } from '../host/iommufd/abi.ts';
 import {
   ATTACH,
@@ -9,15 +10,20 @@ import {
   IRQ_INFO,
   IRQ_SET,
   REGION,
+  REGION_FLAGS,
   REGION_INFO,
   VFIO,
 } from '../host/vfio/abi.ts';
+import { MAP, PROT } from '../host/kernel/files.ts';
+import { PAGE_SIZE } from '../host/kernel/host-memory.ts';
+import type { DeviceWindow } from '../host/kernel/process.ts';
 import type { HostCalls } from './host-calls.ts';
 
 /** A region of a device's file: where it begins, and its bytes; 0: not there. */
 export interface Region {
   readonly offset: bigint;
   readonly size: number;
+  readonly mappable: boolean;
 }
 
 /** What the host says of the IOMMU that a device is behind. */
@@ -36,6 +42,10 @@ export interface HardwareInfo {
 }
 
 const INFO_BYTES = 64;
+/** Where registers are mapped: far above all memory, 2^40 bytes for a device, 2^36 for a BAR. */
+const FIRST_WINDOW = 1n << 46n;
+const DEVICE_SHIFT = 40n;
+const BAR_SHIFT = 36n;
 
 /** A device of the host in the VMM's hands: its file, and its place in the iommufd. */
 export class AssignedDevice {
@@ -48,6 +58,7 @@ export class AssignedDevice {
   readonly canReset: boolean;
   readonly regions: readonly Region[];
   readonly #calls: HostCalls;
+  readonly #windows: readonly (DeviceWindow | undefined)[];
 
   /** Opens and binds the device. @throws HostRefused */
   constructor(calls: HostCalls, iommufd: number, name: string, path: string) {
@@ -60,11 +71,25 @@ export class AssignedDevice {
     this.canReset = (info.flags & DEVICE_FLAGS.RESET) !== 0;
     this.regions = Array.from({ length: REGION.CONFIG + 1 }, (_, index) => this.#region(index));
     this.info = this.#hardware(iommufd);
+    this.#windows = this.regions.map((_, index) => (index < REGION.ROM ? this.#map(index) : undefined));
   }
 
   #region(index: number): Region {
-    const { size, offset } = this.#calls.ioctl(this.fd, VFIO.GET_REGION_INFO, REGION_INFO, { index });
-    return { offset, size: Number(size) };
+    const found = this.#calls.ioctl(this.fd, VFIO.GET_REGION_INFO, REGION_INFO, { index });
+    const { size, offset, flags } = found;
+    return { offset, size: Number(size), mappable: (flags & REGION_FLAGS.MMAP) !== 0 };
+  }
+
+  /** Registers at addresses of the VMM, where VFIO lets them be mapped: then an access is no system call. */
+  #map(index: number): DeviceWindow | undefined {
+    const { sys } = this.#calls;
+    const { offset, size, mappable } = this.regions[index]!;
+    if (!mappable || size === 0) return undefined;
+    const address = FIRST_WINDOW + (BigInt(this.fd) << DEVICE_SHIFT) + (BigInt(index) << BAR_SHIFT);
+    const length = BigInt(Math.ceil(size / PAGE_SIZE) * PAGE_SIZE);
+    const prot = PROT.READ | PROT.WRITE;
+    if (sys.mmap(this.fd, { address, length, prot, flags: MAP.SHARED, offset }) < 0) return undefined;
+    return sys.process.window(address)?.window;
   }
 
   #hardware(iommufd: number): HardwareInfo {
@@ -123,6 +148,12 @@ export class AssignedDevice {
   /** A register of a region: its words; `hi` of 8 bytes. All ones where the host refuses. */
   hi = 0;
   read(region: number, offset: number, size: number): number {
+    const window = this.#windows[region];
+    if (window !== undefined) {
+      const value = window.load(offset, size);
+      this.hi = window.hi;
+      return value;
+    }
     const { sys, data, view } = this.#calls;
     const done = sys.pread(this.fd, data, size, this.regions[region]!.offset + BigInt(offset));
     if (done !== size) {
@@ -135,10 +166,20 @@ export class AssignedDevice {
   }
 
   write(region: number, offset: number, size: number, lo: number, hi: number): void {
+    const window = this.#windows[region];
+    if (window !== undefined) {
+      window.store(offset, size, lo, hi);
+      return;
+    }
     const { sys, data, view } = this.#calls;
     view.setUint32(data, lo, true);
     view.setUint32(data + 4, hi, true);
     sys.pwrite(this.fd, data, size, this.regions[region]!.offset + BigInt(offset));
+  }
+
+  /** A 64-byte store, as MmioHandler.line; refused where the region is not mapped. */
+  line(region: number, offset: number, words: Uint32Array, deferrable: boolean): number {
+    return this.#windows[region]?.line?.(offset, words, deferrable) ?? LINE_REFUSED;
   }
 
   /** Interrupts of an index that the device has. */

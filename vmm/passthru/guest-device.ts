@@ -4,6 +4,13 @@ import type { AssignedDevice } from './assigned-device.ts';
 /** Which path serves a device's DMA. */
 export type PathMode = 'nested' | 'shadow' | 'software';
 
+/** PASID, ATS and page requests of a function, on or off. */
+export interface DeviceControls {
+  readonly pasid: boolean;
+  readonly ats: boolean;
+  readonly pri: boolean;
+}
+
 /** An assigned device as guest and host see it. */
 export interface GuestDevice {
   /** Its id in the machine. */
@@ -13,6 +20,8 @@ export interface GuestDevice {
   readonly dma: DmaPort;
   /** The guest has switched on page requests of the device, as far as it sees. */
   wantsFaults(): boolean;
+  /** What of the device the guest has switched on, as far as it sees. */
+  controls(): DeviceControls;
 }
 
 /** Whom a forwarder asks for what is not its own. */

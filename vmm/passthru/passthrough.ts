@@ -7,7 +7,7 @@ import type { Syscalls } from '../host/kernel/syscalls.ts';
 import type { GuestRam } from '../mem/ram.ts';
 import { AddressSpace } from './address-space.ts';
 import { AssignedDevice } from './assigned-device.ts';
-import type { GuestDevice, PathMode } from './guest-device.ts';
+import type { DeviceControls, GuestDevice, PathMode } from './guest-device.ts';
 import { HostCalls, HostRefused } from './host-calls.ts';
 import { PassthroughLog } from './log.ts';
 import { type Choice, choose, type ModeWish } from './modes.ts';
@@ -29,6 +29,8 @@ export interface PassthroughHost {
   route(address: string, translator: DmaTranslator | undefined): void;
   /** A message of an IOMMU to the device, for as long as another than the host's translates what it sends. */
   endpoint(address: string): DeviceEndpoint;
+  /** Switches PASID, ATS and page requests of a device; undefined: as the host's own driver has them. */
+  control(address: string, controls: DeviceControls | undefined): void;
   /** Tells of requests that an IOMMU of the host refused for good: what its kernel writes to its log. */
   onFault(listener: (fault: HostFault) => void): void;
   /** A machine on this host is built with `--fallback`. */
@@ -170,8 +172,7 @@ export class Passthrough {
   }
 
   get software(): SoftwarePath {
-    const route = (address: string, to: DmaTranslator | undefined) => this.#host.route(address, to);
-    this.#software ??= new SoftwarePath(this.#iommu?.translator, this.#ram, this.space, route);
+    this.#software ??= new SoftwarePath(this.#iommu?.translator, this.#ram, this.space, this.#host);
     return this.#software;
   }
 
@@ -230,6 +231,12 @@ export class Passthrough {
   ): number {
     if (this.#software?.has(device) !== true) return DEVICE_TLB_DONE;
     return this.#host.endpoint(device.host.name).invalidate(pasid, lo, hi, order, tag);
+  }
+
+  /** The guest has written to what it sees of the device's PASID, ATS and page request controls. */
+  controlsChanged(device: GuestDevice): void {
+    if (this.#software?.has(device) === true)
+      this.#host.control(device.host.name, device.controls());
   }
 
   respond(device: GuestDevice, pasid: number, group: number, code: number): void {

@@ -9,12 +9,16 @@ import {
 } from '../bus/dma.ts';
 import type { GuestRam } from '../mem/ram.ts';
 import type { AddressSpace } from './address-space.ts';
-import type { GuestDevice } from './guest-device.ts';
+import type { DeviceControls, GuestDevice } from './guest-device.ts';
 
 /** Upper half of the host physical addresses at which the VMM's address space begins: 4 GiB (vmm/host/piommu). */
 const HOST_UPPER = 1;
 
-export type Route = (address: string, to: DmaTranslator | undefined) => void;
+/** What of a host the path needs. */
+export interface CatchingHost {
+  route(address: string, to: DmaTranslator | undefined): void;
+  control(address: string, controls: DeviceControls | undefined): void;
+}
 
 /**
  * Devices whose DMA the guest's own IOMMU model translates: each request is caught, translated in the name that the guest knows
@@ -24,27 +28,30 @@ export class SoftwarePath {
   readonly #translator: DmaTranslator | undefined;
   readonly #ram: GuestRam;
   readonly #space: AddressSpace;
-  readonly #route: Route;
+  readonly #host: CatchingHost;
   readonly #devices = new Map<string, CaughtDma>();
 
-  constructor(translator: DmaTranslator | undefined, ram: GuestRam, space: AddressSpace, route: Route) {
+  constructor(translator: DmaTranslator | undefined, ram: GuestRam, space: AddressSpace, host: CatchingHost) {
     this.#translator = translator;
     this.#ram = ram;
     this.#space = space;
-    this.#route = route;
+    this.#host = host;
   }
 
   add(device: GuestDevice): void {
     const caught = new CaughtDma(device.dma, this.#translator, this.#ram);
     this.#devices.set(device.id, caught);
     // The host's IOMMU lets nothing through: what is not caught is not done.
-    device.host.attach(0, this.#space.ioas);
-    this.#route(device.host.name, caught);
+    device.host.attach(0, this.#space.empty);
+    this.#host.route(device.host.name, caught);
+    // The device does what its guest has switched on, and nothing that the host would use it for.
+    this.#host.control(device.host.name, device.controls());
   }
 
   remove(device: GuestDevice): void {
     if (!this.#devices.delete(device.id)) return;
-    this.#route(device.host.name, undefined);
+    this.#host.control(device.host.name, undefined);
+    this.#host.route(device.host.name, undefined);
   }
 
   has(device: GuestDevice): boolean {

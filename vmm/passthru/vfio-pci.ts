@@ -1,3 +1,4 @@
+import { AtsControls } from '../../devices/pci/ats-controls.ts';
 import { MSI_CONTROL, MSIX_CONTROL } from '../../devices/pci/capabilities.ts';
 import { PciFunction } from '../../devices/pci/function.ts';
 import type { AtsLink, PciDevice, PciDeviceKind, PciServices } from '../../devices/pci/kind.ts';
@@ -24,6 +25,7 @@ export interface VfioPciConfig {
 
 const BARS = 6;
 const BAR0 = 0x10;
+const EXTENDED = 0x100;
 
 /** Everything that the guest sees of an assigned device is its function's; behind it is nothing that is the VMM's to keep. */
 type NoState = Record<string, never>;
@@ -99,7 +101,18 @@ function create({ host: address, mode }: VfioPciConfig, services: PciServices): 
     },
   });
   const hasPri = fn.w.layout.pri !== 0;
-  const guest: GuestDevice = { id, host, dma: services.dma, wantsFaults: () => hasPri };
+  const guest: GuestDevice = {
+    id,
+    host,
+    dma: services.dma,
+    wantsFaults: () => hasPri,
+    controls: () => {
+      // Config space may be another after a load.
+      const controls = new AtsControls(fn);
+      const { atsEnabled: ats, priEnabled: pri } = controls;
+      return { pasid: controls.allowsPasid(0), ats, pri };
+    },
+  };
   const side = new HostSide(fn, guest, passthrough);
   device.w.behind.host = side;
   fn.connect({
@@ -171,13 +184,20 @@ class HostSide implements AtsLink {
         host.write(index, offset, size, lo, hi);
         if (this.#intx) this.#withdraw();
       },
+      line: (offset: number, words: Uint32Array, deferrable: boolean) => {
+        this.#passthrough.settle();
+        return host.line(index, offset, words, deferrable);
+      },
     };
   }
 
   // Interrupts
 
   configChanged(offset: number): void {
-    const { msi, msix } = this.#fn.w.layout;
+    const { msi, msix, pasid, ats, pri } = this.#fn.w.layout;
+    // The control registers follow the header; those of PRI are two more dwords.
+    const controls = [pasid + 4, ats + 4, pri + 4, pri + 12];
+    if (offset >= EXTENDED && controls.includes(offset)) this.#passthrough.controlsChanged(this.#guest);
     if (
       (msix !== 0 && offset === msix + MSIX_CONTROL.offset) ||
       (msi !== 0 && offset === msi + MSI_CONTROL.offset)
@@ -261,6 +281,7 @@ class HostSide implements AtsLink {
       if (!(cause instanceof HostRefused)) throw cause;
       this.#passthrough.log.refused(cause);
     }
+    this.#passthrough.controlsChanged(this.#guest);
     this.#interrupts();
   }
 }
