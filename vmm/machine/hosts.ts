@@ -32,6 +32,7 @@ export const HOSTS: HostSupport = {
         pathOf: (address) => host.pathOf(address),
         onFault: (listener) => listeners.push((fault) => listener(hostFault(host, fault))),
         route: (address, to) => host.route(address, to),
+        own: (address) => host.functions.get(address)!.described.own,
         control: (address, controls) => {
           const { host: device } = host.functions.get(address)!;
           const { pasidWidth, ats, pri } = device;

@@ -1,5 +1,8 @@
 import { LINE_REFUSED } from '../bus/mmio.ts';
 import { HW_CAPS, HW_INFO_TYPE, IOMMU_GET_HW_INFO, NR } from '../host/iommufd/abi.ts';
+import { MAP, PROT } from '../host/kernel/files.ts';
+import { PAGE_SIZE } from '../host/kernel/host-memory.ts';
+import type { DeviceWindow } from '../host/kernel/process.ts';
 import {
   ATTACH,
   ATTACH_PASID,
@@ -14,9 +17,6 @@ import {
   REGION_INFO,
   VFIO,
 } from '../host/vfio/abi.ts';
-import { MAP, PROT } from '../host/kernel/files.ts';
-import { PAGE_SIZE } from '../host/kernel/host-memory.ts';
-import type { DeviceWindow } from '../host/kernel/process.ts';
 import type { HostCalls } from './host-calls.ts';
 
 /** A region of a device's file: where it begins, and its bytes; 0: not there. */

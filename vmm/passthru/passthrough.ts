@@ -1,3 +1,4 @@
+import type { DeviceFacts } from '../../devices/vconfig/facts.ts';
 import { portOf, type ViommuPort } from '../../viommu/port/port.ts';
 import type { DeviceView } from '../bus/device.ts';
 import { DMA_OK, type DmaTranslator } from '../bus/dma.ts';
@@ -29,6 +30,8 @@ export interface PassthroughHost {
   route(address: string, translator: DmaTranslator | undefined): void;
   /** A message of an IOMMU to the device, for as long as another than the host's translates what it sends. */
   endpoint(address: string): DeviceEndpoint;
+  /** What a device has in hardware, whether its IOMMU lets it use that or not: what catching its requests makes possible. */
+  own(address: string): DeviceFacts;
   /** Switches PASID, ATS and page requests of a device; undefined: as the host's own driver has them. */
   control(address: string, controls: DeviceControls | undefined): void;
   /** Tells of requests that an IOMMU of the host refused for good: what its kernel writes to its log. */
@@ -137,9 +140,9 @@ export class Passthrough {
     return this.#iommu === undefined ? undefined : portOf(this.#iommu);
   }
 
-  /** Decides which path serves the device, and puts it there. @throws TsvmmError where the host refuses, or the policy does */
-  assign(wish: AssignmentWish, device: GuestDevice): Assignment {
-    const choice = choose(device.host.info, this.port, wish.mode);
+  /** Which path is to serve a device. @throws TsvmmError where the policy forbids it */
+  choose(wish: AssignmentWish, host: AssignedDevice): Choice {
+    const choice = choose(host.info, this.port, wish.mode);
     const lesser = choice.reasons.length > 0 && wish.mode === 'auto';
     if (lesser && this.#host.fallback === 'forbid') {
       throw new TsvmmError({
@@ -150,10 +153,18 @@ export class Passthrough {
         exit: EXIT.hostRefused,
       });
     }
-    refusedAs(wish.id, () => this.#connect(device, choice.mode));
-    const assignment: Assignment = { device, choice };
-    this.assignments.push(assignment);
-    return assignment;
+    return choice;
+  }
+
+  /** What a device can do for its guest on the path that is to serve it. */
+  factsOf(address: string, { mode }: Choice, shown: DeviceFacts): DeviceFacts {
+    return mode === 'software' ? this.#host.own(address) : shown;
+  }
+
+  /** Puts the device on its path. @throws TsvmmError where the host refuses */
+  assign(device: GuestDevice, choice: Choice): void {
+    refusedAs(device.id, () => this.#connect(device, choice.mode));
+    this.assignments.push({ device, choice });
   }
 
   pathOf({ device, choice }: Assignment): PathMode {
@@ -235,8 +246,7 @@ export class Passthrough {
 
   /** The guest has written to what it sees of the device's PASID, ATS and page request controls. */
   controlsChanged(device: GuestDevice): void {
-    if (this.#software?.has(device) === true)
-      this.#host.control(device.host.name, device.controls());
+    if (this.#software?.has(device) === true) this.#host.control(device.host.name, device.controls());
   }
 
   respond(device: GuestDevice, pasid: number, group: number, code: number): void {

@@ -13,6 +13,7 @@ import { defineState, type StateDef } from '../state/define.ts';
 import type { AssignedDevice } from './assigned-device.ts';
 import type { GuestDevice } from './guest-device.ts';
 import { HostRefused } from './host-calls.ts';
+import { PASSTHRU_LIMITS } from './limits.ts';
 import { MODE_WISHES, type ModeWish } from './modes.ts';
 import { Passthrough } from './passthrough.ts';
 
@@ -59,6 +60,7 @@ class VfioPci extends Device<NoState, Wiring, null> {
 export const VFIO_PCI: PciDeviceKind<VfioPciConfig> = {
   name: 'vfio-pci',
   summary: 'a PCI device of the host (--host), assigned to the guest',
+  limits: PASSTHRU_LIMITS,
   defaults: { host: '', mode: 'auto' },
   schema: (z) =>
     z.strictObject({
@@ -84,6 +86,7 @@ function create({ host: address, mode }: VfioPciConfig, services: PciServices): 
   const passthrough = services.passthrough;
   const host = passthrough.open(id, address);
   const device = new VfioPci();
+  const choice = passthrough.choose({ id, address, mode }, host);
   const bytes = host.config();
   const fn = new PciFunction(services, {
     vendor: 0,
@@ -93,7 +96,7 @@ function create({ host: address, mode }: VfioPciConfig, services: PciServices): 
     bars: barsOf(host, bytes),
     held: {
       bytes,
-      facts: factsOf(host, bytes),
+      facts: passthrough.factsOf(address, choice, factsOf(host, bytes)),
       backing: {
         read: (offset, size) => host.read(REGION.CONFIG, offset, size),
         write: (offset, size, value) => host.write(REGION.CONFIG, offset, size, value, 0),
@@ -121,7 +124,7 @@ function create({ host: address, mode }: VfioPciConfig, services: PciServices): 
     configChanged: (offset) => side.configChanged(offset),
     ats: () => side,
   });
-  passthrough.assign({ id, address, mode }, guest);
+  passthrough.assign(guest, choice);
   return { device, fn, views: functionViews(fn) };
 }
 

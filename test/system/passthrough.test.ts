@@ -1,0 +1,61 @@
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+
+function run(...args: string[]) {
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    [join(root, 'bin/tsvmm.js'), 'run', ...args],
+    { cwd: root, encoding: 'utf8', maxBuffer: 1 << 28, timeout: 200_000 },
+  );
+  return { status, stdout, stderr };
+}
+
+const HOST = ['--host', 'xeon-sapphire-rapids'] as const;
+const device = (mode: string) => ['--device', `vfio-pci,host=0000:16:00.0,mode=${mode}`] as const;
+
+describe('a guest prints the same on an assigned device as on an emulated one', () => {
+  test.each([
+    ['pasid', 'nested'],
+    ['pasid', 'software'],
+    ['unmap-race', 'nested'],
+    ['unmap-race', 'software'],
+    ['ats', 'software'],
+    ['pri', 'software'],
+  ])('%s, %s', (example, mode) => {
+    const emulated = run('--example', example);
+
+    const assigned = run('--example', example, ...HOST, ...device(mode));
+
+    expect(assigned.stderr).toContain('passed');
+    expect(assigned.stdout).toBe(emulated.stdout);
+    expect(assigned.status).toBe(0);
+  });
+});
+
+test('a host without nesting serves a device by software, and --fallback forbid refuses that, by the bit that says so', () => {
+  const args = ['--example', 'pasid', '--host', 'xeon-skylake-sp', '--device'];
+  const explained = run(...args, 'vfio-pci,host=0000:18:00.0');
+
+  const forbidden = run(...args, 'vfio-pci,host=0000:18:00.0', '--fallback', 'forbid');
+
+  expect([explained.status, forbidden.status]).toEqual([0, 3]);
+  expect(forbidden.stderr).toContain('ECAP.NEST (bit 26)');
+});
+
+test('a device that the host does not have is refused with those it has', () => {
+  const { status, stderr } = run('--example', 'pasid', ...HOST, '--device', 'vfio-pci,host=0000:99:00.0');
+
+  expect(status).toBe(2);
+  expect(stderr).toMatch(/the host has no such device for VFIO; use one of: .*0000:16:00\.0/);
+});
+
+test('a device of a host needs a host', () => {
+  const { status, stderr } = run('--example', 'pasid', '--device', 'vfio-pci,host=0000:16:00.0');
+
+  expect(status).toBe(2);
+  expect(stderr).toContain('name a host: --host');
+});

@@ -1,0 +1,47 @@
+import type { Limit } from '../core/limit.ts';
+
+const IOMMUFD = 'Linux: Documentation/userspace-api/iommufd.rst';
+
+/** What assigned devices do not do, or do otherwise than emulated ones. */
+export const PASSTHRU_LIMITS: readonly Limit[] = [
+  {
+    id: 'passthru-pasid-0',
+    what: 'requests with PASID 0 of an assigned device are blocked while the hardware translates: PASID 0 of iommufd is the requester itself',
+    cite: IOMMUFD,
+  },
+  {
+    id: 'passthru-page-responses',
+    what: 'while the hardware translates, a Response Failure of the guest reaches the device as Invalid Request, and stop markers do not reach the guest: iommufd has no words for either',
+    cite: IOMMUFD,
+  },
+  {
+    id: 'passthru-device-tlb',
+    what: "while the hardware translates, the host drops what a device has cached along with the IOTLB, so that a guest's missing device-TLB invalidation does not show; translated addresses that a device reports are the host's",
+    cite: IOMMUFD,
+  },
+  {
+    id: 'passthru-vtd-faults',
+    what: "iommufd tells nobody of VT-d's unrecoverable faults: tsvmm takes them from the log of the host's kernel, and the guest's unit finds the reason anew",
+    cite: IOMMUFD,
+  },
+  {
+    id: 'passthru-enqcmd',
+    what: "PASIDs in 64-byte commands (ENQCMD) are the guest's and reach the device untranslated: each device has PASIDs of its own on the host",
+    cite: 'Intel SDM: ENQCMD, PASID translation',
+  },
+  {
+    id: 'passthru-second-stage',
+    what: 'second-stage tables of the guest are not shadowed: a device that is bound to one is served by software from then on, until the machine ends',
+    cite: IOMMUFD,
+  },
+  {
+    id: 'passthru-snapshot',
+    what: 'a snapshot has what the guest sees of an assigned device, not what the device itself holds: that is for VFIO migration',
+    cite: 'Linux: include/uapi/linux/vfio.h, VFIO_DEVICE_FEATURE_MIGRATION',
+  },
+  {
+    id: 'passthru-physical-addresses',
+    what: 'an assigned device reaches RAM of the guest, not the registers of its other devices (peer-to-peer)',
+    cite: 'PCI Express Base: Peer-to-Peer Transactions',
+  },
+];
