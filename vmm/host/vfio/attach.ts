@@ -34,12 +34,16 @@ export function bind(
     : new SoftwareBinding(context, software);
 }
 
+const MOST_PASID = 0x7fff_ffff;
+
 /** Requests of a physical device. */
 class PhysicalBinding implements Binding {
   readonly context: IommufdContext;
   readonly #device: IommufdDevice;
   readonly #intents: DmaIntents;
   readonly #path: PasidPath | undefined;
+  /** What the user attached: PASIDs, and `undefined` for the device itself. */
+  readonly #attached = new Set<number | undefined>();
   /** Where windows of peers are kept out, by PASID. */
   readonly #kept = new Map<number, { readonly table: IoPagetable; readonly owner: object }>();
 
@@ -56,10 +60,13 @@ class PhysicalBinding implements Binding {
 
   attach(pasid: number | undefined, target: number): number {
     const own = this.#pasid(pasid);
+    // Linux notes PASIDs in an IDA, which has no numbers above INT_MAX (lib/idr.c: ida_alloc_range).
+    demand(own <= MOST_PASID, 'ENOSPC', `${own} is no PASID`);
     return transact((undo) => {
       const kept = own === 0 ? undefined : this.#keepWindows(target, undo);
-      const present = this.#device.hwptOf(own) !== undefined;
-      const id = present ? this.#device.replace(own, target) : this.#device.attach(own, target);
+      const device = this.#device;
+      const id = this.#attached.has(pasid) ? device.replace(own, target) : device.attach(own, target);
+      this.#attached.add(pasid);
       this.#forget(own);
       if (kept !== undefined) this.#kept.set(own, kept);
       return id;
@@ -68,6 +75,7 @@ class PhysicalBinding implements Binding {
 
   detach(pasid: number | undefined): void {
     const own = this.#pasid(pasid);
+    if (!this.#attached.delete(pasid)) return;
     this.#device.detach(own);
     this.#forget(own);
   }
@@ -77,7 +85,7 @@ class PhysicalBinding implements Binding {
     for (const own of [...this.#kept.keys()]) this.#forget(own);
   }
 
-  /** The PASID in the device's requests; 0: none. Throws EOPNOTSUPP. */
+  /** The PASID in the device's requests; 0: none, and also what Linux takes for none. Throws EOPNOTSUPP. */
   #pasid(pasid: number | undefined): number {
     if (pasid === undefined) return this.#intents.linkedPasid ?? 0;
     demand(
@@ -85,7 +93,6 @@ class PhysicalBinding implements Binding {
       'EOPNOTSUPP',
       "the device's driver declared no requests with PASIDs of its user",
     );
-    demand(pasid !== 0, 'EINVAL', 'PASID 0 is the device itself');
     return pasid;
   }
 

@@ -255,6 +255,29 @@ describe('ATTACH_IOMMUFD_PT and DETACH_IOMMUFD_PT', () => {
     expect([results, domains.size]).toEqual([['ok', 'ok', 'ok', 'ok', 'ok', 'ok'], 0]);
   });
 
+  test('PASID 0 is the device itself, whoever attaches it first', () => {
+    const { fd, id } = rig.bound();
+    const table = hwpt(id, ioas(), 8);
+    const results = [
+      attach(fd, { flags: 1, pasid: 0, pt_id: table }).result,
+      attach(fd, { pt_id: table }).result,
+      detach(fd, {}),
+      detach(fd, { flags: 1, pasid: 0 }),
+      attach(fd, { pt_id: table }).result,
+    ];
+
+    expect(results).toEqual(['ok', 'EBUSY', 'ok', 'ok', 'ok']);
+  });
+
+  test.each([
+    ['wider than the device has', 1 << 20, 'EINVAL'],
+    ['no number that the host can note', 0x8000_0000, 'ENOSPC'],
+  ])('a PASID that is %s', (_, pasid, expected) => {
+    const { fd, id } = rig.bound();
+
+    expect(attach(fd, { flags: 1, pasid, pt_id: hwpt(id, ioas(), 8) }).result).toBe(expected);
+  });
+
   test.each([
     ['argsz below the least', { argsz: 7 }, 'EINVAL'],
     ['an unknown flag', { flags: 4 }, 'EINVAL'],
