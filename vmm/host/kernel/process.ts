@@ -54,6 +54,10 @@ export class Process {
   readonly #capabilities: ReadonlySet<Capability>;
   readonly #firstFrame: bigint;
   #ranges: MemoryRange[];
+  /** The range that was met last, as numbers: most calls point into one. */
+  #first = 0;
+  #last = -1;
+  #writable = false;
 
   constructor(memory: HostMemory, files: Files, options: ProcessOptions) {
     this.files = files;
@@ -76,6 +80,7 @@ export class Process {
 
   /** Makes addresses invalid; parts of ranges stay. Pages pinned before keep their pins. */
   unmap(start: bigint, last: bigint): void {
+    this.#last = -1;
     this.#ranges = this.#ranges.flatMap((range) => {
       if (range.last < start || range.start > last) return [range];
       const parts: MemoryRange[] = [];
@@ -127,6 +132,9 @@ export class Process {
   bytes(va: bigint, length: number, write: boolean): Uint8Array {
     if (length === 0) return new Uint8Array(0);
     const buffer = this.#backing.buffer();
+    const at = Number(va);
+    const inside = at >= this.#first && at + length - 1 <= this.#last && (this.#writable || !write);
+    if (inside && at + length <= buffer.byteLength) return new Uint8Array(buffer, at, length);
     if (
       !this.#covers(va, va + BigInt(length) - 1n, write) ||
       va + BigInt(length) > BigInt(buffer.byteLength)
@@ -146,10 +154,18 @@ export class Process {
     return this.#firstFrame + (page >> PAGE_SHIFT);
   }
 
+  /** Numbers are exact as far as there are bytes behind addresses. */
+  #remember({ start, last, writable }: MemoryRange): void {
+    this.#first = Number(start);
+    this.#last = Math.min(Number(last), Number.MAX_SAFE_INTEGER);
+    this.#writable = writable;
+  }
+
   #covers(start: bigint, last: bigint, write: boolean): boolean {
     for (let at = start; at <= last; ) {
       const range = this.#ranges.find((one) => one.start <= at && at <= one.last && (one.writable || !write));
       if (range === undefined) return false;
+      this.#remember(range);
       at = range.last + 1n;
     }
     return true;

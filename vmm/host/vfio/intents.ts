@@ -1,5 +1,8 @@
+import { read32 } from '../../../devices/vconfig/capability-table.ts';
 import { TsvmmError } from '../../core/errors.ts';
 import type { Access } from '../iommufd/access.ts';
+import type { PhysicalFunction } from './physical.ts';
+import { capabilityAt, readSpace } from './raw-space.ts';
 
 /**
  * What a device's driver declares of the DMA its device will do; nobody guesses it from the group:
@@ -27,8 +30,20 @@ export interface DmaIntents {
   readonly linkedPasid?: number;
 }
 
-/** What vfio-pci declares of any function. */
-export const PCI_INTENTS: DmaIntents = { intents: ['requester', 'pasid-tlp'] };
+/** Device Capabilities 2: DMWr Completer Supported: registers that take ENQCMD. */
+const DEVCAP2 = 0x24;
+const DMWR_COMPLETER = 1 << 28;
+
+/** What vfio-pci declares of a function: that it takes deferrable writes means that users submit with ENQCMD. */
+export function pciIntents(fn: PhysicalFunction): DmaIntents {
+  const space = readSpace(fn);
+  const pcie = capabilityAt(space, 'pcie');
+  const enqcmd =
+    pcie !== undefined &&
+    (space[pcie + 2]! & 0xf) >= 2 &&
+    (read32(space, pcie + DEVCAP2) & DMWR_COMPLETER) !== 0;
+  return { intents: enqcmd ? ['requester', 'pasid-tlp', 'enqcmd'] : ['requester', 'pasid-tlp'] };
+}
 
 /** @throws TsvmmError where they contradict each other */
 export function checkIntents(name: string, { intents, software, linkedPasid }: DmaIntents): void {

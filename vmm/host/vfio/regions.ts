@@ -8,6 +8,7 @@ import type { LowPower } from './low-power.ts';
 import type { PhysicalFunction } from './physical.ts';
 
 const OFFSET_MASK = (1n << REGION_SHIFT) - 1n;
+const REGION_BYTES = 2 ** Number(REGION_SHIFT);
 const BAR_REGISTERS = 0x10;
 /** Bytes of the largest piece that is copied at once. */
 const WORD = 8;
@@ -59,8 +60,9 @@ export class Regions implements DeviceRegions {
   /** Moves up to `length` bytes; returns how many. Throws EINVAL, EFAULT, EIO. */
   move(caller: Process, address: bigint, length: number, offset: bigint, write: boolean): number {
     if (length === 0) return 0;
-    const index = Number(offset >> REGION_SHIFT);
-    const at = Number(offset & OFFSET_MASK);
+    const place = Number(offset);
+    const index = Math.floor(place / REGION_BYTES);
+    const at = place - index * REGION_BYTES;
     demand(index < REGIONS, 'EINVAL', `there is no region ${index}`);
     if (index === REGION.CONFIG)
       return write

@@ -4,7 +4,7 @@ import type { HostKernel } from '../iommufd/host-kernel.ts';
 import { Iommufd } from '../iommufd/iommufd.ts';
 import { TextFile } from '../kernel/text-file.ts';
 import { DeviceFile } from './device-file.ts';
-import { checkIntents, PCI_INTENTS } from './intents.ts';
+import { checkIntents, pciIntents } from './intents.ts';
 import { constraintOf, type GroupConstraint, type GroupPlan } from './topology.ts';
 import { VfioDevice, type VfioRegistration } from './vfio-device.ts';
 import { GroupFile, VfioGroup } from './vfio-group.ts';
@@ -31,7 +31,7 @@ export class VfioHost {
     const { fn, host } = registration;
     if (this.#devices.has(fn.name))
       throw new TsvmmError({ code: 'vfio-device-exists', object: fn.name, why: 'VFIO has it already' });
-    const intents = registration.intents ?? PCI_INTENTS;
+    const intents = registration.intents ?? pciIntents(fn);
     checkIntents(fn.name, intents);
     const group = this.#group(host.group);
     const physical = fn.virtual === undefined ? undefined : this.#devices.get(fn.virtual.of.name);

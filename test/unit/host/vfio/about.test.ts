@@ -44,6 +44,14 @@ test('a device says what its driver declared, and where its requests with PASID 
   ).toEqual(['requester pasid-tlp\n', 'free\n', 'reserve\n0x1000-0x1fff\nd0 has no ACS\n']);
 });
 
+test('a function that takes deferrable writes is one of ENQCMD', () => {
+  const rig = new VfioRig();
+  const words = [0x1000_8002, 0x2820, 0, 0, 0, 0, 0, 0, 1 << 28];
+  const { device } = rig.add({ fn: { standard: [{ at: 0x40, id: 0x10, head: 2, words }] } });
+
+  expect(device.intents.intents).toEqual(['requester', 'pasid-tlp', 'enqcmd']);
+});
+
 const software = { bound: () => {}, unmap: () => {} };
 const BAD: readonly (readonly [string, DmaIntents])[] = [
   ['no DMA', { intents: [] }],

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
   ACS,
@@ -152,6 +153,58 @@ describe('groups', () => {
     const [group] = groupsOf([at('a', 'rc-endpoint', 1, 0)]);
 
     expect(constraintOf(group!)).toMatchObject({ oneAddressSpace: false, why: 'a is alone in group 0' });
+  });
+});
+
+describe('whatever the topology is', () => {
+  const TYPES = [
+    'root-port',
+    'upstream-port',
+    'downstream-port',
+    'pcie-to-pci-bridge',
+    'endpoint',
+    'rc-endpoint',
+  ] as const;
+  const entry = fc.record({
+    type: fc.constantFrom(...TYPES),
+    parent: fc.option(fc.nat(11), { nil: undefined }),
+    device: fc.nat(2),
+    fn: fc.nat(2),
+    acs: fc.option(fc.constant(GOOD), { nil: undefined }),
+  });
+  const topology = fc.array(entry, { minLength: 1, maxLength: 12 }).map((entries) =>
+    entries.map(({ parent, acs, ...rest }, i) => ({
+      name: `f${i}`,
+      ...rest,
+      // Parents before their children; loops are a case of their own.
+      ...(parent === undefined || parent >= i ? {} : { parent: `f${parent}` }),
+      ...(acs === undefined ? {} : { acs }),
+    })),
+  );
+
+  test('every function is in one group, with a reason for each but the first', () => {
+    fc.assert(
+      fc.property(topology, (functions) => {
+        const groups = groupsOf(functions);
+        expect(groups.flatMap((group) => group.functions).sort()).toEqual(
+          functions.map(({ name }) => name).sort(),
+        );
+        for (const { functions: names, reasons } of groups) expect(reasons.length).toBe(names.length - 1);
+      }),
+    );
+  });
+
+  test('ACS in one more place never joins what was apart', () => {
+    fc.assert(
+      fc.property(topology, fc.nat(11), (functions, which) => {
+        const better = functions.map((one, i) => (i === which ? { ...one, acs: GOOD } : one));
+        const before = groupsOf(functions);
+        for (const group of groupsOf(better))
+          expect(
+            before.some(({ functions: names }) => group.functions.every((one) => names.includes(one))),
+          ).toBe(true);
+      }),
+    );
   });
 });
 
