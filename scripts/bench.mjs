@@ -38,6 +38,7 @@ const BENCHES = [
   'startup',
   'qtest',
   'iommufd',
+  'piommu',
   'vconfig',
 ];
 /** A young generation that 10^6 boxed numbers do not fill: no collection may hide what is allocated. */
@@ -46,6 +47,7 @@ const FLAGS = {
   'smmu-allocation': ['--expose-gc', '--min-semi-space-size=128', '--max-semi-space-size=128'],
   'pasid-live': ['--expose-gc'],
   iommufd: ['--expose-gc'],
+  piommu: ['--expose-gc'],
 };
 
 const { values: options, positionals } = parseArgs({

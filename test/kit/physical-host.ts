@@ -196,7 +196,11 @@ export class PhysicalHost {
 }
 
 /** All that a VT-d has. */
-export function vtdHost(config: Partial<VtdConfig> = {}, options: VtdDriverOptions = {}): PhysicalHost {
+export function vtdHost(
+  config: Partial<VtdConfig> = {},
+  options: VtdDriverOptions = {},
+  ramBytes?: number,
+): PhysicalHost {
   return new PhysicalHost((host) => {
     const unit = PhysicalUnit.of(
       INTEL_IOMMU,
@@ -204,14 +208,18 @@ export function vtdHost(config: Partial<VtdConfig> = {}, options: VtdDriverOptio
       host.unitOptions,
     );
     return { unit, driver: new VtdHostDriver(unit, options) };
-  });
+  }, ramBytes);
 }
 
-export function smmuHost(config: Partial<SmmuConfig> = {}, options: SmmuDriverOptions = {}): PhysicalHost {
+export function smmuHost(
+  config: Partial<SmmuConfig> = {},
+  options: SmmuDriverOptions = {},
+  ramBytes?: number,
+): PhysicalHost {
   return new PhysicalHost((host) => {
     const unit = PhysicalUnit.of(SMMUV3, completeOptions(SMMUV3, { svm: true, ...config }), host.unitOptions);
     return { unit, driver: new SmmuHostDriver(unit, options) };
-  });
+  }, ramBytes);
 }
 
 export { BUFFER, BUFFER_BYTES };

@@ -10,6 +10,10 @@ export interface PageWatcher {
 
 const WATCHED = 1;
 
+/** Where a host sees a guest that ends, with it, a GiB further on: units know addresses below 4 GiB best. */
+const HOST_WINDOW = 0x8000_0000;
+const MOST_IN_WINDOW = 0x4000_0000;
+
 /** Named here because V8 asks a typed array for its method anew at each call, which is 3 ns. */
 const setBytes = Uint8Array.prototype.set;
 
@@ -28,6 +32,9 @@ export class GuestRam {
   /** Bytes of RAM from 4 GiB on, and where they lie in the linear memory. */
   readonly highSize: number;
   readonly highAt: number;
+  /** Where they begin: 4 GiB, but the host sees its guest elsewhere. */
+  readonly highLo: number;
+  readonly highHi: number;
   /** Whole linear memory. Index = GPA. Callers of these views stay below `end`. */
   readonly u8: Uint8Array;
   readonly u32: Uint32Array;
@@ -54,7 +61,10 @@ export class GuestRam {
   constructor(base: number, size: number, highSize = 0, userMode = false, hostBytes = 0, guest?: GuestRam) {
     this.layout = guest?.layout ?? hiddenLayout(base, size, highSize, userMode, hostBytes);
     this.highSize = highSize;
-    this.highAt = guest === undefined ? this.layout.highAt : 0;
+    this.highAt = guest === undefined ? this.layout.highAt : guest.base;
+    const low = guest !== undefined && isLow(guest);
+    this.highLo = low ? HOST_WINDOW : 0;
+    this.highHi = low ? 0 : 1;
     this.base = base;
     this.size = size;
     this.end = base + size;
@@ -70,12 +80,12 @@ export class GuestRam {
   }
 
   /**
-   * The same linear memory as the host sees it: its own memory at the address where it lies, and from 4 GiB on everything below
-   * it, the guest's RAM among it. A store to that RAM is the guest's: its watches, its dirty log.
+   * The same linear memory as the host sees it: its own memory at the address where it lies, and from 2 GiB on (or, if it is large,
+   * from 4 GiB on) everything from the guest's RAM up to it. A store to that RAM is the guest's: its watches, its dirty log.
    */
   static ofHost(guest: GuestRam): GuestRam {
     const { hostAt, hostBytes } = guest.layout;
-    return new GuestRam(hostAt, hostBytes, hostAt, false, 0, guest);
+    return new GuestRam(hostAt, hostBytes, hostAt - guest.base, false, 0, guest);
   }
 
   /** True when all of [address, address + bytes) is RAM; address as (lo, hi). */
@@ -91,8 +101,8 @@ export class GuestRam {
 
   /** The same of RAM from 4 GiB on. LIMIT: it has no watches, no dirty log, and no instruction of a guest reaches it. */
   above(lo: number, hi: number, bytes: number): number {
-    const a = lo >>> 0;
-    return hi >>> 0 === 1 && a + bytes <= this.highSize ? this.highAt + a : -1;
+    const a = (lo >>> 0) - this.highLo;
+    return hi >>> 0 === this.highHi && a >= 0 && a + bytes <= this.highSize ? this.highAt + a : -1;
   }
 
   /** Copies bytes from outside of the linear memory to a place in it. `wrote` is the caller's to call. */
@@ -233,4 +243,9 @@ export class GuestRam {
     }
     for (let page = 0; page < pages; page++) this.#refresh(page);
   }
+}
+
+/** The host's memory and the guest's fit below 4 GiB, each at addresses of its own. */
+function isLow({ base, layout: { hostAt, hostBytes } }: GuestRam): boolean {
+  return hostAt - base <= MOST_IN_WINDOW && hostAt + hostBytes <= HOST_WINDOW;
 }

@@ -1,4 +1,4 @@
-import { refuse } from '../kernel/errno.ts';
+import { Refusal, refuse } from '../kernel/errno.ts';
 import type { Process } from '../kernel/process.ts';
 import { decode, type UapiFields, type UapiStruct, type UapiValues } from '../kernel/struct.ts';
 
@@ -61,6 +61,21 @@ export class UserArray {
   /** Entry `index`. Throws EINVAL for a length that does not fit, EFAULT. */
   read<F extends UapiFields>(struct: UapiStruct<F>, index: number): UapiValues<F> {
     return decode(struct, this.bytes(struct, index));
+  }
+
+  /**
+   * All entries at once, one after the other, as they are now; `undefined` where they are not as long as the structure, or not all of
+   * them can be read: then one asks for each.
+   */
+  whole(struct: UapiStruct): DataView | undefined {
+    if (this.#entryBytes !== struct.bytes || this.entries === 0) return undefined;
+    try {
+      const bytes = this.#caller.bytes(this.#address, this.entries * struct.bytes, false).slice();
+      return new DataView(bytes.buffer);
+    } catch (cause) {
+      if (cause instanceof Refusal) return undefined;
+      throw cause;
+    }
   }
 
   bytes(struct: UapiStruct, index: number): Uint8Array {

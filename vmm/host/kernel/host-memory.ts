@@ -14,8 +14,15 @@ export interface Backing {
   buffer(): ArrayBufferLike;
 }
 
-/** Where the memory that hardware reaches has its physical addresses: from 4 GiB on. */
-const REACH_BASE = 1n << 32n;
+/** The one memory that the hardware of a host reaches. */
+export interface Reached {
+  readonly backing: Backing;
+  /** Its first byte, and how many there are. */
+  readonly from: bigint;
+  readonly bytes: bigint;
+  /** The physical address of the first. */
+  readonly physical: bigint;
+}
 
 /**
  * The host's physical memory: spans of bytes, and for each page frame how many pins it has. A frame is a page number in this
@@ -24,28 +31,29 @@ const REACH_BASE = 1n << 32n;
 export class HostMemory {
   readonly #spans: Backing[] = [];
   readonly #pins = new Map<bigint, number>();
-  /** The one memory that the hardware of this host reaches. */
-  #reached: { readonly backing: Backing; readonly bytes: number } | undefined;
+  #reached: Reached | undefined;
 
   /**
-   * Gives the first `bytes` of `backing` the physical addresses from 4 GiB on: modelled hardware works on one memory, in which they
-   * are. Everything else has addresses at which hardware finds nothing.
+   * Says which bytes have the physical addresses at which modelled hardware finds them: it works on one memory. Everything else has
+   * addresses at which hardware finds nothing.
    */
-  reach(backing: Backing, bytes: number): void {
+  reach(reached: Reached): void {
     if (this.#reached !== undefined || this.#spans.length > 0)
       throw new Bug('what hardware reaches is said first, and once');
-    this.#reached = { backing, bytes };
+    this.#reached = reached;
   }
 
   /** Whether hardware finds memory at these physical addresses. */
   reaches(physical: bigint, length: bigint): boolean {
-    const at = physical - REACH_BASE;
-    return this.#reached !== undefined && at >= 0n && at + length <= BigInt(this.#reached.bytes);
+    const reached = this.#reached;
+    if (reached === undefined || physical < reached.physical) return false;
+    return physical + length <= reached.physical + reached.bytes;
   }
 
   /** Adds a span; returns the frame of its first page. */
   add(backing: Backing): bigint {
-    if (this.#reached?.backing.buffer() === backing.buffer()) return REACH_BASE >> PAGE_SHIFT;
+    if (this.#reached?.backing.buffer() === backing.buffer())
+      return (this.#reached.physical - this.#reached.from) >> PAGE_SHIFT;
     this.#spans.push(backing);
     return BigInt(this.#spans.length) * SPAN_FRAMES;
   }
@@ -53,8 +61,8 @@ export class HostMemory {
   /** The bytes at a physical address; `length` must stay inside one page. `undefined` where there is no memory. */
   bytes(physical: bigint, length: number): Uint8Array | undefined {
     if (this.reaches(physical, BigInt(length))) {
-      const { backing } = this.#reached as { readonly backing: Backing };
-      return new Uint8Array(backing.buffer(), Number(physical - REACH_BASE), length);
+      const { backing, from, physical: first } = this.#reached as Reached;
+      return new Uint8Array(backing.buffer(), Number(physical - first + from), length);
     }
     const backing = this.#spans[Number(physical >> SPAN_SHIFT) - 1];
     if (backing === undefined) return undefined;

@@ -24,6 +24,8 @@ export interface UapiStruct<F extends UapiFields = UapiFields> {
   readonly bytes: number;
   readonly least: number;
   readonly fields: F;
+  /** The fields as a list: what is decoded with every call is not to be listed each time. */
+  readonly list: readonly (readonly [name: string, field: UapiField])[];
 }
 
 export function uapi<const F extends UapiFields>(
@@ -32,13 +34,13 @@ export function uapi<const F extends UapiFields>(
   least: number,
   fields: F,
 ): UapiStruct<F> {
-  return { name, bytes, least, fields };
+  return { name, bytes, least, fields, list: Object.entries(fields) };
 }
 
 export function decode<F extends UapiFields>(struct: UapiStruct<F>, bytes: Uint8Array): UapiValues<F> {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const values: Record<string, number | bigint> = {};
-  for (const [name, { kind, at }] of Object.entries(struct.fields)) values[name] = READ[kind](view, at);
+  for (const [name, { kind, at }] of struct.list) values[name] = READ[kind](view, at);
   return values as UapiValues<F>;
 }
 
@@ -74,7 +76,7 @@ const WRITE = {
 export function faultsOf(struct: UapiStruct): readonly string[] {
   const taken = new Map<number, string>();
   const faults: string[] = [];
-  for (const [name, { kind, at }] of Object.entries(struct.fields)) {
+  for (const [name, { kind, at }] of struct.list) {
     if (at % WIDTH[kind] !== 0) faults.push(`${struct.name}.${name} is not aligned`);
     if (at + WIDTH[kind] > struct.bytes) faults.push(`${struct.name}.${name} ends outside`);
     for (let byte = at; byte < at + WIDTH[kind]; byte++) {

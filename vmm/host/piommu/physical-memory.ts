@@ -1,6 +1,7 @@
 import { SystemMemory } from '../../bus/memory.ts';
 import { MmioBus } from '../../bus/mmio.ts';
 import { Bug, TsvmmError } from '../../core/errors.ts';
+import { u64 } from '../../core/u64.ts';
 import { GuestRam } from '../../mem/ram.ts';
 import type { Allocations } from '../kernel/allocations.ts';
 import { refuse } from '../kernel/errno.ts';
@@ -89,9 +90,9 @@ export class PagePool {
 
 /**
  * The physical memory of a host with modelled IOMMUs. All of it is one linear memory, so that a unit finds its host's tables and
- * its guest's RAM as cheaply as a virtual IOMMU finds RAM: by one array. Memory of the host has its physical addresses below
- * 4 GiB; the address space of the VMM (guest RAM among it) begins at 4 GiB: never where the guest sees it, so that a stage that
- * was left out shows.
+ * its guest's RAM as cheaply as a virtual IOMMU finds RAM: by one array. Memory of the host has its physical addresses where
+ * it lies; guest RAM, with what is behind it in the VMM's address space, begins at 2 GiB, or at 4 GiB if it is large: never where the
+ * guest sees it, so that a stage that was left out shows.
  */
 export class PhysicalMemory {
   /** What units look at. */
@@ -108,7 +109,7 @@ export class PhysicalMemory {
    * @throws TsvmmError where the guest's RAM was made without
    */
   constructor(guest: GuestRam, owner: MemoryOwner, mmio = new MmioBus()) {
-    const { hostAt, hostBytes } = guest.layout;
+    const { hostBytes } = guest.layout;
     if (hostBytes === 0) {
       throw new TsvmmError({
         code: 'no-host-memory',
@@ -122,7 +123,12 @@ export class PhysicalMemory {
     this.pages = new PagePool(this.ram, owner.allocations);
     this.host = owner.memory;
     this.allocations = owner.allocations;
-    this.host.reach({ buffer: () => guest.memory.buffer }, hostAt);
+    this.host.reach({
+      backing: { buffer: () => guest.memory.buffer },
+      from: BigInt(this.ram.highAt),
+      bytes: BigInt(this.ram.highSize),
+      physical: u64(this.ram.highLo, this.ram.highHi),
+    });
   }
 
   /** The processor's view of its own memory: one word, little-endian; `address` is aligned. */

@@ -92,11 +92,12 @@ export class SmmuViommu implements DriverViommu {
     const { queue } = this.#parts;
     const words = new Int32Array(4);
     const before = queue.illegal;
+    const whole = array.whole(SMMUV3_INVALIDATE);
     try {
       for (let batch = 0; array.done < array.entries; array.done++) {
-        const bytes = array.bytes(SMMUV3_INVALIDATE, array.done);
-        const view = new DataView(bytes.buffer);
-        for (let i = 0; i < 4; i++) words[i] = view.getInt32(i * 4, true);
+        const view = whole ?? new DataView(array.bytes(SMMUV3_INVALIDATE, array.done).buffer);
+        const at = whole === undefined ? 0 : array.done * SMMUV3_INVALIDATE.bytes;
+        for (let i = 0; i < 4; i++) words[i] = view.getInt32(at + i * 4, true);
         this.#convert(words, deviceOf);
         queue.put(words[0] as number, words[1] as number, words[2] as number, words[3] as number);
         if (++batch % BATCH === 0) queue.sync();

@@ -10,7 +10,9 @@ import { blockOf, EVERY_PAGE } from './ranges.ts';
 import type { VtdFlusher } from './vtd-flush.ts';
 
 const PAGE_SHIFT = 12n;
-const ALL_PAGES = (1n << 64n) - 1n;
+const ALL_ONES = 0xffffffff;
+const FRAMES_OF_LO = 2 ** 20;
+const EVERY_FRAME = 2 ** 52;
 
 /** One attachment of a domain. */
 export interface VtdAttachment {
@@ -163,30 +165,37 @@ export class VtdNestedDomain implements NestedDomain, VtdTagged {
   /** Caches of functions are flushed with it: the user says nothing of them. */
   invalidate(array: UserArray): void {
     array.expect(INVALIDATE_DATA.VTD_S1);
+    const whole = array.whole(VTD_S1_INVALIDATE);
     try {
       for (; array.done < array.entries; array.done++) {
-        const { addr, npages, flags, reserved } = array.read(VTD_S1_INVALIDATE, array.done);
-        demand((flags & ~VTD_INVALIDATE_LEAF) === 0 && reserved === 0, 'EOPNOTSUPP', 'unknown flags');
-        const everything = npages === ALL_PAGES;
-        demand(
-          addr % 4096n === 0n && (!everything || addr === 0n),
-          'EINVAL',
-          'the address is not aligned, or not 0',
-        );
-        const leaf = (flags & VTD_INVALIDATE_LEAF) !== 0;
-        const block = everything || npages === 0n ? EVERY_PAGE : rangeOf(addr, npages);
-        if (npages > 0n) this.#flusher.nested(this, block, leaf);
+        const view = whole ?? new DataView(array.bytes(VTD_S1_INVALIDATE, array.done).buffer);
+        this.#entry(view, whole === undefined ? 0 : array.done * VTD_S1_INVALIDATE.bytes);
       }
     } finally {
       this.#flusher.wait();
     }
   }
 
-  free(): void {}
-}
+  /** One entry, in halves of 32 bits: there may be many. */
+  #entry(view: DataView, at: number): void {
+    const { addr, npages, flags, reserved } = VTD_S1_INVALIDATE.fields;
+    const given = view.getUint32(at + flags.at, true);
+    const unknown = (given & ~VTD_INVALIDATE_LEAF) | view.getUint32(at + reserved.at, true);
+    demand(unknown === 0, 'EOPNOTSUPP', 'unknown flags');
+    const lo = view.getUint32(at + addr.at, true);
+    const hi = view.getUint32(at + addr.at + 4, true);
+    const pagesLo = view.getUint32(at + npages.at, true);
+    const pagesHi = view.getUint32(at + npages.at + 4, true);
+    const everything = pagesLo === ALL_ONES && pagesHi === ALL_ONES;
+    const aligned = (lo & 0xfff) === 0 && (!everything || (lo | hi) === 0);
+    demand(aligned, 'EINVAL', 'the address is not aligned, or not 0');
+    if ((pagesLo | pagesHi) === 0) return;
+    const page = hi * FRAMES_OF_LO + (lo >>> 12);
+    const pages = pagesHi * 2 ** 32 + pagesLo;
+    // A range that passes the last address is all there is.
+    const block = everything || page + pages > EVERY_FRAME ? EVERY_PAGE : blockOf(page, pages);
+    this.#flusher.nested(this, block, (given & VTD_INVALIDATE_LEAF) !== 0);
+  }
 
-/** A range that passes the last address is all there is. */
-function rangeOf(addr: bigint, npages: bigint) {
-  const page = addr >> PAGE_SHIFT;
-  return page + npages > 1n << 52n ? EVERY_PAGE : blockOf(Number(page), Number(npages));
+  free(): void {}
 }

@@ -16,26 +16,26 @@ function world() {
   return { guest, kernel, memory, calls };
 }
 
-test("guest RAM is in the host's memory 4 GiB above its place in the VMM, and nowhere else", () => {
+test("guest RAM is in the host's memory 2 GiB above its place in the VMM, and nowhere else", () => {
   const { guest, memory, calls } = world();
   guest.u32[0x1000 / 4] = 0x12345678;
 
   const frame = calls.process.frame(0x1000n, false);
 
-  expect(frame).toBe(0x100001n);
-  const at = memory.ram.locate(0x1000, 1, 4);
+  expect(frame).toBe(0x80001n);
+  const at = memory.ram.locate(0x8000_1000, 0, 4);
   expect(memory.ram.u32[at >>> 2]).toBe(0x12345678);
   expect(memory.ram.locate(0x1000, 0, 4)).toBe(-1);
-  expect(memory.ram.locate(0x1000, 2, 4)).toBe(-1);
-  expect([...(memory.host.bytes(0x1_0000_1000n, 4) ?? [])]).toEqual([0x78, 0x56, 0x34, 0x12]);
+  expect(memory.ram.locate(0x1000, 1, 4)).toBe(-1);
+  expect([...(memory.host.bytes(0x8000_1000n, 4) ?? [])]).toEqual([0x78, 0x56, 0x34, 0x12]);
 });
 
-test("the host's own memory is not visible 4 GiB up, nor in the guest's RAM", () => {
+test("the host's own memory is not visible 2 GiB up, nor in the guest's RAM", () => {
   const { guest, memory } = world();
   const { hostAt } = guest.layout;
 
   expect(memory.ram.locate(hostAt, 0, 4096)).toBe(hostAt);
-  expect(memory.ram.locate(hostAt, 1, 4)).toBe(-1);
+  expect(memory.ram.locate(hostAt + 0x8000_0000, 0, 4)).toBe(-1);
   expect(guest.locate(hostAt, 0, 4)).toBe(-1);
 });
 
@@ -45,7 +45,7 @@ test('a DMA to guest RAM by way of the host is a store to the guest: its watcher
   guest.watch(0x3000, { stored: (address, bytes) => stored.push([address, bytes]) });
   guest.setDirtyLogging(true);
 
-  memory.system.write(0x3008, 1, Uint8Array.of(1, 2, 3, 4), 0, 4);
+  memory.system.write(0x8000_3008, 0, Uint8Array.of(1, 2, 3, 4), 0, 4);
 
   expect(stored).toEqual([[0x3008, 4]]);
   expect(guest.dirty[0]).toBe(1 << 3);
@@ -76,7 +76,7 @@ test('memory of another process has addresses at which hardware finds nothing', 
   const physical = process.frame(0n, true) << 12n;
 
   expect(kernel.memory.reaches(physical, 4096n)).toBe(false);
-  expect(kernel.memory.reaches(0x1_0000_0000n, 4096n)).toBe(true);
+  expect(kernel.memory.reaches(0x8000_0000n, 4096n)).toBe(true);
   expect(memory.ram.locate(Number(physical & 0xffffffffn), Number(physical >> 32n), 4)).toBe(-1);
 });
 
@@ -118,4 +118,17 @@ test('a page that is freed twice is a broken invariant', () => {
 
 test('RAM that was made without memory of a host cannot carry one', () => {
   expect(() => new PhysicalMemory(new GuestRam(0, MIB), new HostKernel())).toThrow(/without room/);
+});
+
+test('RAM of the virt machine begins at its base; a GiB or more is seen from 4 GiB on', () => {
+  const kernel = new HostKernel();
+  const memory = new PhysicalMemory(new GuestRam(0x4000_0000, 4 * MIB, 0, false, MIB), kernel);
+
+  expect(memory.ram.locate(0x8000_1000, 0, 4)).toBe(0x4000_1000);
+  expect(kernel.memory.reaches(0x8000_0000n, 4096n)).toBe(true);
+  const guest = new GuestRam(0, 1024 * MIB, 0, false, MIB);
+  const other = new PhysicalMemory(guest, new HostKernel());
+  expect(other.ram.locate(0x1000, 1, 4)).toBe(0x1000);
+  expect(other.ram.locate(0x8000_1000, 0, 4)).toBe(-1);
+  expect(other.host.reaches(0x1_0000_0000n, 4096n)).toBe(true);
 });

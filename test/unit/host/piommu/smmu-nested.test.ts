@@ -84,7 +84,7 @@ const cfgiCd = (ssid: number, sid = VSID): [bigint, bigint] => [
 const nsnhAll: [bigint, bigint] = [0x30n, 0n];
 
 describe('a nested stream', () => {
-  test("the guest's CD table and tables lie in guest memory, which stage 2 finds 4 GiB up", () => {
+  test("the guest's CD table and tables lie in guest memory, which stage 2 finds 2 GiB up", () => {
     const { host, device, identify, nest } = world();
     identify();
     guestCd(host);

@@ -185,11 +185,3 @@ test('dirty state of stage 1: pages that a function writes to are found, and aga
   host.write(DEV, AT + 0x8000, 1);
   expect(dirty()).toEqual([8, 1]);
 });
-
-test('a unit whose addresses end at 4 GiB does not reach the memory of a guest: EFAULT, and nothing is attached', () => {
-  const host = smmuHost({ svm: false, oas: 32 });
-  host.map(0x4000);
-  const device = host.bind(host.plug({ requester: DEV }));
-
-  expect(() => device.attach(0, host.ioas)).toThrow(expect.objectContaining({ errno: 'EFAULT' }));
-});

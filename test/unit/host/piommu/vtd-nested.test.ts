@@ -60,7 +60,7 @@ function invalidate(
 }
 
 describe('nested translation', () => {
-  test("the guest's table and the host's table are walked together: memory is found 4 GiB above guest addresses", () => {
+  test("the guest's table and the host's table are walked together: memory is found 2 GiB above guest addresses", () => {
     const { host, device, nest } = world();
     guestMaps(host, 0x5000);
     host.store(0x5010, 0xfeed);
