@@ -203,7 +203,7 @@ export class TableWatch implements ReadSink, PageWatcher, Announcements {
 
   #saw(address: number, kind: number, level: number): void {
     const page = address >>> 12;
-    if (!this.#pages.has(page)) this.#watchPage(page, kind, level);
+    if (!this.#pages.has(page) && this.#pages.isWatchable(page)) this.#watchPage(page, kind, level);
   }
 
   #watchPage(page: number, kind: number, level: number): void {

@@ -82,6 +82,11 @@ export class WatchedPages<T extends WatchedTable> {
     return (this.bits[page >>> 5]! & (1 << (page & 31))) !== 0;
   }
 
+  /** Whether stores to the page can be noticed at all: a physical unit's guest is not in the memory that it keeps its tables in. */
+  isWatchable(page: number): boolean {
+    return page < FOUR_GIB_PAGES && this.#ram.holds(page * 4096, 0, 4096);
+  }
+
   /** The first table of the page. */
   find(page: number): Watched<T> | undefined {
     return this.#pages.get(page);
@@ -98,8 +103,7 @@ export class WatchedPages<T extends WatchedTable> {
   add(table: T): Watched<T> | undefined {
     const list = this.#list;
     // A directory may reach beyond 4 GiB, where nothing is watched.
-    const memory = table.page < FOUR_GIB_PAGES && this.#ram.holds(table.page * 4096, 0, 4096);
-    if (this.isFull(table.kind) || !memory) return undefined;
+    if (this.isFull(table.kind) || !this.isWatchable(table.page)) return undefined;
     list.push(table);
     return this.#start(table, list.length - 1);
   }
