@@ -23,7 +23,7 @@ const SLOTS = 6;
 const KEPT: MessagePlace = { kind: 'kept' };
 const MAX_MEMORY32 = 2 ** 31;
 
-export const barKey = (index: number): string => `bar ${index}`;
+const barKey = (index: number): string => `bar ${index}`;
 
 export function planMmio(devices: readonly FleetDevice[], policy: Policy): MmioPlan {
   const unknown = devices.find(({ bars }) => bars === undefined);
@@ -125,6 +125,21 @@ function freeSlot(devices: readonly FleetDevice[]): number | undefined {
 /** The table in the lower half, the pending bits in the upper. */
 function messageBar({ index, pbaOffset }: { index: number; pbaOffset: number }): PlanBar {
   return { index, kind: 'memory32', prefetchable: false, size: 2 * pbaOffset, served: 'vmm' };
+}
+
+/** What guests do not see of a device's BARs; nothing where BARs are each device's own. */
+export function barLosses(
+  own: readonly Bar[],
+  planned: readonly PlanBar[] | undefined,
+  losses: ReadonlyMap<string, string>,
+): { key: string; why: string }[] {
+  if (planned === undefined) return [];
+  return own.flatMap(({ index, size }) => {
+    const key = barKey(index);
+    const bar = planned.find((one) => one.index === index);
+    if (bar === undefined) return [{ key, why: losses.get(key) ?? 'the plan does not have it' }];
+    return bar.size < size ? [{ key, why: `the plan shows ${bar.size} of its ${size} bytes` }] : [];
+  });
 }
 
 /** Why a device cannot stand behind the BARs of a plan, by `bar N`. */

@@ -1,5 +1,5 @@
 import { Bug } from '../../vmm/core/errors.ts';
-import { barKey, type MessagePlace, type MmioPlan, planMmio } from './bars.ts';
+import { barLosses, type MessagePlace, type MmioPlan, planMmio } from './bars.ts';
 import type { Chain } from './capability-table.ts';
 import { type Conflict, conflictOf } from './conflict.ts';
 import { type FleetDevice, idText, labelOf } from './fleet.ts';
@@ -405,14 +405,14 @@ function changeOf(device: FleetDevice, plan: Plan, losses: ReadonlyMap<string, s
   const own = new Map<string, Capability>();
   for (const one of device.anatomy.capabilities) if (!own.has(one.key)) own.set(one.key, one);
   const shown = new Map(plan.capabilities.map((one) => [one.key, one]));
-  const bars = plan.bars === undefined ? [] : (device.bars ?? []);
-  const hidden = bars.filter(({ index }) => !plan.bars?.some((bar) => bar.index === index));
   return {
     device,
     loses: [
-      ...[...own.keys()].filter((key) => !shown.has(key)),
-      ...hidden.map(({ index }) => barKey(index)),
-    ].map((key) => ({ key, why: losses.get(key) ?? 'the plan does not have it' })),
+      ...[...own.keys()]
+        .filter((key) => !shown.has(key))
+        .map((key) => ({ key, why: losses.get(key) ?? 'the plan does not have it' })),
+      ...barLosses(device.bars ?? [], plan.bars, losses),
+    ],
     gains: [...shown.keys()].filter((key) => !own.has(key)),
     moves: [...own].flatMap(([key, { offset }]) => {
       const to = shown.get(key)?.offset;
