@@ -4,6 +4,7 @@ import { FIRMWARE_LIMITS } from '../../firmware/limits.ts';
 import type { Limit } from '../core/limit.ts';
 import { IOMMUFD_LIMITS } from '../host/iommufd/limits.ts';
 import { HOST_LIMITS } from '../host/model/limits.ts';
+import { PIOMMU_LIMITS } from '../host/piommu/limits.ts';
 import { VFIO_LIMITS } from '../host/vfio/limits.ts';
 import { VCPU_LIMITS } from '../vcpu/limits.ts';
 import { KEPT_FAULTS } from './explain.ts';
@@ -20,6 +21,7 @@ export function allLimits(registry: Registry): readonly Limit[] {
     ...FIRMWARE_LIMITS,
     ...VCPU_LIMITS,
     ...IOMMUFD_LIMITS,
+    ...PIOMMU_LIMITS,
     ...VFIO_LIMITS,
     ...HOST_LIMITS,
     ...MACHINE_LIMITS,
