@@ -9,6 +9,7 @@ import {
   HOT_RESET_NOT_OWNED,
   HOT_RESET_OWNED,
 } from './abi.ts';
+import { saveFunction } from './function-reset.ts';
 import { fetchSized, reply } from './user-struct.ts';
 import type { ResetMember, ResetScope, VfioDevice } from './vfio-device.ts';
 import { GroupFile } from './vfio-group.ts';
@@ -77,7 +78,10 @@ export function hotReset(device: VfioDevice, find: FindDevice, caller: Process, 
     demand(mine, 'EINVAL', `${name} is not the caller's`);
     return other;
   });
+  // What the host configured comes back, as after any reset (Linux, drivers/pci/pci.c: pci_reset_bus).
+  const restores = devices.map(({ fn }) => saveFunction(fn));
   scope.reset();
+  for (const restore of restores) restore();
   for (const { open } of devices) open?.afterReset();
 }
 

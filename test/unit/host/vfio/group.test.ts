@@ -263,6 +263,14 @@ describe('hot reset', () => {
     expect([reset(fd), log, fn.log]).toEqual(['ok', ['reset'], ['enable msix 1']]);
   });
 
+  test('what the host configured comes back', () => {
+    const { fd, scope, second } = pair(true);
+    Object.assign(scope, { reset: () => second!.fn.put(0x18, 4, 0) });
+    reset(fd);
+
+    expect(second!.fn.get(0x18, 4)).toBe(0xfe00_0000);
+  });
+
   test('one that is somebody else’s forbids it', () => {
     const { fd, log } = pair(false);
 
