@@ -91,6 +91,29 @@ describe('IOTLB invalidation', () => {
   });
 
   test.each([
+    ['a page', 0x5000n],
+    ['two pages', 0x4001n],
+    ['2 MiB', 9n],
+  ])('of %s drops the tables that lead there, also those of 1 GiB', (_, q1) => {
+    const m = new VtdMachine();
+    const [top, other] = [m.page(), m.page()];
+    m.context(DEV, { P: 1, AW: 2, DID: 5, SSPTPTR: top });
+    m.map(top, 4, 0x5000, 0x8003);
+    m.map(other, 4, 0x5000, 0x9003);
+    m.start();
+    const port = m.port(DEV);
+    const where = () => (port.translate(0x5000, 0, READ) === DMA_OK ? port.outLo : -1);
+    const before = where();
+    // The first GiB gets another table.
+    const level3 = (from: number) => Number(m.load(from) & ~0xfffn);
+    m.store(level3(top), m.load(level3(other)));
+
+    m.submit(0x5_0032n, q1);
+
+    expect([before, where()]).toEqual([OLD, NEW]);
+  });
+
+  test.each([
     [2, 0x40_0083n, 0x60_0083n],
     [3, 0x4000_0083n, 0x8000_0083n],
   ])('any page inside a large page (level %i) drops it', (level, before, after) => {
