@@ -4,7 +4,7 @@ import { CR0ACK, IDR0 } from '../spec/smmuv3/registers.ts';
 import { ConfigCache } from '../walk/config-cache.ts';
 import { Iotlb, ROW_WORDS } from '../walk/iotlb.ts';
 import { PagingCache } from '../walk/paging-cache.ts';
-import { PairTags, TRANSLATIONS } from '../walk/pair-tags.ts';
+import { PAIR_WORDS, PairTags, TRANSLATIONS } from '../walk/pair-tags.ts';
 import { GenerationTags } from '../walk/tags.ts';
 import { KnownStreams } from './known-streams.ts';
 import { fragmentIn, fragmentOf } from './row-flags.ts';
@@ -19,7 +19,9 @@ export const WALK_SHIFTS = [0, 21, 30, 25, 29] as const;
 /** In place of an ASID: global entries, by ASET. */
 export const GLOBAL = 0x10000;
 /** So many pages are dropped one by one; wider ranges take everything of their ASID or VMID. LIMIT smmu-wide-invalidation. */
-const PROBED_PAGES = 16;
+const PROBED_PAGES = 512;
+/** So many contexts are looked at for an address of any ASID; with more all of the VMID goes. LIMIT smmu-wide-invalidation. */
+const PROBED_CONTEXTS = 16;
 /** Stream of every STE: the cache holds them by StreamID as what is below it. */
 const STES = 0;
 const STREAMS = 65536;
@@ -49,6 +51,11 @@ export class SmmuCaches {
   readonly #dropped: Emitter;
   /** Without stage 2 there are no VMIDs: everything has VMID 0. */
   readonly #vmidMask: number;
+  /** Rows of `contexts` in use, and how many: while they are no more than these. */
+  readonly #used = new Int32Array(PROBED_CONTEXTS);
+  #inUse = 0;
+  /** The tag taken last when everything but EL2 was dropped one VMID after the other. */
+  #swept = -1;
   /** Stage 1 blocks that rows may hold parts of, a set of 1 << size code. */
   #fragments: number;
   /** There may be contexts of global entries: else invalidation by address need not look for them. */
@@ -68,7 +75,11 @@ export class SmmuCaches {
       for (let sid = 0; sid < STREAMS; sid++) if (this.findSte(sid) >= 0) this.#known.add(sid);
     this.cds = new ConfigCache(s.cdCache, new GenerationTags(s.cdTags, s.cdCounters, [s.cdCache], forget));
     const rows = [s.tlb, s.walkCache, s.contexts, s.contextFloors, s.contextLatest];
-    this.vmids = new GenerationTags(s.vmidTags, s.tlbCounters, rows, forget);
+    this.vmids = new GenerationTags(s.vmidTags, s.tlbCounters, rows, () => {
+      this.#inUse = 0;
+      this.#swept = -1;
+      this.forget();
+    });
     this.contexts = new PairTags(
       {
         rows: s.contexts,
@@ -82,6 +93,7 @@ export class SmmuCaches {
     this.tlb = new Iotlb(s.tlb, s.tlbSizes, TLB_SHIFTS);
     this.walks = new PagingCache(s.walkCache, WALK_SHIFTS);
     this.#globals = this.vmids.last !== 0;
+    if (this.#globals) this.#findUsed();
     this.#fragments = this.tlb.sizes[0] === 0 ? 0 : fragmentsIn(s.tlb);
   }
 
@@ -105,7 +117,23 @@ export class SmmuCaches {
       // Another context may have lost its place: nobody may use its tag any longer, as no command would find it.
       this.forget();
     }
-    return this.contexts.tagOf(pair, TRANSLATIONS);
+    const tag = this.contexts.tagOf(pair, TRANSLATIONS);
+    this.#use(pair);
+    return tag;
+  }
+
+  /** Remembers that a row of `contexts` is in use. */
+  #use(pair: number): void {
+    if (this.#inUse > PROBED_CONTEXTS) return;
+    for (let i = 0; i < this.#inUse; i++) if (this.#used[i] === pair) return;
+    if (this.#inUse < PROBED_CONTEXTS) this.#used[this.#inUse] = pair;
+    this.#inUse++;
+  }
+
+  #findUsed(): void {
+    const { rows } = this.contexts;
+    for (let r = 0; r < rows.length && this.#inUse <= PROBED_CONTEXTS; r += PAIR_WORDS)
+      if (rows[r] !== 0) this.#use(r);
   }
 
   /** The tag of a context if it has one that is alive, else 0. */
@@ -199,9 +227,11 @@ export class SmmuCaches {
     for (let v = first; v <= first + free; v++) this.#dropAddress(v, asid, lo, hi, bytes, leaf);
   }
 
-  /** CMD_TLBI_NH_VAA: nobody knows which ASIDs hold the address, so all of the VMID go. LIMIT smmu-wide-invalidation. */
-  tlbiNhVaa(vmid: number): void {
-    this.tlbiNhAll(vmid);
+  /** CMD_TLBI_NH_VAA. */
+  tlbiNhVaa(vmid: number, lo: number, hi: number, bytes: number, leaf: boolean): void {
+    const free = this.#wildcard();
+    const first = vmid & this.#vmidMask & ~free;
+    for (let v = first; v <= first + free; v++) this.#dropOfAny(v, lo, hi, bytes, leaf);
   }
 
   tlbiEl2All(): void {
@@ -219,8 +249,9 @@ export class SmmuCaches {
     this.#dropAddress(WORLD_EL2, GLOBAL, lo, hi, bytes, leaf);
   }
 
-  tlbiEl2Vaa(): void {
-    this.tlbiEl2All();
+  tlbiEl2Vaa(lo: number, hi: number, bytes: number, leaf: boolean): void {
+    this.#dropOfAny(WORLD_EL2, lo, hi, bytes, leaf);
+    this.#dropOfAny(WORLD_EL2_E2H, lo, hi, bytes, leaf);
   }
 
   tlbiS12Vmall(vmid: number): void {
@@ -248,18 +279,24 @@ export class SmmuCaches {
     }
   }
 
-  /** CMD_TLBI_NSNH_ALL; entries of EL2 go as well. LIMIT smmu-wide-invalidation. */
+  /** CMD_TLBI_NSNH_ALL: everything but EL2, and where there is nothing of EL2, everything at once. */
   tlbiNsnhAll(): void {
+    this.forget();
+    if (this.contexts.mayTranslate(WORLD_EL2) || this.contexts.mayTranslate(WORLD_EL2_E2H)) {
+      this.#sweep();
+      return;
+    }
     this.vmids.renewAll();
     this.tlb.sizes[0] = 0;
     this.#fragments = 0;
-    this.forget();
   }
 
-  /** Everything at once: changes of CR0 and CR2 that leave nothing valid. */
-  dropAll(): void {
-    this.cfgiAll();
-    this.tlbiNsnhAll();
+  /** Every VMID, unless nothing was taken since the last time. */
+  #sweep(): void {
+    if (this.#swept === this.vmids.last) return;
+    this.contexts.dropTranslationsBelow(WORLD_EL2);
+    this.vmids.renewFrom(0, WORLD_EL2);
+    this.#swept = this.vmids.last;
   }
 
   /** Where nothing was, nobody was resolved to anything. */
@@ -281,6 +318,21 @@ export class SmmuCaches {
     if (!this.#globals) return;
     this.#dropIn(regime, GLOBAL, lo | 0, key, bytes, leaf);
     this.#dropIn(regime, GLOBAL + 1, lo | 0, key, bytes, leaf);
+  }
+
+  /** Of every ASID, and of global entries. */
+  #dropOfAny(regime: number, lo: number, hi: number, bytes: number, leaf: boolean): void {
+    if (this.#inUse > PROBED_CONTEXTS || this.#isWide(bytes)) {
+      this.#dropContexts(regime);
+      return;
+    }
+    const { contexts } = this;
+    const key = canonical(hi);
+    for (let i = 0; i < this.#inUse; i++) {
+      const pair = this.#used[i]!;
+      const tag = contexts.rows[pair + 1] === regime ? contexts.peek(pair, TRANSLATIONS) : 0;
+      if (tag !== 0) this.#dropSpan(lo | 0, key, tag, bytes, leaf);
+    }
   }
 
   #dropIn(regime: number, asid: number, lo: number, hi: number, bytes: number, leaf: boolean): void {

@@ -312,7 +312,7 @@ export class Commands {
         caches.tlbiNhAll(w1 & 0xffff);
         return 0;
       case C.CMD_TLBI_NH_VAA:
-        caches.tlbiNhVaa(w1 & 0xffff);
+        caches.tlbiNhVaa(w1 & 0xffff, lo, w3, bytes, leaf);
         return 0;
       case C.CMD_TLBI_EL2_ALL:
         caches.tlbiEl2All();
@@ -324,7 +324,7 @@ export class Commands {
         caches.tlbiEl2Va(w1 >>> 16, lo, w3, bytes, leaf);
         return 0;
       case C.CMD_TLBI_EL2_VAA:
-        caches.tlbiEl2Vaa();
+        caches.tlbiEl2Vaa(lo, w3, bytes, leaf);
         return 0;
       case C.CMD_TLBI_S12_VMALL:
         caches.tlbiS12Vmall(w1 & 0xffff);

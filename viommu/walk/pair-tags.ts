@@ -116,10 +116,20 @@ export class PairTags {
 
   /** Drops the translations of every pair of the domain; true when there may have been some. */
   dropTranslations(did: number): boolean {
-    const s = this.#s;
-    if (s.latest[did]! <= s.translationFloors[did]! || s.latest[did]! <= this.#tags.floor) return false;
-    s.translationFloors[did] = this.#tags.last;
+    if (!this.mayTranslate(did)) return false;
+    this.#s.translationFloors[did] = this.#tags.last;
     return true;
+  }
+
+  /** dropTranslations() of every domain below `end`. */
+  dropTranslationsBelow(end: number): void {
+    this.#s.translationFloors.fill(this.#tags.last, 0, end);
+  }
+
+  /** There may be translations of a pair of the domain. */
+  mayTranslate(did: number): boolean {
+    const latest = this.#s.latest[did]!;
+    return latest > this.#s.translationFloors[did]! && latest > this.#tags.floor;
   }
 
   dropEntries(did: number): void {

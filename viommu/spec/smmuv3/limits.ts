@@ -134,7 +134,7 @@ export const LIMITS: readonly Limit[] = [
   },
   {
     id: 'smmu-wide-invalidation',
-    what: 'some commands drop more than they name, which is allowed, so that a forgotten invalidation of what they drop besides is not noticed: CMD_TLBI_NH_VAA every address of its VMID, CMD_TLBI_EL2_VAA every one of EL2, CMD_TLBI_NSNH_ALL those of EL2, too; an invalidation of more than 16 pages all of its ASID, or its VMID',
+    what: 'some commands drop more than they name, which is allowed, so that a forgotten invalidation of what they drop besides is not noticed: with more than 16 contexts (ASIDs of VMIDs) in use CMD_TLBI_NH_VAA every address of its VMID, CMD_TLBI_EL2_VAA every one of EL2; an invalidation of more than 512 pages all of its ASID, or its VMID',
     cite: 'SMMUv3: TLB invalidation',
   },
 ];
