@@ -25,6 +25,10 @@ export class PagingCache {
   readonly #masks: readonly number[];
   /** Levels there may be rows of: 1 << level. */
   #levels: number;
+  /** What dropPage() dropped last, until something is added: pages that follow each other have these rows in common. */
+  #gone = 0;
+  #goneHi = 0;
+  #goneTag = 0;
 
   /** @param shifts log2 of the regions, by level: at most 31 */
   constructor(rows: Uint32Array, shifts: readonly number[] = REGION_SHIFT) {
@@ -66,6 +70,7 @@ export class PagingCache {
     const rows = this.rows;
     const r = this.#row(level, lo, hi, tag);
     this.#levels |= 1 << level;
+    this.#goneTag = 0;
     rows[r] = (lo & this.#masks[level]!) | level;
     rows[r + 1] = hi;
     rows[r + 2] = tag;
@@ -77,6 +82,10 @@ export class PagingCache {
 
   /** dropPages() of one page, with 4 KiB granules. */
   dropPage(lo: number, hi: number, tag: number): void {
+    if (((this.#goneTag ^ tag) | ((this.#gone ^ lo) & -0x200000) | (this.#goneHi ^ hi)) === 0) return;
+    this.#gone = lo;
+    this.#goneHi = hi;
+    this.#goneTag = tag | 0;
     const hashed = tag ^ (tag >>> 1);
     this.#dropRow((lo >>> 21) | (hi << 11), hashed ^ HASH_OF_LEVEL, (lo & -0x200000) | 1, hi, tag);
     this.#dropRow((lo >>> 30) | (hi << 2), hashed ^ (2 * HASH_OF_LEVEL), (lo & -0x40000000) | 2, hi, tag);
