@@ -54,6 +54,7 @@ export async function machineFrom(
     ...(host === undefined ? {} : { host }),
     devices: added.length === 0 ? base.devices : nameDevices([...base.devices, ...added]),
     ...(vconfigs === undefined ? {} : { vconfigs }),
+    ...(await quirksOf(options['vconfig-quirks'], host, base)),
   };
 }
 
@@ -69,6 +70,26 @@ async function plansOf(
     plans[vconfig] = await readPlan(vconfig);
   }
   return Object.keys(plans).length === 0 ? undefined : plans;
+}
+
+/** The list is part of the machine: what is hidden in a device decides what the guest sees of it. */
+async function quirksOf(
+  file: string | undefined,
+  host: MachineConfig['host'],
+  base: MachineConfig,
+): Promise<Pick<MachineConfig, 'vconfigQuirks'>> {
+  if (host === undefined) {
+    if (file === undefined) return {};
+    throw new TsvmmError({
+      code: 'bad-value',
+      object: '--vconfig-quirks',
+      why: 'is about devices of a host, and the machine runs on none',
+      mend: 'name a host (--host), or leave it out',
+    });
+  }
+  if (file === undefined && base.vconfigQuirks !== undefined) return { vconfigQuirks: base.vconfigQuirks };
+  const { quirksText } = await import('./vconfig-files.ts');
+  return { vconfigQuirks: quirksText(file) };
 }
 
 /** The host of the command line, else that of the description. */

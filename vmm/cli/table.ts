@@ -8,6 +8,12 @@ const JSON_OPTION = {
 } as const satisfies OptionDecl;
 
 /** Options that describe a machine; shared by every command that builds one. */
+const VCONFIG_QUIRKS = {
+  value: 'FILE',
+  doc: 'List of devices with registers that no capability claims, instead of the one that comes with tsvmm',
+  complete: 'file',
+} as const satisfies OptionDecl;
+
 export const MACHINE_OPTIONS = options({
   machine: {
     value: 'NAME',
@@ -44,6 +50,10 @@ export const MACHINE_OPTIONS = options({
     doc: "Where the host's hardware cannot do what an assigned device needs: refuse the device, or do it in software ('info passthrough' explains)",
     choices: ['forbid', 'explain'],
     fallback: 'explain',
+  },
+  'vconfig-quirks': {
+    ...VCONFIG_QUIRKS,
+    doc: "Of the host's devices: list of those with registers that no capability claims, instead of the one that comes with tsvmm",
   },
   memory: { value: 'SIZE', short: 'm', doc: 'RAM, such as 64M or 1G', fallback: '48M' },
   firmware: {
@@ -370,12 +380,6 @@ export const INSPECT = {
   }),
   examples: ["tsvmm inspect snap -c 'info iotlb' -c 'xlate 00:02.0 0x1000'", 'tsvmm inspect snap'],
 } as const satisfies CommandDecl;
-
-const VCONFIG_QUIRKS = {
-  value: 'FILE',
-  doc: 'List of devices with registers that no capability claims, instead of the one that comes with tsvmm',
-  complete: 'file',
-} as const satisfies OptionDecl;
 
 const VCONFIG_DEVICE = {
   value: 'SLOT',

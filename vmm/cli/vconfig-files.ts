@@ -32,6 +32,14 @@ export function readBytes(file: string): Uint8Array {
 
 const readText = (file: string): string => new TextDecoder().decode(readBytes(file));
 
+/** The text of a list that can be read. @throws TsvmmError naming the line */
+export function quirksText(file: string | undefined): string {
+  const name = file ?? quirkListFile();
+  const text = readText(name);
+  parseQuirks(name, text);
+  return text;
+}
+
 export function readQuirks(file: string | undefined): readonly Quirk[] {
   const name = file ?? quirkListFile();
   return parseQuirks(name, readText(name));

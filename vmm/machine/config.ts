@@ -38,6 +38,8 @@ export interface MachineConfig {
   readonly reserved: readonly ReservedConfig[];
   /** Virtual configuration spaces by name, whole: they go with the machine wherever it goes. */
   readonly vconfigs?: Readonly<Record<string, Plan>>;
+  /** Of a machine that runs on a host: the text of the list of devices with registers that no capability claims. */
+  readonly vconfigQuirks?: string;
   /** The modelled host that the machine runs on, if it has any of its devices. */
   readonly host?: HostConfig | undefined;
 }
@@ -145,6 +147,10 @@ export function machineSchema(z: Zod, registry: Registry) {
       .record(z.string(), planSchema(z))
       .optional()
       .describe('virtual configuration spaces by name: what vconfig= of a device refers to'),
+    vconfigQuirks: z
+      .string()
+      .optional()
+      .describe("the text of --vconfig-quirks: registers of the host's devices that no capability claims"),
     host: z
       .record(z.string(), z.unknown())
       .optional()
@@ -188,6 +194,7 @@ export function parseMachineConfig(z: Zod, registry: Registry, json: unknown, so
     devices: nameDevices((value.devices as never[]).map((d) => splitDevice(d))),
     reserved: value.reserved,
     ...(value.vconfigs === undefined ? {} : { vconfigs: plansOf(value.vconfigs as never, source) }),
+    ...(value.vconfigQuirks === undefined ? {} : { vconfigQuirks: value.vconfigQuirks }),
     ...(value.host === undefined
       ? {}
       : { host: { file: checkedHost(z, registry, value.host, source), source, fallback: value.fallback } }),
@@ -278,6 +285,7 @@ function keyHint(registry: Registry, json: unknown, issue: KeyIssue): string {
     'devices',
     'reserved',
     'vconfigs',
+    'vconfigQuirks',
     'host',
     'fallback',
   ]);
@@ -371,6 +379,7 @@ export function configToJson(config: MachineConfig): unknown {
     })),
     reserved: config.reserved,
     ...(config.vconfigs === undefined ? {} : { vconfigs: config.vconfigs }),
+    ...(config.vconfigQuirks === undefined ? {} : { vconfigQuirks: config.vconfigQuirks }),
     ...(config.host === undefined ? {} : { host: config.host.file, fallback: config.host.fallback }),
   };
 }

@@ -164,7 +164,12 @@ export class Machine {
   #services(id: string, plan?: Plan, parent?: PciDevice): PciServices {
     const dma = new DmaPort(id, 0, this.#translator, this.memory);
     const virtual = (n: number) => this.#services(`${id}.vf${n}`);
-    const layout = layoutAt({ plan, parent: parent?.fn, viommu: this.iommu?.svm });
+    const layout = layoutAt({
+      plan,
+      parent: parent?.fn,
+      viommu: this.iommu?.svm,
+      quirks: this.config.vconfigQuirks,
+    });
     const host = this.host === undefined ? {} : { passthrough: this.host.passthrough };
     return { id, dma, clock: this.clock, tracer: this.tracer, bypass: this.memory, virtual, layout, ...host };
   }

@@ -9,6 +9,7 @@ import { discover, planOf } from '../../devices/vconfig/assigned.ts';
 import type { FleetDevice } from '../../devices/vconfig/fleet.ts';
 import type { Plan } from '../../devices/vconfig/plan.ts';
 import { DEFAULT_POLICY } from '../../devices/vconfig/policy.ts';
+import { parseQuirks } from '../../devices/vconfig/quirks.ts';
 import { SVM_KEYS } from '../../devices/vconfig/svm-capabilities.ts';
 import { VirtualConfig } from '../../devices/vconfig/virtual-config.ts';
 import type { SvmFeatures } from '../bus/iommu.ts';
@@ -21,6 +22,8 @@ export interface VconfigPlace {
   readonly plan: Plan | undefined;
   readonly parent: PciFunction | undefined;
   readonly viommu: SvmFeatures | undefined;
+  /** Text of the list of devices with registers that no capability claims. */
+  readonly quirks?: string | undefined;
 }
 
 /** The plan of that name. @throws TsvmmError where the machine has none */
@@ -37,10 +40,11 @@ export function planNamed(config: MachineConfig, name: string, id: string): Plan
 }
 
 /** Lays out a function as its kind describes it, or as planned: by its plan, or by one of its own where a device is held. */
-export function layoutAt({ plan, parent, viommu }: VconfigPlace): NonNullable<PciServices['layout']> {
+export function layoutAt(place: VconfigPlace): NonNullable<PciServices['layout']> {
+  const { plan, parent, viommu, quirks } = place;
   return (id, spec) => {
     if (plan === undefined && spec.held === undefined) return configLayout(id, spec);
-    const device = deviceOf(id, spec);
+    const device = deviceOf(id, spec, quirks);
     const made = plan ?? planOf(id, device, DEFAULT_POLICY);
     const agreed = agreement({
       planned: SVM_KEYS.filter((key) => made.capabilities.some((one) => one.key === key)),
@@ -56,10 +60,13 @@ export function layoutAt({ plan, parent, viommu }: VconfigPlace): NonNullable<Pc
 }
 
 /** What the plan is laid over: a held device, or what the kind's own config space is at power-on. */
-function deviceOf(id: string, spec: PciFunctionSpec): FleetDevice {
+function deviceOf(id: string, spec: PciFunctionSpec, quirks = ''): FleetDevice {
   const bars = (spec.bars ?? []).map((bar) => ({ ...bar, prefetchable: bar.prefetchable === true }));
   if (spec.held !== undefined)
-    return discover({ name: id, bytes: spec.held.bytes, facts: spec.held.facts, bars }, []);
+    return discover(
+      { name: id, bytes: spec.held.bytes, facts: spec.held.facts, bars },
+      parseQuirks('vconfigQuirks', quirks),
+    );
   const { block, bytes } = configLayout(id, spec);
   const words = block.fresh();
   return discover({ name: id, bytes: new Uint8Array(words.buffer).slice(0, bytes), bars }, []);

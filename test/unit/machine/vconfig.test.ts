@@ -4,12 +4,16 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import * as z from 'zod';
 import type { Plan } from '../../../devices/vconfig/plan.ts';
+import { vfioView } from '../../../devices/vconfig/vfio-view.ts';
 import { TsvmmError } from '../../../vmm/core/errors.ts';
 import { builtinRegistry } from '../../../vmm/machine/builtin.ts';
 import { configToJson, type MachineConfig, parseMachineConfig } from '../../../vmm/machine/config.ts';
 import { Machine } from '../../../vmm/machine/machine.ts';
 import { loadMachineSnapshot, saveMachineSnapshot } from '../../../vmm/machine/snapshot-machine.ts';
+import { layoutAt } from '../../../vmm/machine/vconfig.ts';
+import { buildSpace, REAL } from '../../kit/config-spaces.ts';
 import { enginePlan } from '../../kit/planned-engine.ts';
+import { RecordedDevice } from '../../kit/vconfig-rig.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'tsvmm-vconfig-'));
 afterAll(() => rmSync(directory, { recursive: true }));
@@ -234,5 +238,32 @@ describe('PASID, ATS and PRI are advertised where platform, host and vIOMMU agre
       ['ats'],
       ['pri', 'the plan does not have it'],
     ]);
+  });
+});
+
+describe('a held device without a plan', () => {
+  const bytes = vfioView(buildSpace(REAL.skylakeGpu).bytes);
+  const facts = { pasidWidth: 20, pasidExec: true, pasidPriv: false, ats: true, pri: true };
+  const layout = (quirks?: string) => {
+    const device = new RecordedDevice(bytes);
+    const place = { plan: undefined, parent: undefined, viommu: machine().iommu!.svm, quirks };
+    const spec = { vendor: 0, device: 0, classCode: 0, revision: 0, held: { bytes, facts, backing: device } };
+    return { device, layout: layoutAt(place)('gpu0', spec) };
+  };
+
+  test('gets one of its own: PASID where it was hidden, as the host reports it', () => {
+    const { pasid, ats, pri, block } = layout().layout;
+
+    // Hidden first, it left an anchor at 100h; its bytes are free.
+    expect([pasid, ats, pri]).toEqual([0x100, 0x200, 0x300]);
+    expect(block.read32(block.fresh(), pasid + 4)).toBe(0x1402);
+  });
+
+  test('keeps registers that the list names', () => {
+    const { device, layout: made } = layout('8086:191e 50-53,104-10f  # GGC, and a place that is taken');
+    device.bytes.set([1, 2, 3, 4], 0x50);
+
+    expect(made.planned?.read32(0x50, 0)).toBe(0x04030201);
+    expect(made.pasid).toBe(0x110);
   });
 });
