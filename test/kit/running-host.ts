@@ -80,8 +80,19 @@ export class RunningHost {
     return this.caller.ok(iommufd.NR.IOAS_ALLOC, iommufd.IOMMU_IOAS_ALLOC, {}).out_ioas_id;
   }
 
-  attach(fd: number, target: number): string {
-    return this.vfio(fd, vfio.VFIO.ATTACH_IOMMUFD_PT, vfio.ATTACH, { pt_id: target }).result;
+  /** Attaches the device, or one of its PASIDs. */
+  attach(fd: number, target: number, pasid?: number): string {
+    const more = pasid === undefined ? {} : { flags: vfio.ATTACH_PASID, pasid };
+    return this.vfio(fd, vfio.VFIO.ATTACH_IOMMUFD_PT, vfio.ATTACH, { pt_id: target, ...more }).result;
+  }
+
+  /** A page table of the host that goes with PASIDs. */
+  pasidTable(device: number, ioas: number): number {
+    return this.caller.ok(iommufd.NR.HWPT_ALLOC, iommufd.IOMMU_HWPT_ALLOC, {
+      flags: iommufd.HWPT_FLAGS.PASID,
+      dev_id: device,
+      pt_id: ioas,
+    }).out_hwpt_id;
   }
 
   /** Maps `length` bytes of the process' buffer. */
@@ -93,6 +104,11 @@ export class RunningHost {
       length: BigInt(length),
       iova,
     });
+  }
+
+  unmapAll(ioas: number): void {
+    const length = (1n << 64n) - 1n;
+    this.caller.ok(iommufd.NR.IOAS_UNMAP, iommufd.IOMMU_IOAS_UNMAP, { ioas_id: ioas, iova: 0n, length });
   }
 
   /** Writes a register of a region, up to 4 bytes. */

@@ -93,6 +93,54 @@ describe.each([
   });
 });
 
+/** Frame 0 of an SVM engine. */
+const FRAME = 0x1000;
+const MEMCPY = 1;
+const PASID_VALID = 1;
+const STATUS = FRAME + 4;
+/** Idle, with the error in bits 11:8. */
+const DONE = 0;
+const UNSUPPORTED_REQUEST = 0x100;
+const REFUSED_WITHOUT_PAGE_REQUEST = 0x400;
+
+/** Copies 8 bytes in the name of a PASID; the status of the frame. */
+function copy(host: RunningHost, fd: number, pasid: number, from: number, to: number): number {
+  for (const [offset, value] of [
+    [0x08, PASID_VALID],
+    [0x0c, pasid],
+    [0x10, from],
+    [0x18, to],
+    [0x20, 8],
+    [0x00, MEMCPY],
+  ] as const)
+    host.write(fd, 0, FRAME + offset, value);
+  return host.read(fd, 0, STATUS) & 0xf0f;
+}
+
+describe.each([['xeon-sapphire-rapids', '0000:16:00.0']])('PASIDs of a device of %s', (name, address) => {
+  const PASID = 0x5a5a5;
+
+  test('have address spaces of their own, through device TLBs that follow unmapping', () => {
+    const host = new RunningHost(shippedHost(name));
+    const { fd, id } = host.bound(address);
+    const [own, other] = [host.ioas(), host.ioas()];
+    expect(host.attach(fd, host.pasidTable(id, own))).toBe('ok');
+    expect(host.attach(fd, host.pasidTable(id, other), PASID)).toBe('ok');
+    host.map(other, BigInt(IOVA));
+    buffer(host, 0x100, 8).set([1, 2, 3, 4, 5, 6, 7, 8]);
+
+    expect(copy(host, fd, PASID, IOVA + 0x100, IOVA + 0x2000)).toBe(DONE);
+    expect([...buffer(host, 0x2000, 8)]).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+    expect([UNSUPPORTED_REQUEST, REFUSED_WITHOUT_PAGE_REQUEST]).toContain(
+      copy(host, fd, PASID + 1, IOVA + 0x100, IOVA + 0x3000),
+    );
+
+    host.unmapAll(other);
+    expect(copy(host, fd, PASID, IOVA + 0x100, IOVA + 0x3000)).not.toBe(DONE);
+    expect([...buffer(host, 0x3000, 8)]).toEqual([0, 0, 0, 0, 0, 0, 0, 0]);
+  });
+});
+
 test('when everything is closed, nothing of the process is left', () => {
   const host = new RunningHost(shippedHost('xeon-sapphire-rapids'));
   const before = host.host.kernel.allocations.census();
@@ -184,7 +232,7 @@ describe('functions', () => {
     const requester = (address: string) => host.host.functions.get(address)!.device!.fn.w.dma.requester;
 
     expect(requester('0000:16:00.0')).toBe(0x1600);
-    expect(requester('0000:16:00.2')).toBe(0x1602);
+    expect(requester('0000:49:00.2')).toBe(0x4902);
     expect(requester('0000:6a:01.0')).toBe(0x6a08);
   });
 
