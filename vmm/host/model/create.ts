@@ -1,4 +1,5 @@
 import type { PciDevice } from '../../../devices/pci/kind.ts';
+import { SMMUV3 } from '../../../viommu/smmuv3/kind.ts';
 import { INTEL_IOMMU } from '../../../viommu/vtd/kind.ts';
 import type { DmaTranslator } from '../../bus/dma.ts';
 import type { DmaEndpoints, ExplainedFault } from '../../bus/iommu.ts';
@@ -9,6 +10,7 @@ import type { Tracer } from '../../trace/tracer.ts';
 import { HostKernel } from '../iommufd/host-kernel.ts';
 import { PhysicalDevice, type PhysicalDriver, PhysicalGroup } from '../piommu/device.ts';
 import { PhysicalMemory } from '../piommu/physical-memory.ts';
+import { SmmuHostDriver } from '../piommu/smmu-driver.ts';
 import { PhysicalUnit, type UnitOptions } from '../piommu/unit.ts';
 import { VtdHostDriver } from '../piommu/vtd-driver.ts';
 import { HostMessages, ModelledFunction } from '../vfio/modelled-function.ts';
@@ -16,7 +18,6 @@ import type { PhysicalFunction } from '../vfio/physical.ts';
 import { pasidPath } from '../vfio/topology.ts';
 import type { ResetScope, VfioDevice } from '../vfio/vfio-device.ts';
 import { pathOf, VfioHost } from '../vfio/vfio-host.ts';
-import { titleOf } from './abilities.ts';
 import { isPort } from './check-topology.ts';
 import { controlsOf } from './controls.ts';
 import { DumpedFunction } from './dumped-function.ts';
@@ -171,12 +172,9 @@ function startUnit(model: UnitModel, options: UnitOptions): RunningUnit {
     const readOnlyErratum = model.entry.quirks.includes('read-only-parents');
     return { model, unit, driver: new VtdHostDriver(unit, { readOnlyErratum }) };
   }
-  throw new TsvmmError({
-    code: 'no-driver',
-    object: model.entry.id,
-    why: `the host has no driver of ${titleOf(model)}`,
-    mend: 'use a host with VT-d units',
-  });
+  const unit = PhysicalUnit.of(SMMUV3, model.likeness.options, options);
+  const commandsTwice = model.entry.quirks.includes('repeat-invalidations');
+  return { model, unit, driver: new SmmuHostDriver(unit, { commandsTwice }) };
 }
 
 /** A function of the project's own models as the host's drivers reach it. */
