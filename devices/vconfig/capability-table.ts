@@ -27,10 +27,11 @@ export interface CapabilityKind {
   readonly lengthInVfio?: CapabilityKind['length'];
 }
 
-/** Bytes that vfio-pci gives to a capability that it shows. */
-export function lengthInVfio(kind: CapabilityKind, reader: CapabilityReader): number | undefined {
+/** Bytes that vfio-pci gives to a capability; 0: it hides this one, be it for its kind or because it says that it has no length. */
+export function lengthInVfio(kind: CapabilityKind, reader: CapabilityReader): number {
+  if (!kind.shown) return 0;
   const length = kind.lengthInVfio ?? kind.length;
-  return typeof length === 'number' ? length : length(reader);
+  return (typeof length === 'number' ? length : length(reader)) ?? 0;
 }
 
 const read16 = (space: Uint8Array, at: number): number => (space[at] ?? 0) | ((space[at + 1] ?? 0) << 8);

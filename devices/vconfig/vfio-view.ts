@@ -1,3 +1,4 @@
+import { type Chain, lengthInVfio } from './capability-table.ts';
 import { dissect, EXPRESS_BYTES } from './space.ts';
 
 /**
@@ -7,19 +8,12 @@ import { dissect, EXPRESS_BYTES } from './space.ts';
  */
 export function vfioView(space: Uint8Array): Uint8Array {
   const view = new Uint8Array(space);
-  const { capabilities } = dissect(space);
-  const standard = capabilities.filter(({ kind }) => kind.chain === 'standard');
-  const extended = capabilities.filter(({ kind }) => kind.chain === 'extended');
-  linkStandard(
-    view,
-    standard.filter(({ kind }) => kind.shown).map(({ offset }) => offset),
+  const shown = dissect(space).capabilities.filter(
+    ({ kind, offset }) => lengthInVfio(kind, { space, at: offset }) > 0,
   );
-  if (space.length === EXPRESS_BYTES) {
-    linkExtended(
-      view,
-      extended.filter(({ kind }) => kind.shown).map(({ offset }) => offset),
-    );
-  }
+  const of = (chain: Chain) => shown.filter(({ kind }) => kind.chain === chain).map(({ offset }) => offset);
+  linkStandard(view, of('standard'));
+  if (space.length === EXPRESS_BYTES) linkExtended(view, of('extended'));
   return view;
 }
 

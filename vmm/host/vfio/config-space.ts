@@ -31,6 +31,7 @@ const BAR0 = 0x10;
 const ROM_BAR = 0x30;
 const INTERRUPT_PIN = 0x3d;
 const BARS = 6;
+const EXTENDED = 0x100;
 /** A byte that no capability claims: reads and writes go to the hardware as they are. */
 const UNCLAIMED = -1;
 const HEADER = 0;
@@ -109,10 +110,10 @@ export class VirtualConfig {
 
   #claimCapabilities(space: Uint8Array): void {
     for (const { kind, offset } of dissect(space).capabilities) {
-      const anchor = !kind.shown && offset === 0x100;
-      if (!kind.shown && !anchor) continue;
-      const length = anchor ? 4 : lengthInVfio(kind, { space, at: offset });
-      if (length === undefined || length === 0) continue;
+      const shown = lengthInVfio(kind, { space, at: offset });
+      // The extended chain has a fixed start: the header of a first capability that is hidden stays as an anchor.
+      const length = shown === 0 && offset === EXTENDED ? 4 : shown;
+      if (length === 0) continue;
       const permissions = permissionsOf(kind.chain, kind.key, space, offset);
       this.#claim({ kind, start: offset, permissions }, length);
     }

@@ -77,6 +77,21 @@ describe('what is read', () => {
     expect(config.load(0x100, 4)).toBe(0);
   });
 
+  test('a capability that says that it has no length is hidden', () => {
+    const { config } = view({
+      standard: [
+        { at: 0x40, id: 0x09, head: 0 },
+        { at: 0x50, id: 0x01 },
+      ],
+      extended: [
+        { at: 0x100, id: 0x0b, words: [1] },
+        { at: 0x200, id: 0x0f },
+      ],
+    });
+
+    expect([config.load(0x34, 1), config.load(0x100, 4)]).toEqual([0x50, 0x2000_0000]);
+  });
+
   test('without any capability to show the status says so', () => {
     const { config } = view({ standard: [{ at: 0x40, id: 0x0d }], conventional: true });
 
