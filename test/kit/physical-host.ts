@@ -4,12 +4,19 @@ import type { VtdConfig } from '../../viommu/vtd/config.ts';
 import { INTEL_IOMMU } from '../../viommu/vtd/kind.ts';
 import { DMA_OK, type DmaPort, NO_PASID } from '../../vmm/bus/dma.ts';
 import { completeOptions, DEVICE_TLB_DONE, type ExplainedFault } from '../../vmm/bus/iommu.ts';
+import { bdfText } from '../../vmm/core/bdf.ts';
 import { VirtualClock } from '../../vmm/core/clock.ts';
 import * as abi from '../../vmm/host/iommufd/abi.ts';
 import { IommufdDevice } from '../../vmm/host/iommufd/device.ts';
 import { HostKernel } from '../../vmm/host/iommufd/host-kernel.ts';
 import type { Iommufd } from '../../vmm/host/iommufd/iommufd.ts';
-import { encode, type UapiFields, type UapiStruct, type UapiValues } from '../../vmm/host/kernel/struct.ts';
+import {
+  decode,
+  encode,
+  type UapiFields,
+  type UapiStruct,
+  type UapiValues,
+} from '../../vmm/host/kernel/struct.ts';
 import {
   PhysicalDevice,
   type PhysicalDeviceOptions,
@@ -19,13 +26,18 @@ import { PhysicalMemory } from '../../vmm/host/piommu/physical-memory.ts';
 import { type SmmuDriverOptions, SmmuHostDriver } from '../../vmm/host/piommu/smmu-driver.ts';
 import { PhysicalUnit } from '../../vmm/host/piommu/unit.ts';
 import { type VtdDriverOptions, VtdHostDriver } from '../../vmm/host/piommu/vtd-driver.ts';
+import { BIND, VFIO } from '../../vmm/host/vfio/abi.ts';
+import { pathOf, VfioHost } from '../../vmm/host/vfio/vfio-host.ts';
 import { GuestRam } from '../../vmm/mem/ram.ts';
 import { Tracer } from '../../vmm/trace/tracer.ts';
+import { FakePhysical } from './fake-physical.ts';
 import { BUFFER, BUFFER_BYTES, Caller } from './host-caller.ts';
+import { ORDINARY } from './vfio-rig.ts';
 
 const MIB = 1 << 20;
 /** Where the VMM puts what it passes by pointer. */
 export const DATA = 0x8000n;
+const BINDING = 0xa000n;
 
 export interface AtcInvalidation {
   readonly requester: number;
@@ -49,6 +61,7 @@ export class PhysicalHost {
   readonly driver: PhysicalDriver;
   readonly caller: Caller;
   readonly ioas: number;
+  #vfio: VfioHost | undefined;
 
   constructor(
     make: (host: PhysicalHost) => { unit: PhysicalUnit; driver: PhysicalDriver },
@@ -99,6 +112,17 @@ export class PhysicalHost {
     });
     this.driver.probe(device);
     return device;
+  }
+
+  /** The function's VFIO file, bound to the caller's iommufd; what iommufd calls it. */
+  open(device: PhysicalDevice): { readonly fd: number; readonly id: number } {
+    const vfio = (this.#vfio ??= new VfioHost(this.kernel));
+    const fn = new FakePhysical({ ...ORDINARY, name: `0000:${bdfText(device.requester)}` });
+    const { calls } = this.caller;
+    const fd = calls.open(pathOf(vfio.register({ fn, host: device })));
+    this.caller.put(encode(BIND, { argsz: BIND.least, iommufd: this.caller.fd }), BINDING);
+    if (calls.ioctl(fd, VFIO.BIND_IOMMUFD, BINDING) < 0) throw new Error(calls.lastRefusal?.refusal.why);
+    return { fd, id: decode(BIND, this.caller.bytes(BINDING, BIND.bytes)).out_devid };
   }
 
   bind(device: PhysicalDevice): IommufdDevice {
