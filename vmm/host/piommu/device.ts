@@ -74,6 +74,15 @@ export class PhysicalGroup implements HostGroup {
   constructor(number: number) {
     this.number = number;
   }
+
+  join(device: PhysicalDevice): void {
+    if (!this.members.includes(device)) this.members.push(device);
+  }
+
+  leave(device: PhysicalDevice): void {
+    const at = this.members.indexOf(device);
+    if (at >= 0) this.members.splice(at, 1);
+  }
 }
 
 /** A PCIe function of the host, as its IOMMU's driver knows it. */
@@ -133,6 +142,6 @@ export class PhysicalDevice implements HostDevice {
         mend: 'devices of one group are behind one IOMMU: correct the topology',
       });
     }
-    this.group.members.push(this);
+    this.group.join(this);
   }
 }

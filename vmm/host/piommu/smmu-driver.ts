@@ -167,6 +167,7 @@ export class SmmuHostDriver implements PhysicalDriver {
   // Devices.
 
   probe(device: PhysicalDevice): void {
+    device.group.join(device);
     this.#devices.set(device, { ste: this.#streams.take(device.requester), cds: undefined });
     device.controls.pasid?.(device.pasidWidth > 0);
   }
@@ -181,6 +182,7 @@ export class SmmuHostDriver implements PhysicalDriver {
     this.#queue.sync();
     if (wasLast) this.#streams.drop(ste);
     this.#devices.delete(device);
+    device.group.leave(device);
   }
 
   hwInfo() {

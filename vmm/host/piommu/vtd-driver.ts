@@ -133,6 +133,7 @@ export class VtdHostDriver implements PhysicalDriver {
   // Devices.
 
   probe(device: PhysicalDevice): void {
+    device.group.join(device);
     this.#places.set(device, this.#tables.enter(device.requester, device.pasidWidth, device.ats));
     device.controls.pasid?.(device.pasidWidth > 0);
     device.controls.ats?.(device.ats);
@@ -147,6 +148,7 @@ export class VtdHostDriver implements PhysicalDriver {
     this.#flusher.context(device.requester);
     this.#tables.forget(place);
     this.#places.delete(device);
+    device.group.leave(device);
   }
 
   hwInfo() {

@@ -175,7 +175,12 @@ export class VtdQueue {
     u32[i + 1] = w1;
     u32[i + 2] = w2;
     u32[i + 3] = w3;
-    if (this.#wide) u32.fill(0, i + 4, i + 8);
+    if (this.#wide) {
+      u32[i + 4] = 0;
+      u32[i + 5] = 0;
+      u32[i + 6] = 0;
+      u32[i + 7] = 0;
+    }
     this.#tail = (this.#tail + bytes) & (QUEUE_BYTES - 1);
   }
 

@@ -61,6 +61,19 @@ describe.each(HOSTS)('%s', (_, make) => {
     expect(host.read(0x101, AT)).toBe(0);
   });
 
+  test('a device that has left its group is not attached with it', () => {
+    const host = make();
+    const group = new PhysicalGroup(7);
+    host.map(0x4000);
+    const first = host.bind(host.plug({ requester: 0x100, group }));
+    const second = host.plug({ requester: 0x101, group });
+    host.driver.release(second);
+
+    first.attach(0, host.ioas);
+
+    expect([host.read(0x100, AT), host.read(0x101, AT)]).toEqual([0, undefined]);
+  });
+
   test('by VFIO: bound, attached, replaced and detached by system calls, and by closing the file', () => {
     const host = make();
     host.map(0x4000);
