@@ -120,6 +120,16 @@ describe('CMD_TLBI_NH_VAA', () => {
   });
 });
 
+test('who uses a context that four others of its set put out finds the tables again: its invalidation would find nothing', () => {
+  // 4096 sets, and four ASIDs side by side in each.
+  const { m, ports } = spaces([1, 2, 3, 0x4000, 0x8000].map((asid) => ({ asid })));
+  moved(m, ports, [0]);
+
+  m.submit(0x11n | of(0, 1));
+
+  expect(to(ports[0]!, 0)).toBe(NEW);
+});
+
 describe('EL2', () => {
   test('CMD_TLBI_NSNH_ALL leaves its entries and drops all others; CMD_TLBI_EL2_ALL drops them', () => {
     const { m, ports } = spaces([{ vmid: 0 }, { vmid: 7 }, { el2: true }]);

@@ -411,3 +411,18 @@ test('after the caches were made anew, requesters known before and after share n
   expect(inTurn(before)).toEqual([0x9000, 0x9000, 0x9000, 0x9000]);
   expect(inTurn(after)).toEqual([0xa000, 0xa000, 0xa000, 0xa000]);
 });
+
+test('who uses a pair that four others of its set put out finds the tables again: its invalidation would find nothing to drop', () => {
+  const { m, first, leaf, port } = world();
+  // PASIDs 4 to 7 of a domain lie in one set, and PASID 8 of this domain, too.
+  const fields = { PGTT: 1, AW: 2, FSPTPTR: first };
+  for (const pasid of [4, 7]) m.pasid(pasid, { ...fields, DID });
+  m.pasid(8, { ...fields, DID: 18752 });
+  const before = where(port);
+  for (const pasid of [4, 6, 7, 8]) where(m.pasidPort(DEV, pasid));
+  m.store(leaf, 0xb067n);
+
+  m.submit(...INVALIDATE['PASID IOTLB']);
+
+  expect([before, where(port)]).toEqual([0x9000, 0xb000]);
+});
