@@ -22,7 +22,7 @@ import { isPort } from './check-topology.ts';
 import { controlsOf } from './controls.ts';
 import { DumpedFunction } from './dumped-function.ts';
 import { createFunctions, type HostFunctions, hostEndpoints } from './functions.ts';
-import type { HostDescription, HostFunction } from './host.ts';
+import { type HostDescription, type HostFunction, intervalOf } from './host.ts';
 import type { KindLookup } from './parse.ts';
 import type { UnitModel } from './units.ts';
 
@@ -120,7 +120,8 @@ export function createHost(description: HostDescription, parts: HostParts): Host
       driver: unitOf(address).driver,
       group: entryOf(groups, number, () => new PhysicalGroup(number)),
       ...described.own,
-      reserved: described.reserved.slice(1),
+      // Those of the platform are its driver's to add.
+      reserved: described.entry.reserved.map(intervalOf),
       sharedPri: described.entry.of !== undefined && described.own.pri,
       ...(device === undefined ? {} : { controls: controlsOf(device.fn) }),
     });

@@ -59,10 +59,10 @@ export interface HostDescription {
   readonly topology: readonly TopologyFunction[];
 }
 
-/** Messages: on x86 writes to these addresses are interrupts; on Arm hosts the kernel puts the page of the ITS here. */
-const MESSAGE_WINDOWS: Readonly<Record<UnitModel['kind'], Interval>> = {
-  vtd: { start: 0xfee00000n, last: 0xfeefffffn },
-  smmuv3: { start: 0x8000000n, last: 0x80fffffn },
+/** Writes to these addresses are messages on x86. Messages of devices behind an SMMUv3 have no window here: limit host-messages. */
+const MESSAGE_WINDOWS: Readonly<Record<UnitModel['kind'], readonly Interval[]>> = {
+  vtd: [{ start: 0xfee00000n, last: 0xfeefffffn }],
+  smmuv3: [],
 };
 
 /** Works out what a checked file says. @throws TsvmmError naming `source` and the place in it */
@@ -87,13 +87,13 @@ export function describeHost(file: HostFile, source: string, kinds: KindLookup):
       own,
       facts: meet(own, reachOf(unit)),
       group: groups.find(({ functions }) => functions.includes(entry.address))!,
-      reserved: [MESSAGE_WINDOWS[unit.kind], ...entry.reserved.map(intervalOf)],
+      reserved: [...MESSAGE_WINDOWS[unit.kind], ...entry.reserved.map(intervalOf)],
     });
   }
   return { file, source, units, functions: [...described.values()], groups, topology };
 }
 
-const intervalOf = ({ base, limit }: { readonly base: string; readonly limit: string }): Interval => ({
+export const intervalOf = ({ base, limit }: { readonly base: string; readonly limit: string }): Interval => ({
   start: BigInt(base),
   last: BigInt(limit),
 });

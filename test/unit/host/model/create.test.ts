@@ -299,6 +299,25 @@ describe('functions', () => {
     expect(host.faults.length).toBe(1);
   });
 
+  test('what firmware keeps for a device nobody maps for it', () => {
+    const host = new RunningHost(shippedHost('core-alder-lake'));
+    const { fd } = host.bound('0000:00:02.0');
+    const ioas = host.ioas();
+    host.attach(fd, ioas);
+    const map = (iova: bigint) =>
+      host.caller.refused(iommufd.NR.IOAS_MAP, iommufd.IOMMU_IOAS_MAP, {
+        flags: 7,
+        ioas_id: ioas,
+        user_va: BUFFER,
+        length: 0x1000n,
+        iova,
+      });
+
+    expect(map(0x7c000000n)).toBe('EINVAL');
+    expect(map(0xfee00000n)).toBe('EINVAL');
+    expect(map(0x7b000000n)).toBe('ok');
+  });
+
   test('a group behind two units is refused', () => {
     const json = hostJson(
       [{ ...ROOT_PORT, acs: undefined }, ENGINE, { ...ENGINE, address: '0000:01:01.0' }],

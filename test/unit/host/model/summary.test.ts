@@ -141,5 +141,6 @@ describe('devices', () => {
       { start: '0xfee00000', last: '0xfeefffff' },
       { start: '0x7c000000', last: '0x807fffff' },
     ]);
+    expect(device(shipped('arm-mmu-600'), '0000:01:00.0').reserved).toEqual([]);
   });
 });
