@@ -11,9 +11,6 @@ import type { GuestRam } from '../mem/ram.ts';
 import type { AddressSpace } from './address-space.ts';
 import type { DeviceControls, GuestDevice } from './guest-device.ts';
 
-/** Upper half of the host physical addresses at which the VMM's address space begins: 4 GiB (vmm/host/piommu). */
-const HOST_UPPER = 1;
-
 /** What of a host the path needs. */
 export interface CatchingHost {
   route(address: string, to: DmaTranslator | undefined): void;
@@ -39,13 +36,19 @@ export class SoftwarePath {
   }
 
   add(device: GuestDevice): void {
-    const caught = new CaughtDma(device.dma, this.#translator, this.#ram);
+    const caught = new CaughtDma(device.dma, this.#translator, this.#ram, this.#physical());
     this.#devices.set(device.id, caught);
     // The host's IOMMU lets nothing through: what is not caught is not done.
     device.host.attach(0, this.#space.empty);
     this.#host.route(device.host.name, caught);
     // The device does what its guest has switched on, and nothing that the host would use it for.
     this.#host.control(device.host.name, device.controls());
+  }
+
+  /** Where the host has the first byte of guest RAM; the others follow it. */
+  #physical(): number {
+    const { process } = this.#space.calls.sys;
+    return Number(process.frame(BigInt(this.#ram.base), true)) * 4096;
   }
 
   remove(device: GuestDevice): void {
@@ -64,11 +67,14 @@ class CaughtDma implements DmaTranslator {
   readonly #guest: DmaPort;
   readonly #translator: DmaTranslator | undefined;
   readonly #ram: GuestRam;
+  /** From a place in the linear memory to the host's physical address. */
+  readonly #offset: number;
 
-  constructor(guest: DmaPort, translator: DmaTranslator | undefined, ram: GuestRam) {
+  constructor(guest: DmaPort, translator: DmaTranslator | undefined, ram: GuestRam, physical: number) {
     this.#guest = guest;
     this.#translator = translator;
     this.#ram = ram;
+    this.#offset = physical - ram.base;
   }
 
   translate(port: DmaPort, lo: number, hi: number, access: number): number {
@@ -110,7 +116,7 @@ class CaughtDma implements DmaTranslator {
   /** From the guest's physical address to the host's. */
   #place(port: DmaPort): number {
     const page = 4096 - (port.outLo & 4095);
-    const { ram } = this;
+    const ram = this.#ram;
     let span = port.outSpan;
     let at = ram.locate(port.outLo, port.outHi, span);
     if (at < 0) {
@@ -118,14 +124,11 @@ class CaughtDma implements DmaTranslator {
       at = ram.locate(port.outLo, port.outHi, span);
     }
     if (at < 0) return DMA_UR;
-    port.outLo = at;
-    port.outHi = HOST_UPPER;
+    const physical = at + this.#offset;
+    port.outLo = physical >>> 0;
+    port.outHi = Math.floor(physical / 2 ** 32);
     port.outSpan = span;
     return DMA_OK;
-  }
-
-  get ram(): GuestRam {
-    return this.#ram;
   }
 
   message(port: DmaPort, lo: number, hi: number, data: number, length: number): number {
