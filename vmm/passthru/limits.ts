@@ -20,6 +20,11 @@ export const PASSTHRU_LIMITS: readonly Limit[] = [
     cite: IOMMUFD,
   },
   {
+    id: 'passthru-stalls',
+    what: 'while the hardware translates, transactions that an SMMUv3 holds are not told to the guest as stalled events: the host ends them',
+    cite: IOMMUFD,
+  },
+  {
     id: 'passthru-vtd-faults',
     what: "iommufd tells nobody of VT-d's unrecoverable faults: tsvmm takes them from the log of the host's kernel, and the guest's unit finds the reason anew",
     cite: IOMMUFD,

@@ -210,6 +210,10 @@ export class Passthrough {
   /** The guest did what the hardware cannot follow: its IOMMU model translates for the device from now on. */
   #degrade(device: GuestDevice, why: string): void {
     if (this.#software?.has(device) === true) return;
+    if (this.#host.fallback === 'forbid') {
+      this.log.note(`${device.id}: stays blocked, because software is forbidden: ${why}`);
+      return;
+    }
     this.#degraded.set(device.id, why);
     this.#forwarder?.remove(device);
     this.software.add(device);

@@ -273,11 +273,12 @@ export class SmmuForwarder implements SmmuBackend {
       );
       return;
     }
-    this.#guarded(() => {
+    const refused = this.#guarded(() => {
       if (kind === 'abort') this.#bind(one, this.#fixed(one, 'blocked'));
       else if (kind === 'bypass') this.#bind(one, this.#fixed(one, 'identity'));
       else this.#bindStage1(one, words);
     });
+    if (refused !== undefined) this.#needs.unsupported(one.device, `the host refused: ${refused.message}`);
   }
 
   #bindStage1(one: Attached, words: Uint32Array): void {
@@ -334,12 +335,14 @@ export class SmmuForwarder implements SmmuBackend {
     if (old.own) this.#space.destroy(old.hwpt);
   }
 
-  #guarded(work: () => void): void {
+  #guarded(work: () => void): HostRefused | undefined {
     try {
       work();
+      return undefined;
     } catch (cause) {
       if (!(cause instanceof HostRefused)) throw cause;
       this.#log.refused(cause);
+      return cause;
     }
   }
 }

@@ -160,7 +160,7 @@ export class VtdForwarder implements VtdBackend {
    * devices come first.
    */
   #refresh(devices: readonly Attached[], may: (bound: Bound | undefined, pasid: number) => boolean): void {
-    const additions: (() => void)[] = [];
+    const additions: { readonly device: GuestDevice; readonly add: () => void }[] = [];
     const unsupported = new Map<GuestDevice, string>();
     for (const one of devices) {
       const { device, bound } = one;
@@ -169,7 +169,8 @@ export class VtdForwarder implements VtdBackend {
       if (may(one.rid, this.#out.pasid) || one.rid.kind === 'blocked') {
         const plan = this.#plan(one, this.#out);
         if (plan.kind === 'unsupported') unsupported.set(device, plan.why ?? '');
-        if (plan.key !== one.rid.key) additions.push(() => this.#attachRid(one, plan.make()));
+        if (plan.key !== one.rid.key)
+          additions.push({ device, add: () => this.#attachRid(one, plan.make()) });
       }
       if (!one.pasids) continue;
       const wanted = new Set<number>();
@@ -183,10 +184,14 @@ export class VtdForwarder implements VtdBackend {
         if (plan.kind === 'unsupported') unsupported.set(device, plan.why ?? '');
         if (plan.kind === 'blocked' || plan.kind === 'unsupported') {
           if (now !== undefined) this.#detach(one, pasid);
-        } else if (plan.key !== now?.key) additions.push(() => this.#attachPasid(one, pasid, plan.make()));
+        } else if (plan.key !== now?.key)
+          additions.push({ device, add: () => this.#attachPasid(one, pasid, plan.make()) });
       }
     }
-    for (const add of additions) this.#guarded(add);
+    for (const { device, add } of additions) {
+      const refused = this.#guarded(add);
+      if (refused !== undefined) unsupported.set(device, `the host refused: ${refused.message}`);
+    }
     for (const [device, why] of unsupported) this.#needs.unsupported(device, why);
     if (this.#port?.cachingMode === false) this.#watch(this.#port);
   }
@@ -270,12 +275,14 @@ export class VtdForwarder implements VtdBackend {
   }
 
   /** What the host refuses on the guest's behalf is told, and the binding stays as it was. */
-  #guarded(work: () => void): void {
+  #guarded(work: () => void): HostRefused | undefined {
     try {
       work();
+      return undefined;
     } catch (cause) {
       if (!(cause instanceof HostRefused)) throw cause;
       this.#log.refused(cause);
+      return cause;
     }
   }
 
