@@ -47,7 +47,8 @@ function meetBars(devices: readonly FleetDevice[], policy: Policy, losses: Map<s
     const without = devices.find((device) => !owners.some((owner) => owner.device === device));
     const other = owners.find(({ bar }) => (bar.kind === 'io') !== (first.bar.kind === 'io'));
     const below = shown.at(-1);
-    if (without !== undefined && policy.missing === 'drop') lose(`${labelOf(without)} does not have it`);
+    const needed = policy.missing === 'drop' || first.bar.kind === 'io';
+    if (without !== undefined && needed) lose(`${labelOf(without)} does not have it`);
     else if (other !== undefined) lose(`it is memory on one device, and I/O ports on another`);
     else if (below?.kind === 'memory64' && below.index === index - 1)
       lose(`it belongs to bar ${below.index}`);

@@ -326,7 +326,7 @@ static void show_stability(void)
 	set_ats(ATS_ON);
 	set_pri(PRI_ON);
 	report(differences() == 3, "three registers say what is on");
-	pci_write16(bdf, cap + PCI_DEVCTL, 0x8000);
+	pci_write16(bdf, cap + PCI_DEVCTL, pci_read16(bdf, cap + PCI_DEVCTL) | 0x8000);
 	// The allocation went with it.
 	before[(pri + PCI_PRI_ALLOCATION) / 4] = 0;
 	report(differences() == 0, "after a Function Level Reset all is as it was, where it was");

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { DSA } from '../../../devices/ep/dsa/kind.ts';
 import { SVM_ENGINE } from '../../../devices/ep/svm-engine-kind.ts';
@@ -210,4 +211,43 @@ describe('the table of MSI-X', () => {
     expect(rig.pci.takeInterrupts()).toEqual([0x51]);
     expect(rig.device.writes).toEqual(['4/2 6']);
   });
+});
+
+test('whatever BARs devices have: every device fits its plan, and planned BARs never overlap', () => {
+  const bar = fc.record({
+    index: fc.nat(5),
+    kind: fc.constantFrom('memory32' as const, 'memory64' as const, 'io' as const),
+    prefetchable: fc.boolean(),
+    size: fc.constantFrom(16, 256, 4 * K, 64 * K),
+  });
+  /** No BAR takes the register of another. */
+  const apart = fc.array(bar, { maxLength: 4 }).map((list) => {
+    const taken = new Set<number>();
+    return list.filter(({ index, kind, size }) => {
+      const slots = kind === 'memory64' ? [index, index + 1] : [index];
+      if (slots.some((slot) => slot > 5 || taken.has(slot)) || (kind === 'io' && size > 256)) return false;
+      for (const slot of slots) taken.add(slot);
+      return true;
+    });
+  });
+  const device = fc
+    .tuple(apart, fc.constantFrom(0x2000, 0x2002, 0x4000), fc.constantFrom(0x3000, 0x3004))
+    .map(([list, at, pending]) => withBars(otherDsa(at, pending), list));
+
+  fc.assert(
+    fc.property(
+      fc.array(device, { minLength: 1, maxLength: 4 }),
+      fc.constantFrom('drop' as const, 'emulate' as const),
+      (fleet, missing) => {
+        const { plan: made } = plan(fleet, { missing });
+        const slots = (made.bars ?? []).flatMap(({ index, kind }) =>
+          kind === 'memory64' ? [index, index + 1] : [index],
+        );
+
+        expect(fleet.flatMap((one) => checkDevice(made, one).misfits)).toEqual([]);
+        expect([new Set(slots).size, slots.every((slot) => slot <= 5)]).toEqual([slots.length, true]);
+      },
+    ),
+    { numRuns: 300 },
+  );
 });
