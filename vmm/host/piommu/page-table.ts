@@ -6,6 +6,8 @@ import type { TableFormat } from './table-formats.ts';
 const FAN_OUT = 512;
 /** Page frames in 4 GiB. */
 const FRAMES_OF_LO = 2 ** 20;
+/** Bits 47:32 of an address; above them formats have flags. */
+const ADDRESS_HI = 0xffff;
 /** Most tables of the top level that stand one after the other (VMSAv8-64: concatenated translation tables). */
 const MOST_CONCATENATED = 16;
 
@@ -125,7 +127,7 @@ export class PageTable {
     const lo = u32[i] as number;
     if ((lo & this.#format.present) === 0) return undefined;
     const pages = FAN_OUT ** level;
-    const frame = ((u32[i + 1] as number) & 0xfffff) * FRAMES_OF_LO + (lo >>> 12);
+    const frame = ((u32[i + 1] as number) & ADDRESS_HI) * FRAMES_OF_LO + (lo >>> 12);
     return { frame: frame - (frame % pages) + (page % pages), bits: lo & 0xfff, pages };
   }
 
