@@ -2,7 +2,7 @@ import type { DmaPort } from '../bus/dma.ts';
 import type { AssignedDevice } from './assigned-device.ts';
 
 /** Which path serves a device's DMA. */
-export type PathMode = 'nested' | 'shadow' | 'software';
+export type PathMode = 'nested' | 'software';
 
 /** PASID, ATS and page requests of a function, on or off. */
 export interface DeviceControls {
@@ -34,7 +34,7 @@ export interface ForwarderNeeds {
 
 /** What a requester, or one PASID of it, is attached to on the host. */
 export interface Bound {
-  readonly kind: 'blocked' | 'identity' | 'nested' | 'shadow';
+  readonly kind: 'blocked' | 'identity' | 'nested';
   readonly hwpt: number;
   /** The page table is this binding's own: it goes with it. */
   readonly own: boolean;

@@ -7,7 +7,7 @@ import type { PathMode } from './guest-device.ts';
 
 /** What the user wants of a device: the best there is, or one path. */
 export type ModeWish = 'auto' | PathMode;
-export const MODE_WISHES: readonly ModeWish[] = ['auto', 'nested', 'shadow', 'software'];
+export const MODE_WISHES: readonly ModeWish[] = ['auto', 'nested', 'software'];
 
 /** Which path serves a device. */
 export interface Choice {
@@ -30,9 +30,7 @@ export function choose(info: HardwareInfo, port: ViommuPort | undefined, wish: M
   const reasons = port === undefined ? [] : againstNesting(info, port);
   if (wish !== 'auto') return { mode: wish, reasons };
   if (reasons.length === 0) return { mode: 'nested', reasons };
-  const shadow = againstShadow(info, port as ViommuPort);
-  if (shadow.length === 0) return { mode: 'shadow', reasons };
-  return { mode: 'software', reasons: [...reasons, ...shadow] };
+  return { mode: 'software', reasons };
 }
 
 function againstNesting(info: HardwareInfo, port: ViommuPort): string[] {
@@ -67,21 +65,6 @@ function againstSmmu({ type, idr }: HardwareInfo, port: SmmuPort): string[] {
     reasons.push('the vIOMMU has stage 2 only (IDR0.S1P, bit 1, is 0): the hardware nests stage 1');
   if (((idr[0] ?? 0) & S1P) === 0) reasons.push("IDR0.S1P (bit 1) of the host's unit is 0");
   if (((idr[0] ?? 0) & S2P) === 0) reasons.push("IDR0.S2P (bit 0) of the host's unit is 0");
-  return reasons;
-}
-
-/** Shadow tables follow what the guest announces: with VT-d only in caching mode is that everything. */
-function againstShadow(_info: HardwareInfo, port: ViommuPort): string[] {
-  if (port.architecture !== 'vtd')
-    return [
-      'SMMUv3 has no caching mode: what becomes mapped is not announced, so shadow tables cannot follow',
-    ];
-  const reasons: string[] = [];
-  if (!port.cachingMode)
-    reasons.push(
-      'CAP.CM (bit 7) of the vIOMMU is 0: what becomes mapped is not announced, so shadow tables cannot follow',
-    );
-  if (port.firstStage) reasons.push('first-stage tables change without announcement whatever CAP.CM says');
   return reasons;
 }
 
