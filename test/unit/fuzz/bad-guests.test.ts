@@ -39,7 +39,7 @@ function torment(options: Partial<VtdConfig>, operations: number, seed: number, 
 test.each(UNITS.map((options, i) => ({ name: JSON.stringify(options), options, i })))(
   'bad tables, descriptors and registers of an accelerator and an SVM engine end in faults and errors: $name',
   ({ options, i }) => {
-    const operations = OPERATIONS / UNITS.length;
+    const operations = Math.ceil(OPERATIONS / UNITS.length);
     const seed = SEED + i * 0x1000000;
     const seen = torment(options, operations, seed, () => new GuestRam(0, RAM));
     console.log(
