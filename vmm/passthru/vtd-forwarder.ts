@@ -18,6 +18,8 @@ interface Attached {
   readonly parent: number;
   readonly blocked: number;
   readonly pasids: boolean;
+  /** The requester id that it was looked at under. */
+  sid: number;
   rid: Bound;
   readonly bound: Map<number, Bound>;
 }
@@ -71,14 +73,17 @@ export class VtdForwarder implements VtdBackend {
     const space = this.#space;
     const pasids = device.host.info.pasidBits > 0;
     const more = pasids ? HWPT_FLAGS.PASID : 0;
+    // Without a vIOMMU nothing is ever nested, and a host that cannot nest will do.
+    const nest = this.#port === undefined ? 0 : HWPT_FLAGS.NEST_PARENT;
     const parent = space.suiting(device.host, this.#parents, () =>
-      space.paging(device.host, space.ioas, HWPT_FLAGS.NEST_PARENT | more),
+      space.paging(device.host, space.ioas, nest | more),
     );
     const blocked = space.suiting(device.host, this.#blocked, () =>
       space.paging(device.host, space.empty, more),
     );
     const rid = { kind: 'blocked', hwpt: blocked, own: false, did: 0, pasid: 0, key: '' } as const;
-    const attached: Attached = { device, parent, blocked, pasids, rid, bound: new Map() };
+    const sid = device.dma.requester;
+    const attached: Attached = { device, parent, blocked, pasids, sid, rid, bound: new Map() };
     this.#devices.push(attached);
     this.#refresh([attached], () => true);
   }
@@ -140,6 +145,8 @@ export class VtdForwarder implements VtdBackend {
 
   /** Before something of the guest reaches a device: entries that became present without a word (CAP.CM = 0) count from now. */
   settle(): void {
+    for (const one of this.#devices)
+      if (one.sid !== one.device.dma.requester) this.#refresh([one], () => true);
     if (!this.#stale) return;
     this.#stale = false;
     this.#refresh(this.#devices, (bound) => bound === undefined || bound.kind === 'blocked');
@@ -165,6 +172,7 @@ export class VtdForwarder implements VtdBackend {
     for (const one of devices) {
       const { device, bound } = one;
       const requester = device.dma.requester;
+      one.sid = requester;
       this.#look(requester, NO_PASID);
       if (may(one.rid, this.#out.pasid) || one.rid.kind === 'blocked') {
         const plan = this.#plan(one, this.#out);
