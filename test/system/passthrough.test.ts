@@ -36,6 +36,26 @@ describe('a guest prints the same on an assigned device as on an emulated one', 
   });
 });
 
+describe('shared virtual memory: page requests of processes, by accelerators of a host', () => {
+  test.each([
+    ['svm', 'xeon-sapphire-rapids', 'nested'],
+    ['svm', 'xeon-sapphire-rapids', 'software'],
+    ['fork-dma', 'xeon-mixed', 'nested'],
+    ['fork-dma', 'xeon-mixed', 'software'],
+  ])('%s on %s, %s', (example, host, mode) => {
+    const emulated = run('--example', example);
+
+    const assigned = run(
+      ...['--example', example, '--host', host],
+      ...['--device', `vfio-pci,host=0000:6a:01.0,mode=${mode}`],
+    );
+
+    expect(assigned.stdout).toBe(emulated.stdout);
+    expect(assigned.stderr).toContain('passed');
+    expect(assigned.status).toBe(0);
+  });
+});
+
 describe('so it does on other hosts', () => {
   test.each([
     ['pasid', 'smmuv3', 'arm-mmu-700', '0000:06:00.0', 'nested by an SMMUv3'],
