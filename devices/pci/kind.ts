@@ -174,6 +174,8 @@ export interface PciDevice {
   readonly views: readonly DeviceView[];
   /** Its virtual functions, the first one first: ids ID.vf1 and up. */
   readonly virtual?: readonly PciDevice[];
+  /** It holds state that no unit has: why it cannot be in a snapshot. */
+  readonly notSaved?: string;
 }
 
 /** A kind of PCI device: the plugin record. */

@@ -6,6 +6,7 @@ import { decodePages, encodePages, pageIndexes } from '../state/container-pages.
 import type { Json } from '../state/schema.ts';
 import { configToJson } from './config.ts';
 import type { Machine } from './machine.ts';
+import { checkSaveable } from './snapshot-check.ts';
 import { machineUnits } from './snapshot-units.ts';
 
 const RAM_FILE = 'ram.bin';
@@ -20,6 +21,7 @@ export interface MachineSaveOptions {
 /** @throws TsvmmError when the place cannot be written */
 export function saveMachineSnapshot(machine: Machine, dir: string, options: MachineSaveOptions): void {
   const { ram } = machine;
+  checkSaveable(machine);
   if (ram.highSize > 0) {
     throw new TsvmmError({
       code: 'high-ram',
@@ -36,6 +38,7 @@ export function saveMachineSnapshot(machine: Machine, dir: string, options: Mach
 
 /** Makes a machine what a snapshot of the same machine says. @throws TsvmmError, and the machine is as it was */
 export function loadMachineSnapshot(machine: Machine, dir: string): void {
+  checkSaveable(machine);
   const snapshot = readSnapshot(dir);
   checkSameMachine(machine, snapshot, dir);
   const before = machineUnits(machine).map((unit) => [unit, unit.save()] as const);

@@ -13,6 +13,7 @@ import { fillWriters } from './replay-writers.ts';
 import { type RunGuestOptions, type RunResult, resultOf } from './run-guest.ts';
 import { Session, type SessionOptions } from './session.ts';
 import { checkRam, configOf, type GuestInputs, guestOf, restore, takeSnapshot } from './snapshot.ts';
+import { checkSaveable } from './snapshot-check.ts';
 
 export interface SaveAt {
   readonly dir: string;
@@ -54,6 +55,7 @@ export async function runToSnapshot(
 ): Promise<RunResult> {
   checkTarget(save.dir, save);
   const machine = new Machine(config, registry, guest);
+  checkSaveable(machine);
   options.prepare?.(machine);
   const console = new ConsoleLog();
   const session = await Session.open(machine, guest, console.tap(options));

@@ -11,6 +11,7 @@ import type { GuestModule } from './guest-module.ts';
 import { addressMapOf } from './platforms/platforms.ts';
 import type { Registry } from './registry.ts';
 import type { Session } from './session.ts';
+import { checkSaveable } from './snapshot-check.ts';
 import { badUnit, guestUnits, INPUTS, machineUnits } from './snapshot-units.ts';
 
 const RAM_FILE = 'ram.bin';
@@ -30,7 +31,7 @@ export interface GuestInputs {
   readonly files: ReadonlyMap<string, Uint8Array>;
 }
 
-/** The suspended session as a snapshot. */
+/** The suspended session as a snapshot. @throws TsvmmError for a machine that cannot be saved */
 export function takeSnapshot(
   session: Session,
   inputs: GuestInputs,
@@ -38,6 +39,7 @@ export function takeSnapshot(
   program: string,
 ): Snapshot {
   const { machine, guest } = session;
+  checkSaveable(machine);
   const { ram } = machine;
   const files = new Map<string, Uint8Array>([
     [RAM_FILE, encodePages(ram.u8, ram.base, ram.end)],
@@ -94,6 +96,7 @@ export function guestOf(
 
 /** Makes a session that has not run yet what the snapshot says. @throws TsvmmError */
 export function restore(session: Session, snapshot: Snapshot, inputs: GuestInputs, dir: string): void {
+  checkSaveable(session.machine);
   const { ram } = session.machine;
   const units = unitsOf(session, inputs, new Uint8Array(0));
   checkComplete(units, snapshot, dir);

@@ -1,6 +1,7 @@
 /** Control of a machine whose guest runs on this thread: it is held between two instructions, inside a call of the vCPU. */
 
 import { guestOf } from '../machine/snapshot.ts';
+import { checkSaveable } from '../machine/snapshot-check.ts';
 import { checkSameConfig } from '../machine/snapshot-machine.ts';
 import { readSnapshot, type Snapshot } from '../state/container.ts';
 import { globToRegExp, recordText, type TraceRecord } from '../trace/tracer.ts';
@@ -202,6 +203,7 @@ export class GuestControl implements RunControl {
   }
 
   load(dir: string): void {
+    checkSaveable(this.#monitor.machine);
     const snapshot = readSnapshot(dir);
     checkSameConfig(this.#monitor.machine, snapshot, dir);
     guestOf(snapshot, dir);

@@ -7,6 +7,7 @@ import type { Registry } from '../machine/registry.ts';
 import type { RunGuestOptions } from '../machine/run-guest.ts';
 import { Session } from '../machine/session.ts';
 import { type GuestInputs, guestOf, restore, takeSnapshot } from '../machine/snapshot.ts';
+import { notSaveable } from '../machine/snapshot-check.ts';
 import type { Snapshot } from '../state/container.ts';
 import type { GuestEnd } from '../vcpu/run/exit.ts';
 import type { StoreLog } from '../vcpu/run/provenance.ts';
@@ -161,6 +162,7 @@ export class World {
   #keepable(): boolean {
     const { machine } = this;
     const same = machine.config === this.#setup.config && machine.ram.highSize === 0;
+    if (notSaveable(machine) !== undefined) return false;
     return same && this.begunBy !== 'snapshot' && this.#keep?.wanted() === true;
   }
 

@@ -41,7 +41,7 @@ export const PASSTHRU_LIMITS: readonly Limit[] = [
   },
   {
     id: 'passthru-snapshot',
-    what: 'a snapshot has what the guest sees of an assigned device, not what the device itself holds: that is for VFIO migration',
+    what: 'a machine with an assigned device is neither saved nor loaded, and replays take no checkpoints of it: what the device itself holds is for VFIO migration',
     cite: 'Linux: include/uapi/linux/vfio.h, VFIO_DEVICE_FEATURE_MIGRATION',
   },
   {

@@ -125,7 +125,8 @@ function create({ host: address, mode }: VfioPciConfig, services: PciServices): 
     ats: () => side,
   });
   passthrough.assign(guest, choice);
-  return { device, fn, views: functionViews(fn) };
+  const notSaved = `is ${address} of the host, and a snapshot cannot have what a device of the host holds`;
+  return { device, fn, views: functionViews(fn), notSaved };
 }
 
 function factsOf(host: AssignedDevice, bytes: Uint8Array): DeviceFacts {

@@ -1,6 +1,7 @@
 /** Snapshots of the machine, as jobs. */
 
 import { resolve } from 'node:path';
+import { checkSaveable } from '../../machine/snapshot-check.ts';
 import { loadMachineSnapshot, saveMachineSnapshot } from '../../machine/snapshot-machine.ts';
 import { checkTarget } from '../../state/container.ts';
 import { command, DONE, type MonitorCommand, type MonitorContext, type Values } from '../command.ts';
@@ -37,6 +38,7 @@ export const JOB_COMMANDS: readonly MonitorCommand[] = [
       const options = { program: context.program, force: args['force'] === true };
       const dir = directoryOf(args);
       if (control.hasGuest) {
+        checkSaveable(context.machine);
         checkTarget(dir, options);
         const job = jobs.begin(args['job-id'] as string, 'snapshot-save');
         control.save({ dir, force: options.force, done: (error) => jobs.end(job, error) });

@@ -1,0 +1,26 @@
+import * as zod from 'zod';
+import { builtinRegistry } from '../../vmm/machine/builtin.ts';
+import type { DeviceConfig, MachineConfig } from '../../vmm/machine/config.ts';
+import type { Machine } from '../../vmm/machine/machine.ts';
+import { bootedMachine } from './machine.ts';
+import { shippedHost } from './running-host.ts';
+
+/** A device of a host as a machine's description has it. */
+export const assigned = (address: string, id: string, bus?: string, mode = 'auto'): DeviceConfig => ({
+  kind: 'vfio-pci',
+  id,
+  ...(bus === undefined ? {} : { bus }),
+  options: { host: address, mode },
+});
+
+/** A machine without a guest on a shipped host. */
+export function machineOn(
+  host: string,
+  devices: MachineConfig['devices'],
+  change: Partial<MachineConfig> = {},
+): Machine {
+  const registry = builtinRegistry();
+  const source = `${host}.json`;
+  const file = registry.hosts!.check(zod, registry, shippedHost(host), source);
+  return bootedMachine({ devices, host: { file, source, fallback: 'explain' }, ...change });
+}
