@@ -73,6 +73,8 @@ export interface RunRequest {
   readonly record?: string;
   /** Keep what a report shows. */
   readonly report?: ReportRequest;
+  /** Give the views of the machine as the guest left it. */
+  readonly views?: true;
 }
 
 export interface ReportRequest {
@@ -139,6 +141,8 @@ export interface RunOutcome {
   readonly faults: readonly ExplainedFault[];
   /** Who makes requests, where the trace or the report names them. */
   readonly requesters?: readonly Requester[];
+  /** Of the machine as the guest left it, where they were asked for. */
+  readonly views?: readonly DeviceView[];
   /** What a report was asked for. */
   readonly inside?: RunInside;
   /** The file that the run can be replayed from; it is written now, if it is not there. Undefined where it cannot be. */

@@ -29,6 +29,7 @@ const ACTIONS: Readonly<Record<string, () => Promise<Action>>> = {
   'vconfig diff': async () => (await import('./vconfig.ts')).vconfigDiff,
   'host show': async () => (await import('./hosts.ts')).hostShow,
   'host list': async () => (await import('./hosts.ts')).hostList,
+  matrix: async () => (await import('./matrix.ts')).matrix,
   inspect: async () => (await import('./inspect.ts')).inspect,
   schema: async () => (await import('./schema.ts')).schema,
   completion: async () => (await import('./texts.ts')).completion,

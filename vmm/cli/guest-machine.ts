@@ -44,6 +44,12 @@ export function withGuestMachine(
   };
 }
 
+/** The IOMMUs that the guest says it runs behind, the one it runs behind without further options first; none: it says nothing. */
+export function viommusOf(file: string): readonly string[] {
+  const words = wordsOf(file);
+  return words.length === 0 ? [] : parsed(file, words).viommu;
+}
+
 function viommuOf(
   { machine, viommu }: MachineOptions,
   wanted: readonly string[],

@@ -72,7 +72,8 @@ async function run(request: RunRequest): Promise<RunOutcome> {
   const heard = record?.listen(options) ?? options;
   if (request.report !== undefined) return runForReport(request, request.report, guest, heard, record);
   const result = await runWith(request, guest, heard, record);
-  return { ...outcomeOf(result, seen), record: recorded(request, guest, options, result, record) };
+  const views = request.views === undefined ? {} : { views: seen.machine!.views };
+  return { ...outcomeOf(result, seen), ...views, record: recorded(request, guest, options, result, record) };
 }
 
 async function runWith(
@@ -281,14 +282,15 @@ function booted(config: MachineConfig, registry: Registry): Machine {
   return machine;
 }
 
-/** The machine of a run whose trace is to name who made requests. */
+/** The machine of a run whose trace is to name who made requests, or that is looked at when it has ended. */
 interface Seen {
   machine?: Machine;
 }
 
-function runOptions({ guest, observer, limits, trace }: RunRequest, seen: Seen): RunGuestOptions {
+function runOptions({ guest, observer, limits, trace, views }: RunRequest, seen: Seen): RunGuestOptions {
   const { args, env, files } = guest;
-  return { args, env, files, ...common(observer, limits, trace, seen) };
+  const kept = views === undefined ? {} : { prepare: (machine: Machine) => void (seen.machine = machine) };
+  return { args, env, files, ...kept, ...common(observer, limits, trace, seen) };
 }
 
 function common(

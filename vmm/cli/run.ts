@@ -116,7 +116,10 @@ function dumpAcpi(directory: string, backend: Backend, config: MachineConfig, re
   for (const { name, bytes } of files) writeWhole(join(directory, name), bytes);
 }
 
-function guestOf(options: RunOptions, operand: string | undefined): string | undefined {
+export function guestOf(
+  options: Pick<RunOptions, 'example'>,
+  operand: string | undefined,
+): string | undefined {
   if (options.example === undefined) return operand;
   if (operand === undefined) return exampleGuest(options.example);
   throw new TsvmmError({
@@ -127,7 +130,11 @@ function guestOf(options: RunOptions, operand: string | undefined): string | und
   });
 }
 
-function guestFile(options: RunOptions, file: string, args: readonly string[]): GuestFile {
+export function guestFile(
+  options: Pick<RunOptions, 'cc' | 'env' | 'file'>,
+  file: string,
+  args: readonly string[],
+): GuestFile {
   return {
     file,
     cc: options.cc ?? 'bundled',
@@ -299,7 +306,7 @@ export function shellWord(text: string): string {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
-function limitsOf({ fuel, timeout }: Watched['options']): RunLimits {
+export function limitsOf({ fuel, timeout }: Pick<Watched['options'], 'fuel' | 'timeout'>): RunLimits {
   return {
     ...(fuel === undefined ? {} : { fuel: parseCount(fuel, '--fuel') }),
     ...(timeout === undefined ? {} : { timeoutNs: parseTime(timeout, '--timeout') }),

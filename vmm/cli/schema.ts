@@ -17,6 +17,7 @@ import { loadPlugins } from './plugins.ts';
 import {
   errorSchema,
   infoSchema,
+  matrixSchema,
   snapshotDiffSchema,
   vconfigCheckSchema,
   vconfigDiffSchema,
@@ -82,5 +83,7 @@ function schemaOf(z: Zod, name: SchemaName, registry: Registry | undefined): Zod
       return hostShowSchema(z);
     case 'host-list':
       return hostListSchema(z);
+    case 'matrix':
+      return matrixSchema(z);
   }
 }

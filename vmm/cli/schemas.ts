@@ -122,3 +122,44 @@ export function vconfigDiffSchema(z: Zod) {
     .strictObject({ same: z.boolean(), differences: z.array(difference) })
     .describe('What tsvmm vconfig diff --json prints');
 }
+
+export function matrixSchema(z: Zod) {
+  const text = z.string();
+  const end = z.strictObject({
+    verdict: text,
+    exitStatus: z.number().int().nullable().describe('null when the guest did not exit'),
+    reason: text.nullable().describe('why it did not pass'),
+  });
+  const sides = { emulated: text.nullable(), assigned: text.nullable() };
+  const cell = z.strictObject({
+    mode: z.enum(['nested', 'software']),
+    state: z.enum(['same', 'differs', 'cannot']),
+    why: text.nullable().describe('why the host cannot, or why the device moved to software'),
+    moved: z.boolean().describe('the device moved to software while the guest ran'),
+    end: end.nullable().describe('null where the host cannot'),
+    line: z
+      .strictObject({ number: z.number().int(), ...sides })
+      .nullable()
+      .describe('the first line of console output that differs; null on a side that has no more'),
+    event: z
+      .strictObject({ number: z.number().int(), ...sides })
+      .nullable()
+      .describe('the first event of --trace that differs, counted from 1'),
+  });
+  const row = z.strictObject({
+    host: text,
+    address: text.nullable().describe('null where the host has no such device'),
+    device: text.nullable().describe('id of the device of the guest that it stands for'),
+    unlike: z.array(text).describe('options of the model that differ from those of the emulated device'),
+    cells: z.array(cell),
+  });
+  const machine = z.strictObject({ machine: text, viommu: text, emulated: end, rows: z.array(row) });
+  return z
+    .strictObject({
+      guest: text,
+      agree: z.boolean().describe('no cell differs'),
+      compared: z.number().int().describe('cells that ran'),
+      machines: z.array(machine),
+    })
+    .describe('What tsvmm matrix --json prints');
+}

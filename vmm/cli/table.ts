@@ -494,6 +494,49 @@ export const HOST_LIST = {
   json: 'host-list',
 } as const satisfies CommandDecl;
 
+export const MATRIX = {
+  name: 'matrix',
+  summary: 'run a guest on emulated devices and on those of hosts, and compare what it sees',
+  details: [
+    "Runs the guest once on emulated devices, and then with its first device that the host has assigned from the host, on each path: nested and software. It does so on the machine of each IOMMU that the guest says it runs behind (TSVMM_MACHINE). Of the host's devices it takes the first one of the model.",
+    'A cell says same where console output, TAP, exit status and verdict are those of the emulated run; what the host cannot do is a - with the reason. Of a cell that differs, the first line that differs is shown, and with --trace the first event.',
+    'Exits with 0 when no cell differs and with 1 when one does.',
+  ],
+  operands: RUN.operands,
+  options: options({
+    example: { ...RUN_OPTIONS.example, doc: 'Run a packaged example instead of a file' },
+    host: {
+      ...MACHINE_OPTIONS.host,
+      repeatable: true,
+      doc: 'Only this host: one that comes with tsvmm by name, or a file',
+      fallback: 'all that come with tsvmm',
+    },
+    viommu: {
+      ...MACHINE_OPTIONS.viommu,
+      doc: 'Only the machine of this IOMMU',
+      fallback: 'all that the guest names',
+    },
+    seed: MACHINE_OPTIONS.seed,
+    cc: RUN_OPTIONS.cc,
+    env: RUN_OPTIONS.env,
+    file: RUN_OPTIONS.file,
+    fuel: RUN_OPTIONS.fuel,
+    timeout: RUN_OPTIONS.timeout,
+    trace: {
+      ...RUN_OPTIONS.trace,
+      doc: 'Compare the events whose names match, without their times: of a cell that differs, the first one that differs is shown. The first million of a run count',
+    },
+    json: JSON_OPTION,
+  }),
+  rest: { name: 'ARGS', doc: 'Arguments of the guest' },
+  json: 'matrix',
+  examples: [
+    'tsvmm matrix --example pasid',
+    'tsvmm matrix driver.c --host xeon-mixed --host arm-mmu-700',
+    "tsvmm matrix driver.c --viommu intel --trace 'vtd_inv_*' --json",
+  ],
+} as const satisfies CommandDecl;
+
 export const SCHEMA_NAMES = [
   'machine',
   'verdict',
@@ -511,6 +554,7 @@ export const SCHEMA_NAMES = [
   'host',
   'host-show',
   'host-list',
+  'matrix',
 ] as const;
 export type SchemaName = (typeof SCHEMA_NAMES)[number];
 
@@ -567,6 +611,7 @@ export const COMMANDS: readonly CommandDecl[] = [
   VCONFIG_DIFF,
   HOST_SHOW,
   HOST_LIST,
+  MATRIX,
   QEMU,
   SCHEMA,
   COMPLETION,
@@ -577,7 +622,7 @@ export const COMMANDS: readonly CommandDecl[] = [
 /** Meaning of the exit codes, for the man page and the docs. */
 export const EXIT_DOCS: readonly (readonly [number, string])[] = [
   [0, 'the guest passed, or the command did what it was asked'],
-  [1, 'the guest failed or crashed, two snapshots differ, or a device does not fit a plan'],
+  [1, 'the guest failed or crashed, two snapshots or two runs differ, or a device does not fit a plan'],
   [2, 'usage: a bad option, a bad file, a guest that does not compile'],
   [3, 'the host refused: a full disk, a missing tool, or nobody reads the output any more'],
   [4, 'the guest hung: out of fuel or time, or waiting for what can never come'],
