@@ -227,6 +227,8 @@ class Events {
   }
 }
 
+/** For guests that are short, and wait longer where the path takes longer. */
+const SPARE_FUEL = 10_000_000;
 const MOST_EVENTS = 1_000_000;
 /** Of the modelled host; what the real one refuses, as a full disk, is no matter of the grid. */
 const REFUSALS = ['no-nesting', 'host-refused'];
@@ -238,6 +240,8 @@ class Player {
   readonly #asked: Asked;
   readonly #file: string;
   readonly #limits: RunLimits;
+  /** Instructions after which a run hangs that does what the emulated one did. */
+  #enough = 0;
   readonly #reporter: Reporter;
   readonly #color: boolean;
 
@@ -299,13 +303,14 @@ class Player {
         config,
         registry: this.registry,
         guest: guestFile(options, linked, rest),
-        limits: this.#limits,
+        limits: like === undefined ? this.#limits : { fuel: this.#enough, ...this.#limits },
         observer,
         color: this.#color,
         plugins: [],
         views: true,
         ...(trace.length === 0 ? {} : { trace: { globs: trace, sink: events.sink } }),
       });
+      if (like === undefined) this.#enough = 4 * outcome.instructions + SPARE_FUEL;
       const judged = { guest: basename(linked), seed: config.seed, outcome, tap: tap.end(), console: '' };
       const { verdict, exitStatus, reason } = verdictOf(judged);
       return { end: { verdict, exitStatus, reason }, console: Buffer.concat(printed), events, outcome };

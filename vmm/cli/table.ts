@@ -520,11 +520,15 @@ export const MATRIX = {
     cc: RUN_OPTIONS.cc,
     env: RUN_OPTIONS.env,
     file: RUN_OPTIONS.file,
-    fuel: RUN_OPTIONS.fuel,
+    fuel: {
+      ...RUN_OPTIONS.fuel,
+      doc: 'Stop a run as hung after N instructions (k, M and G suffixes are decimal)',
+      fallback: 'of the emulated run 10G, of the others 10M and four times what that took',
+    },
     timeout: RUN_OPTIONS.timeout,
     trace: {
       ...RUN_OPTIONS.trace,
-      doc: 'Compare the events whose names match, without their times: of a cell that differs, the first one that differs is shown. The first million of a run count',
+      doc: "Compare the events whose names match, without their times: of a cell that differs, the first one that differs is shown. The first million of a run count. Units of hosts tell events of the same names as the guest's: those of devices compare best",
     },
     json: JSON_OPTION,
   }),
