@@ -86,16 +86,18 @@ export class VirtualClock {
     if (at > this.#now) this.#now = at;
   }
 
-  /** Power-on: time zero, nothing scheduled. */
-  reset(): void {
+  /** Power-on: time zero, nothing scheduled but the work of devices that `keep` names, as far away as it was. */
+  reset(keep: (dev: string) => boolean = () => false): void {
+    const kept = this.#queue.filter(({ dev }) => keep(dev));
+    const now = this.now;
     this.#now = 0;
     this.#seq = 0;
-    this.#setQueue([]);
+    this.#setQueue(kept.map((event) => ({ ...event, at: event.at - now, seq: this.#seq++ })));
   }
 
-  /** System reset: time goes on, scheduled work is dropped. */
-  dropAll(): void {
-    this.#setQueue([]);
+  /** System reset: time goes on, scheduled work is dropped but that of devices that `keep` names. */
+  dropAll(keep: (dev: string) => boolean = () => false): void {
+    this.#setQueue(this.#queue.filter(({ dev }) => keep(dev)));
   }
 
   save(): { now: number; seq: number; queue: readonly ScheduledEvent[] } {

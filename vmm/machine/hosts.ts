@@ -48,7 +48,14 @@ export const HOSTS: HostSupport = {
       ram,
       iommu,
     );
-    return { passthrough, views: passthrough.views, release: (id) => passthrough.releaseId(id) };
+    return {
+      passthrough,
+      views: passthrough.views,
+      release: (id) => passthrough.releaseId(id),
+      afterReset: () => passthrough.afterReset(),
+      // Addresses and `host:`: ids of a guest's devices have no colon.
+      owns: (dev) => dev.includes(':'),
+    };
   },
 };
 

@@ -191,6 +191,7 @@ export class Machine {
     try {
       this.#addDevice(config, this.#registry);
     } catch (error) {
+      this.host?.release(config.id);
       this.clock.drop(config.id);
       for (let n = 1; this.clock.handles(`${config.id}.vf${n}`); n++) this.clock.drop(`${config.id}.vf${n}`);
       throw error;
@@ -362,22 +363,25 @@ export class Machine {
 
   /** What a monitor's system_reset does in QEMU: every device as built, sticky bits too; RAM and time go on. */
   resetDevices(): void {
-    this.clock.dropAll();
-    for (const device of this.devices.values()) device.reset('cold');
-    this.root.changed();
-    this.root.intx();
+    this.clock.dropAll(this.host?.owns);
+    this.#resetAll('cold');
   }
 
   /** Cold: as built. Warm: a system reset; RAM and sticky bits stay. */
   reset(kind: ResetKind): void {
-    this.clock.dropAll();
+    this.clock.dropAll(this.host?.owns);
     if (kind === 'cold') {
       this.ram.clear();
-      this.clock.reset();
+      this.clock.reset(this.host?.owns);
     }
+    this.#resetAll(kind);
+  }
+
+  #resetAll(kind: ResetKind): void {
     for (const device of this.devices.values()) device.reset(kind);
     this.root.changed();
     this.root.intx();
+    this.host?.afterReset();
   }
 
   /** Views of its devices. */

@@ -37,8 +37,12 @@ export interface MachineHost {
   /** PciServices.passthrough. */
   readonly passthrough: object;
   readonly views: readonly DeviceView[];
-  /** The device of this id is unplugged. */
+  /** The device of this id is unplugged, or could not be plugged in. */
   release(id: string): void;
+  /** All devices of the machine were reset. */
+  afterReset(): void;
+  /** A clock handler of this id is one of the host: no reset of the machine stops it. */
+  readonly owns: (dev: string) => boolean;
 }
 
 /** Machines can run on modelled hosts and have their devices. */

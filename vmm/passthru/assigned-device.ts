@@ -65,13 +65,33 @@ export class AssignedDevice {
     this.name = name;
     this.#calls = calls;
     this.fd = calls.open(path);
-    const bound = calls.ioctl(this.fd, VFIO.BIND_IOMMUFD, BIND, { iommufd }, 16);
-    this.id = bound.out_devid;
+    this.id = this.#bind(iommufd);
     const info = calls.ioctl(this.fd, VFIO.GET_INFO, DEVICE_INFO, {});
     this.canReset = (info.flags & DEVICE_FLAGS.RESET) !== 0;
     this.regions = Array.from({ length: REGION.CONFIG + 1 }, (_, index) => this.#region(index));
     this.info = this.#hardware(iommufd);
     this.#windows = this.regions.map((_, index) => (index < REGION.ROM ? this.#map(index) : undefined));
+  }
+
+  #bind(iommufd: number): number {
+    const calls = this.#calls;
+    try {
+      return calls.ioctl(this.fd, VFIO.BIND_IOMMUFD, BIND, { iommufd }, 16).out_devid;
+    } catch (cause) {
+      calls.sys.close(this.fd);
+      throw cause;
+    }
+  }
+
+  /** Gives the device back. Registers that are mapped would keep its file. */
+  close(): void {
+    const { sys } = this.#calls;
+    sys.munmap(this.#windowAt(0), 1n << DEVICE_SHIFT);
+    sys.close(this.fd);
+  }
+
+  #windowAt(index: number): bigint {
+    return FIRST_WINDOW + (BigInt(this.fd) << DEVICE_SHIFT) + (BigInt(index) << BAR_SHIFT);
   }
 
   #region(index: number): Region {
@@ -85,7 +105,7 @@ export class AssignedDevice {
     const { sys } = this.#calls;
     const { offset, size, mappable } = this.regions[index]!;
     if (!mappable || size === 0) return undefined;
-    const address = FIRST_WINDOW + (BigInt(this.fd) << DEVICE_SHIFT) + (BigInt(index) << BAR_SHIFT);
+    const address = this.#windowAt(index);
     const length = BigInt(Math.ceil(size / PAGE_SIZE) * PAGE_SIZE);
     const prot = PROT.READ | PROT.WRITE;
     if (sys.mmap(this.fd, { address, length, prot, flags: MAP.SHARED, offset }) < 0) return undefined;

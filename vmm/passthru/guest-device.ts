@@ -22,6 +22,10 @@ export interface GuestDevice {
   wantsFaults(): boolean;
   /** What of the device the guest has switched on, as far as it sees. */
   controls(): DeviceControls;
+  /** What the guest sees of the device was reset: the host's side follows. */
+  follow(): void;
+  /** The device is given back to the host: its interrupts have nobody any more. */
+  close(): void;
 }
 
 /** Whom a forwarder asks for what is not its own. */

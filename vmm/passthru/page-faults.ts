@@ -48,7 +48,17 @@ export class PageFaults {
   }
 
   remove(device: GuestDevice): void {
+    this.drop(device);
     this.#devices.delete(device.host.id);
+  }
+
+  /** Nobody answers what the device has asked for so far: it was reset, or is gone. */
+  drop(device: GuestDevice): void {
+    const dropped = this.#waiting.filter((one) => one.device === device);
+    for (const one of dropped) {
+      this.#waiting.splice(this.#waiting.indexOf(one), 1);
+      this.#answer(one.cookie, RESPONSE.invalid);
+    }
   }
 
   #read(): void {

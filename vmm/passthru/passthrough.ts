@@ -87,6 +87,8 @@ export class Passthrough {
   #faults: PageFaults | undefined;
   #forwarder: VtdForwarder | SmmuForwarder | undefined;
   #software: SoftwarePath | undefined;
+  /** Files of devices, by the id of the guest's. */
+  readonly #open = new Map<string, AssignedDevice>();
   /** Devices that were taken off the hardware because of what the guest did, and why. */
   readonly #degraded = new Map<string, string>();
 
@@ -127,7 +129,9 @@ export class Passthrough {
     }
     return refusedAs(id, () => {
       const space = this.space;
-      return new AssignedDevice(space.calls, space.fd, address, path);
+      const device = new AssignedDevice(space.calls, space.fd, address, path);
+      this.#open.set(id, device);
+      return device;
     });
   }
 
@@ -263,20 +267,33 @@ export class Passthrough {
     if (this.#software?.has(device) === true) this.#host.endpoint(device.host.name).resume(tag, retry);
   }
 
-  /** The device of this id is gone from the machine. */
-  releaseId(id: string): void {
-    const found = this.assignments.find(({ device }) => device.id === id);
-    if (found !== undefined) this.release(found.device);
+  /** The guest sees a device that has asked for nothing yet. */
+  dropPageRequests(device: GuestDevice): void {
+    this.#faults?.drop(device);
   }
 
-  release(device: GuestDevice): void {
-    const at = this.assignments.findIndex((one) => one.device === device);
-    if (at < 0) return;
-    this.assignments.splice(at, 1);
+  /** The machine was reset, its IOMMU and devices one by one. */
+  afterReset(): void {
+    for (const { device } of this.assignments) device.follow();
+    this.settle();
+  }
+
+  /** The device of this id is gone from the machine, or never came to be part of it. */
+  releaseId(id: string): void {
+    const found = this.assignments.find(({ device }) => device.id === id);
+    if (found !== undefined) this.#release(found);
+    this.#degraded.delete(id);
+    this.#open.get(id)?.close();
+    this.#open.delete(id);
+  }
+
+  #release(assignment: Assignment): void {
+    const { device } = assignment;
+    this.assignments.splice(this.assignments.indexOf(assignment), 1);
     this.#forwarder?.remove(device);
     this.#software?.remove(device);
     this.#faults?.remove(device);
-    this.space.calls.sys.close(device.host.fd);
+    device.close();
   }
 }
 

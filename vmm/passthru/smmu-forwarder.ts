@@ -182,7 +182,9 @@ export class SmmuForwarder implements SmmuBackend {
 
   /** Everything that the guest changes is announced. A device that got another requester id is looked at under it. */
   settle(): void {
-    for (const one of this.#devices) {
+    // From the last: one that moves to another path leaves the list.
+    for (let i = this.#devices.length - 1; i >= 0; i--) {
+      const one = this.#devices[i]!;
       const { vdevice, device } = one;
       if (vdevice !== undefined && vdevice.sid !== device.dma.requester) this.#refresh(one);
     }

@@ -27,6 +27,10 @@ export interface VfioPciConfig {
 const BARS = 6;
 const BAR0 = 0x10;
 const EXTENDED = 0x100;
+const COMMAND = 4;
+/** I/O and memory. */
+const DECODES = 3;
+const BUS_MASTER = 4;
 
 /** Everything that the guest sees of an assigned device is its function's; behind it is nothing that is the VMM's to keep. */
 type NoState = Record<string, never>;
@@ -52,7 +56,8 @@ class VfioPci extends Device<NoState, Wiring, null> {
   }
 
   override reset(_kind: ResetKind): void {
-    this.w.behind.host?.reset();
+    // What the guest sees is reset after this: `follow` is called when all is.
+    this.w.behind.host?.stop();
   }
 }
 
@@ -115,6 +120,8 @@ function create({ host: address, mode }: VfioPciConfig, services: PciServices): 
       const { atsEnabled: ats, priEnabled: pri } = controls;
       return { pasid: controls.allowsPasid(0), ats, pri };
     },
+    follow: () => side.follow(),
+    close: () => side.close(),
   };
   const side = new HostSide(fn, guest, passthrough);
   device.w.behind.host = side;
@@ -275,17 +282,36 @@ class HostSide implements AtsLink {
   }
 
   reset(): void {
+    this.stop();
+    this.follow();
+  }
+
+  /** The device is as its reset leaves it, and without interrupts. */
+  stop(): void {
     const { host } = this.#guest;
     this.#intx = false;
+    this.#passthrough.dropPageRequests(this.#guest);
     try {
       if (this.#index >= 0) host.signalAll(this.#index, []);
       this.#index = -1;
+      // A reset by the host puts back what the device decoded, and that it is a bus master.
+      const command = host.read(REGION.CONFIG, COMMAND, 2);
+      host.write(REGION.CONFIG, COMMAND, 2, command & ~(DECODES | BUS_MASTER), 0);
       if (host.canReset) host.reset();
     } catch (cause) {
       if (!(cause instanceof HostRefused)) throw cause;
       this.#passthrough.log.refused(cause);
     }
+  }
+
+  /** What the guest has switched on, anew. */
+  follow(): void {
     this.#passthrough.controlsChanged(this.#guest);
     this.#interrupts();
+  }
+
+  close(): void {
+    const { sys } = this.#passthrough.space.calls;
+    for (const fd of this.#fds.splice(0)) sys.close(fd);
   }
 }

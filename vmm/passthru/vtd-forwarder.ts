@@ -145,8 +145,11 @@ export class VtdForwarder implements VtdBackend {
 
   /** Before something of the guest reaches a device: entries that became present without a word (CAP.CM = 0) count from now. */
   settle(): void {
-    for (const one of this.#devices)
+    // From the last: one that moves to another path leaves the list.
+    for (let i = this.#devices.length - 1; i >= 0; i--) {
+      const one = this.#devices[i]!;
       if (one.sid !== one.device.dma.requester) this.#refresh([one], () => true);
+    }
     if (!this.#stale) return;
     this.#stale = false;
     this.#refresh(this.#devices, (bound) => bound === undefined || bound.kind === 'blocked');

@@ -117,8 +117,9 @@ export class Irqs implements InterruptSink {
       this.#signalIntx();
       return;
     }
-    this.#setIntxDisable(false);
+    // First: a function that tells its level as its wire would raises it within the write.
     this.#masked = false;
+    this.#setIntxDisable(false);
   }
 
   #setIntxDisable(disable: boolean): void {
