@@ -1,16 +1,21 @@
 import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
-function run(...args: string[]) {
-  const { status, stdout, stderr } = spawnSync(
-    process.execPath,
-    [join(root, 'bin/tsvmm.js'), 'run', ...args],
-    { cwd: root, encoding: 'utf8', maxBuffer: 1 << 28, timeout: 200_000 },
-  );
+const run = (...args: string[]) => tsvmm('run', ...args);
+
+function tsvmm(...args: string[]) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [join(root, 'bin/tsvmm.js'), ...args], {
+    cwd: root,
+    encoding: 'utf8',
+    maxBuffer: 1 << 28,
+    timeout: 200_000,
+  });
   return { status, stdout, stderr };
 }
 
@@ -105,4 +110,17 @@ test('a device of a host needs a host', () => {
 
   expect(status).toBe(2);
   expect(stderr).toContain('name a host: --host');
+});
+
+test('a machine with a device of its host is not saved: one line says so, and nothing is written', () => {
+  const dir = join(tmpdir(), `tsvmm-no-snapshot-${process.pid}`);
+
+  const { status, stderr } = tsvmm(
+    ...['snapshot', 'save', '--out', dir, '--example', 'irq-remap'],
+    ...[...HOST, ...device('auto')],
+  );
+
+  expect(status).toBe(2);
+  expect(stderr).toMatch(/^tsvmm: vfio-pci0: is 0000:16:00\.0 of the host, .*\n$/m);
+  expect(existsSync(dir)).toBe(false);
 });

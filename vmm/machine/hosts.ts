@@ -6,6 +6,7 @@ import { describeHost } from '../host/model/host.ts';
 import { parseHost } from '../host/model/parse.ts';
 import type { GuestRam } from '../mem/ram.ts';
 import { type DeviceEndpoint, type HostFault, Passthrough } from '../passthru/passthrough.ts';
+import { HostControls } from './host-controls.ts';
 import type { HostSupport, Registry } from './registry.ts';
 
 const kindsOf = (registry: Registry) => (name: string, where: string) => registry.pci(name, where);
@@ -24,6 +25,7 @@ export const HOSTS: HostSupport = {
       for (const listener of listeners) listener(fault);
     };
     const host = createHost(description, { kinds, ram, clock, tracer, onFault });
+    const controls = new HostControls(host.functions);
     const passthrough = new Passthrough(
       {
         sys: processOf(host, ram),
@@ -33,16 +35,7 @@ export const HOSTS: HostSupport = {
         onFault: (listener) => listeners.push((fault) => listener(hostFault(host, fault))),
         route: (address, to) => host.route(address, to),
         own: (address) => host.functions.get(address)!.described.own,
-        control: (address, controls) => {
-          const { host: device } = host.functions.get(address)!;
-          const { pasidWidth, ats, pri } = device;
-          const wanted = controls ?? { pasid: pasidWidth > 0, ats, pri };
-          // PCI Express Base: PASID Control Register: it changes only while ATS is off.
-          device.controls.ats?.(false);
-          device.controls.pasid?.(wanted.pasid);
-          device.controls.pri?.(wanted.pri);
-          device.controls.ats?.(wanted.ats);
-        },
+        control: (address, to) => controls.set(address, to),
         endpoint: (address) => endpointOf(host.endpoints, host.functions.get(address)!.described.routingId),
       },
       ram,

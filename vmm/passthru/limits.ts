@@ -20,6 +20,11 @@ export const PASSTHRU_LIMITS: readonly Limit[] = [
     cite: IOMMUFD,
   },
   {
+    id: 'passthru-vf-page-requests',
+    what: "while the hardware translates, a virtual function has no page requests: its physical function's are shared, and iommufd refuses fault queues for it; mode=software has them",
+    cite: IOMMUFD,
+  },
+  {
     id: 'passthru-stalls',
     what: 'while the hardware translates, transactions that an SMMUv3 holds are not told to the guest as stalled events: the host ends them',
     cite: IOMMUFD,

@@ -1,0 +1,62 @@
+import { describe, expect, test } from 'vitest';
+import { AtsControls } from '../../../devices/pci/ats-controls.ts';
+import { INTEL_IOMMU } from '../../../viommu/vtd/kind.ts';
+import { completeOptions } from '../../../vmm/bus/iommu.ts';
+import { HostControls } from '../../../vmm/machine/host-controls.ts';
+import { assigned, machineOn } from '../../kit/assigned.ts';
+import { RunningHost, shippedHost } from '../../kit/running-host.ts';
+
+const HOST = 'xeon-sapphire-rapids';
+const PF = '0000:49:00.0';
+const VF1 = '0000:49:00.1';
+const VF2 = '0000:49:00.2';
+const VIOMMU = { kind: 'intel', options: { ...completeOptions(INTEL_IOMMU, { svm: true }) } };
+
+describe('an assigned virtual function, which has neither PASID nor page request capability of its own', () => {
+  test.each([
+    ['nested', false],
+    ['software', true],
+  ] as const)("has its physical function's PASIDs on path %s, and page requests: %s", (mode, pri) => {
+    const machine = machineOn(HOST, [assigned(VF1, 'vf', undefined, mode)], { viommu: VIOMMU });
+
+    const { fn } = machine.pciDevice('vf')!;
+
+    const { layout } = fn.w;
+    // Max PASID Width (12:8) 20.
+    expect((fn.configRead(layout.pasid + 4, 2) >> 8) & 0x1f).toBe(20);
+    expect([layout.ats !== 0, layout.pri !== 0]).toEqual([true, pri]);
+  });
+});
+
+describe('page requests of virtual functions', () => {
+  const all = { pasid: true, ats: true, pri: true };
+  const none = { pasid: true, ats: true, pri: false };
+
+  test('are on in the physical function for as long as one of them wants them', () => {
+    const { host } = new RunningHost(shippedHost(HOST));
+    const controls = new HostControls(host.functions);
+    const of = (address: string) => new AtsControls(host.functions.get(address)!.device!.fn);
+    const seen = () => [of(PF).priEnabled, of(VF1).priEnabled];
+
+    const steps = [
+      () => controls.set(VF1, none),
+      () => controls.set(VF1, all),
+      () => controls.set(VF2, all),
+      () => controls.set(VF1, undefined),
+      () => controls.set(VF2, undefined),
+    ].map((step) => {
+      step();
+      return seen();
+    });
+
+    expect(steps).toEqual([
+      [false, false],
+      [true, true],
+      [true, true],
+      [true, true],
+      [false, false],
+    ]);
+    expect(of(VF1).credits).toBeGreaterThan(0);
+    expect(of(VF1).allowsPasid(5)).toBe(true);
+  });
+});
