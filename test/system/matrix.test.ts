@@ -16,7 +16,7 @@ function matrix(...args: string[]) {
   return { status, stdout, stderr };
 }
 
-const HOSTS = ['--host', 'xeon-mixed', '--host', 'arm-mmu-600'] as const;
+const HOSTS = ['--host', 'xeon-mixed', '--host', 'arm-mmu-700'] as const;
 
 test('a guest of PASIDs sees the same on two hosts, whatever path serves it, behind both IOMMUs', () => {
   const { status, stdout, stderr } = matrix('--example', 'pasid', ...HOSTS, '--json');
@@ -31,12 +31,12 @@ test('a guest of PASIDs sees the same on two hosts, whatever path serves it, beh
     [
       'intel',
       ['xeon-mixed', '0000:16:00.0', 'same', 'same'],
-      ['arm-mmu-600', '0000:01:00.0', 'cannot', 'same'],
+      ['arm-mmu-700', '0000:01:00.0', 'cannot', 'same'],
     ],
     [
       'smmuv3',
       ['xeon-mixed', '0000:16:00.0', 'cannot', 'same'],
-      ['arm-mmu-600', '0000:01:00.0', 'same', 'same'],
+      ['arm-mmu-700', '0000:01:00.0', 'same', 'same'],
     ],
   ]);
   expect(grid.machines[0]!.rows[1]!.cells[0]!.why).toContain("the host's IOMMU is no VT-d");

@@ -64,7 +64,7 @@ describe('shared virtual memory: page requests of processes, by accelerators of 
 describe('so it does on other hosts', () => {
   test.each([
     ['pasid', 'smmuv3', 'arm-mmu-700', '0000:06:00.0', 'nested by an SMMUv3'],
-    ['pasid', 'smmuv3', 'arm-mmu-600', '0000:04:00.0', 'nested by an older SMMUv3'],
+    ['pasid', 'smmuv3', 'arm-mmu-600', '0000:04:00.0', 'an SMMUv3 that can do less than the vIOMMU'],
     ['stall', 'smmuv3', 'xeon-mixed', '0000:16:00.0', 'of the other architecture'],
     ['pri', 'intel', 'arm-mmu-700', '0000:06:00.0', 'of the other architecture'],
     [

@@ -39,6 +39,8 @@ export function streamBinding(): StreamBinding {
 /** What a backend may ask of the guest's SMMUv3, and give back to it. */
 export interface SmmuPort {
   readonly architecture: 'smmuv3';
+  /** IDR0 to IDR5: what the guest was promised. */
+  readonly identity: readonly number[];
   /** Output address size in bits. */
   readonly addressBits: number;
   readonly substreamBits: number;

@@ -2,6 +2,7 @@ import type { SmmuPort, StreamBinding } from '../port/smmuv3.ts';
 import { C_BAD_STE } from '../spec/smmuv3/faults.ts';
 import { CR0ACK, CR2, GBPA } from '../spec/smmuv3/registers.ts';
 import { ReadEntry } from './access-record.ts';
+import { identification } from './config.ts';
 import type { SmmuV3 } from './device.ts';
 import { decodeSte, isLegalSte, Stream, StreamTable } from './stream-table.ts';
 import { type UnitFeatures, unitFeatures } from './unit.ts';
@@ -20,8 +21,10 @@ const STE_WORDS = 16;
 export function smmuPort(device: SmmuV3): SmmuPort {
   const { config, forward } = device.w;
   const features = unitFeatures(config);
+  const { idr0, idr1, idr3, idr5 } = identification(config);
   return {
     architecture: 'smmuv3',
+    identity: [idr0[0]!, idr1[0]!, 0, idr3[0]!, 0, idr5[0]!],
     addressBits: features.oas,
     substreamBits: features.ssidSize,
     stage1: features.s1,

@@ -25,6 +25,19 @@ const PASID = 40n;
 const S1P = 1 << 1;
 const S2P = 1 << 0;
 
+/** Fields of IDR registers that a guest's tables and commands count on: the hardware has to have no less than was promised. */
+const PROMISED = [
+  { register: 0, name: 'HTTU', msb: 7, lsb: 6 },
+  { register: 0, name: 'ASID16', msb: 12, lsb: 12 },
+  { register: 0, name: 'CD2L', msb: 19, lsb: 19 },
+  { register: 1, name: 'SSIDSIZE', msb: 10, lsb: 6 },
+  { register: 3, name: 'RIL', msb: 10, lsb: 10 },
+  { register: 5, name: 'GRAN4K', msb: 4, lsb: 4 },
+  { register: 5, name: 'GRAN16K', msb: 5, lsb: 5 },
+  { register: 5, name: 'GRAN64K', msb: 6, lsb: 6 },
+  { register: 5, name: 'VAX', msb: 11, lsb: 10 },
+] as const;
+
 /** The best path that host and guest IOMMU leave, with the reasons against better ones. `wish` takes what it says. */
 export function choose(info: HardwareInfo, port: ViommuPort | undefined, wish: ModeWish): Choice {
   const reasons = port === undefined ? [] : againstNesting(info, port);
@@ -65,6 +78,15 @@ function againstSmmu({ type, idr }: HardwareInfo, port: SmmuPort): string[] {
     reasons.push('the vIOMMU has stage 2 only (IDR0.S1P, bit 1, is 0): the hardware nests stage 1');
   if (((idr[0] ?? 0) & S1P) === 0) reasons.push("IDR0.S1P (bit 1) of the host's unit is 0");
   if (((idr[0] ?? 0) & S2P) === 0) reasons.push("IDR0.S2P (bit 0) of the host's unit is 0");
+  for (const { register, name, msb, lsb } of PROMISED) {
+    const valueIn = (words: readonly number[]) => ((words[register] ?? 0) >>> lsb) & ((2 << (msb - lsb)) - 1);
+    const [has, promised] = [valueIn(idr), valueIn(port.identity)];
+    const bits = msb === lsb ? `bit ${lsb}` : `bits ${msb}:${lsb}`;
+    if (has < promised)
+      reasons.push(
+        `IDR${register}.${name} (${bits}) of the host's unit is ${has}, the vIOMMU's is ${promised}`,
+      );
+  }
   return reasons;
 }
 

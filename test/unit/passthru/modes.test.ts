@@ -20,7 +20,10 @@ const VTD: HardwareInfo = { ...NOTHING, type: 1, ecap: 0x8900_0400_0000n, pasidB
 /** S2P and S1P. */
 const SMMU: HardwareInfo = { ...NOTHING, type: 2, idr: [3, 0, 0, 0, 0, 0] };
 const INTEL = { architecture: 'vtd', firstStage: true, pasidBits: 20 } as VtdPort;
-const ARM = { architecture: 'smmuv3', stage1: true } as SmmuPort;
+const ARM = { architecture: 'smmuv3', stage1: true, identity: [3, 0, 0, 0, 0, 0] } as unknown as SmmuPort;
+/** What tables and commands of a guest count on, each with its least value that the host above lacks. */
+const promising = (register: number, value: number) =>
+  ({ ...ARM, identity: ARM.identity.with(register, value) }) as SmmuPort;
 
 describe('the best path', () => {
   test.each([
@@ -43,12 +46,37 @@ describe('the best path', () => {
     ['of the other architecture', SMMU, INTEL, 'is no VT-d (ARM_SMMUV3)'],
     ['of the other architecture, the reverse', VTD, ARM, 'is no SMMUv3 (INTEL_VTD)'],
     ['with stage 1 only', { ...SMMU, idr: [2, 0, 0, 0, 0, 0] }, ARM, 'IDR0.S2P (bit 0)'],
+    [
+      'without dirty state',
+      SMMU,
+      promising(0, 0x83),
+      "IDR0.HTTU (bits 7:6) of the host's unit is 0, the vIOMMU's is 2",
+    ],
+    ['without 16-bit ASIDs', SMMU, promising(0, 0x1003), 'IDR0.ASID16 (bit 12)'],
+    ['without two-level CD tables', SMMU, promising(0, 0x8_0003), 'IDR0.CD2L (bit 19)'],
+    [
+      'with fewer SubstreamIDs',
+      { ...SMMU, idr: [3, 0x200, 0, 0, 0, 0] },
+      promising(1, 0x500),
+      "IDR1.SSIDSIZE (bits 10:6) of the host's unit is 8, the vIOMMU's is 20",
+    ],
+    ['without range invalidation', SMMU, promising(3, 0x400), 'IDR3.RIL (bit 10)'],
+    ['without the granule of 4 KiB', SMMU, promising(5, 0x10), 'IDR5.GRAN4K (bit 4)'],
+    ['without the granule of 16 KiB', SMMU, promising(5, 0x20), 'IDR5.GRAN16K (bit 5)'],
+    ['without the granule of 64 KiB', SMMU, promising(5, 0x40), 'IDR5.GRAN64K (bit 6)'],
+    ['with narrower addresses', SMMU, promising(5, 0x400), 'IDR5.VAX (bits 11:10)'],
     ['under a vIOMMU of second stages', VTD, { ...INTEL, firstStage: false }, 'second-stage tables only'],
   ])('on a host %s is software, and says why', (_, info, port, why) => {
     const { mode, reasons } = choose(info, port, 'auto');
 
     expect(mode).toBe('software');
     expect(reasons.join('\n')).toContain(why);
+  });
+
+  test('is nested where the host has more than the vIOMMU promises', () => {
+    const host = { ...SMMU, idr: [0x8_1083 | 0, 0x500, 0, 0x400, 0, 0x70] };
+
+    expect(choose(host, promising(1, 0x200), 'auto').mode).toBe('nested');
   });
 
   test('is what the user says, with what is against it', () => {
