@@ -124,3 +124,18 @@ test('a machine with a device of its host is not saved: one line says so, and no
   expect(stderr).toMatch(/^tsvmm: vfio-pci0: is 0000:16:00\.0 of the host, .*\n$/m);
   expect(existsSync(dir)).toBe(false);
 });
+
+test('info passthrough tells the path of a device of a host without nesting, with the bits against it', () => {
+  const args = ['--host', 'xeon-skylake-sp', '--viommu', 'intel,svm=on'];
+  const { status, stdout } = spawnSync(
+    process.execPath,
+    [join(root, 'bin/tsvmm.js'), 'info', 'passthrough', ...args, '--device', 'vfio-pci,host=0000:18:00.0'],
+    { cwd: root, encoding: 'utf8', timeout: 200_000 },
+  );
+
+  expect(status).toBe(0);
+  expect(stdout.split('\n').slice(0, 2)).toEqual([
+    'vfio-pci0: 0000:18:00.0, software',
+    "  because ECAP.SMTS (bit 43) of the host's unit is 0",
+  ]);
+});

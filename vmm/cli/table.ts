@@ -257,6 +257,7 @@ export const INFO_TOPICS = {
   pci: 'the functions on the PCI buses and their BARs',
   mtree: 'what is mapped where in memory and I/O port space',
   vconfig: 'virtual config spaces: who serves which capability, what is advertised and why not',
+  passthrough: 'devices of the host: which path serves their DMA, and why not a better one',
   iommu: 'state and capabilities of the IOMMU',
   irq: 'interrupt controllers and routing',
   limits: 'what a specification defines and tsvmm does not do',

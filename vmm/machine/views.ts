@@ -34,9 +34,17 @@ export function machineViews(machine: Machine, registry: Registry): DeviceView[]
     limitsView(registry),
     ...ownedBy(machine, 'iommu', 'iommu', 'State and capabilities of the IOMMU'),
     machine.platform.irqView,
-    ...(machine.host?.views ?? []),
+    ...(machine.host?.views ?? [NO_HOST]),
   ];
 }
+
+/** In place of what a host says of the devices that it gave. */
+const NO_HOST: DeviceView = {
+  name: 'passthrough',
+  doc: 'Assigned devices',
+  json: () => ({ devices: [], refused: [] }),
+  text: () => 'the machine runs on no host (--host): no device is assigned',
+};
 
 /** Of every function whose config space was planned. */
 function vconfigView(machine: Machine): DeviceView {

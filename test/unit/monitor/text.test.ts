@@ -281,7 +281,7 @@ describe('lines', () => {
 describe('completion', () => {
   test.each([
     ['xl', ['xlate']],
-    ['info p', ['pasid', 'pci']],
+    ['info p', ['pasid', 'passthrough', 'pci']],
     ['info st', ['status']],
     ['help qu', ['quit']],
     ['xlate 00:02', ['00:02.0']],

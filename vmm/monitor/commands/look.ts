@@ -18,6 +18,7 @@ export const TOPICS = {
   pci: 'the functions on the PCI buses and their BARs',
   mtree: 'what is mapped where in memory and I/O port space',
   vconfig: 'virtual config spaces: who serves which capability, what is advertised and why not',
+  passthrough: 'devices of the host: which path serves their DMA, and why not a better one',
   iommu: 'registers, latched values and caches of the IOMMU',
   pasid: 'what the IOMMU keeps by PASID',
   iotlb: 'the IOTLB',
