@@ -36,7 +36,8 @@ export function withLiterals(text, path) {
 function putIn(text, path) {
   const source = parse(text);
   const numbers = new Map([...numbersOf(source, path), ...importedBy(source, path)]);
-  for (const name of ambiguousIn(source)) numbers.delete(name);
+  const ambiguous = ambiguousIn(source);
+  for (const name of [...numbers.keys()]) if (ambiguous.has(name.split('.', 1)[0])) numbers.delete(name);
   let result = '';
   let done = 0;
   for (const use of usesOf(source, numbers)) {

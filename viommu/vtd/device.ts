@@ -78,11 +78,13 @@ export class VtdIommu extends Device<VtdState, VtdWiring, VtdParts> implements D
       // FSTS.ICE does not stop the queue.
       unexpected: (requester) => faults.setCompletionError(requester),
     });
-    const pages = new PageRequests(s, w, pageEvent, {
-      check: (port) => this.#pageRequestContext(port),
-      fault: (port, code, lo, hi, access) => this.#dmaFault(port, code, lo, hi, access, true),
-      invalidate: (_port, lo, hi) => this.#invalidatePage(lo, hi),
-    });
+    const context = {
+      check: (port: DmaPort) => this.#pageRequestContext(port),
+      fault: (port: DmaPort, code: number, lo: number, hi: number, access: number) =>
+        this.#dmaFault(port, code, lo, hi, access, true),
+      invalidate: (_port: DmaPort, lo: number, hi: number) => this.#invalidatePage(lo, hi),
+    };
+    const pages = new PageRequests(s, w, pageEvent, context, unit);
     const invalidations = new Invalidations(s, w, caches, tlbs, watch, unit);
     const queue = new InvalidationQueue(s, w, {
       invalidations,

@@ -12,6 +12,7 @@ import {
 } from '../../vmm/bus/dma.ts';
 import { IQEI_RESERVED, PAGE_REQUEST_BYTES, PAGE_RESPONSE_DESCRIPTOR } from '../spec/vtd/descriptors.ts';
 import { GSTS, PQA, PQH, PQT, PRS } from '../spec/vtd/registers.ts';
+import type { UnitCapabilities } from './capabilities.ts';
 import type { EventInterrupt } from './events.ts';
 import type { VtdState } from './state.ts';
 import type { VtdWiring } from './wiring.ts';
@@ -53,9 +54,17 @@ export class PageRequests {
   readonly #w: VtdWiring;
   readonly #event: EventInterrupt;
   readonly #context: PageRequestContext;
+  readonly #pasidBits: number;
 
-  constructor(s: VtdState, w: VtdWiring, event: EventInterrupt, context: PageRequestContext) {
+  constructor(
+    s: VtdState,
+    w: VtdWiring,
+    event: EventInterrupt,
+    context: PageRequestContext,
+    { pasidBits }: UnitCapabilities,
+  ) {
     this.#s = s;
+    this.#pasidBits = pasidBits;
     this.#w = w;
     this.#event = event;
     this.#context = context;
@@ -97,7 +106,8 @@ export class PageRequests {
     const code = (w0 >>> 12) & 0xf;
     const known =
       code === PAGE_RESPONSE_SUCCESS || code === PAGE_RESPONSE_INVALID || code === PAGE_RESPONSE_FAILURE;
-    if (!known) return IQEI_RESERVED;
+    // PASID bits above ECAP.PSS are reserved.
+    if (!known || (w1 & 0xfffff) >>> this.#pasidBits !== 0) return IQEI_RESERVED;
     const event = this.#w.trace.vtd_inv_desc;
     if (event.on) event.emit('page-response', w0, w1, w2, w3);
     const pasid = (w0 & 0x10) === 0 ? NO_PASID : w1 & 0xfffff;

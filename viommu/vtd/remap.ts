@@ -150,7 +150,8 @@ export class DmaRemapper {
     this.walker = new SecondStageWalker(memory, this.#qemu ? undefined : caches.paging, {
       haw: config['aw-bits'],
       largePages: sizes[config['large-pages']],
-      snoop: config['snoop-control'],
+      // docs/deviations.md: vtd-snoop-bit.
+      snoop: config['snoop-control'] || (this.#qemu && config['scalable-mode']),
       strict: this.#qemu,
     });
     const { record, result, walker: second } = this;
@@ -569,6 +570,9 @@ export class DmaRemapper {
   ): void {
     const iotlb = this.#caches.iotlb;
     const sizes = iotlb.sizes[0]!;
+    // docs/deviations.md: vtd-iotlb-by-requester. The row of another requester is replaced.
+    const old = this.#qemu ? iotlb.find(lo, hi, tag, size) : -1;
+    if (old >= 0) iotlb.rows[old + 2] = 0;
     iotlb.insert(lo, hi, tag, size, outLo, outHi, flags, did);
     if (iotlb.sizes[0] !== sizes) this.#caches.forgetRequesters();
   }

@@ -33,8 +33,6 @@ const IRQ = 0x80000000;
 const C = DSA_COMMANDS;
 const E = DSA_COMMAND_ERRORS;
 const ANY = -1;
-/** Queues by group of 16 in a bit mask operand. */
-const QUEUES_PER_MASK = 16;
 
 export interface CommandState {
   regs: Uint32Array;
@@ -299,7 +297,7 @@ function drains(command: number): boolean {
   );
 }
 
-/** Bits 15:0 are queues of the group of 16 in bits 19:16. */
+/** Bits 15:0 are queues of the group of 16 in bits 19:16; all there are lie in the first. 0: none of those there are. */
 function queueMask(operand: number): number {
-  return (operand & 0xffff) << ((operand >>> 16) * QUEUES_PER_MASK);
+  return operand >>> 16 === 0 ? operand : 0;
 }

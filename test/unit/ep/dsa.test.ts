@@ -41,6 +41,9 @@ describe('commands', () => {
   test.each([
     ['an unknown command', (r: DsaRig) => r.command(15), 0x01],
     ['a queue that does not exist', (r: DsaRig) => last(r.command(1), r.command(6, 8)), 0x02],
+    ['a queue of the third group of 16', (r: DsaRig) => last(r.command(1), r.command(7, 0x20001)), 0x02],
+    ['a queue of the fifth', (r: DsaRig) => last(r.command(1), r.command(10, 0x40001)), 0x02],
+    ['the last queue of the second', (r: DsaRig) => last(r.command(1), r.command(8, 0x18000)), 0x02],
     ['a second enable', (r: DsaRig) => last(r.command(1), r.command(1)), 0x10],
     ['no bus master', (r: DsaRig) => last(r.plugged.fn.configWrite(4, 2, 2), r.command(1)), 0x12],
     ['queues of too many entries', (r: DsaRig) => last(r.write(0x400, 129), r.command(1)), 0x14],

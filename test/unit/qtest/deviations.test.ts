@@ -204,6 +204,7 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   'vtd-misaligned-invalidation': 'vtd/profile-qemu.test.ts',
   'vtd-interrupt-index': 'vtd/profile-qemu.test.ts',
   'vtd-pasid-width': 'vtd/profile-qemu.test.ts',
+  'vtd-snoop-bit': 'vtd/profile-qemu.test.ts',
   'vtd-device-tlb-absent': 'vtd/device-tlbs.test.ts',
   'smmu-faults-not-cached': 'smmuv3/profile-qemu.test.ts',
   'smmu-substreams-absent': 'smmuv3/profile-qemu.test.ts',

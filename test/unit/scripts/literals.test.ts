@@ -66,6 +66,13 @@ describe('numbers of other modules', () => {
     );
   });
 
+  test('but not where something else has the name of such a module', () => {
+    writeFileSync(join(dir, 'codes.ts'), 'export const CODE = 8;');
+    const text = "import * as C from './codes.ts';\nfunction f(C) { return C.CODE; }";
+
+    expect(changed(text)).toBe(text);
+  });
+
   test('modules that import each other end', () => {
     writeFileSync(join(dir, 'a.ts'), "import { B } from './b.ts';\nexport const A = 1;");
     writeFileSync(join(dir, 'b.ts'), "import { A } from './a.ts';\nexport const B = 2;");

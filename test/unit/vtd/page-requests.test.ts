@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { FSTS, PECTL, PQA, PQH, PQT, PRS } from '../../../viommu/spec/vtd/registers.ts';
+import { FSTS, IQERCD, PECTL, PQA, PQH, PQT, PRS } from '../../../viommu/spec/vtd/registers.ts';
 import type { VtdConfig } from '../../../viommu/vtd/config.ts';
 import {
   DMA_OK,
@@ -307,6 +307,14 @@ describe('responses', () => {
     m.submit(0x5_0018_0019n, 0x1cn);
 
     expect(responses).toEqual([[DEV, 5, 3, PAGE_RESPONSE_SUCCESS]]);
+  });
+
+  test('of a PASID wider than ECAP.PSS stop the queue: reserved bits', () => {
+    const { m, responses } = unit(DIRECTORY | ENABLED, { 'pasid-bits': 8 });
+
+    m.submit(0x5_4321_0018_0019n, 0x1cn);
+
+    expect([m.read(FSTS) & 0x10n, m.read(IQERCD) & 0xfn, responses]).toEqual([0x10n, 4n, []]);
   });
 
   test('a request for a PASID that was torn down meanwhile still goes to software', () => {

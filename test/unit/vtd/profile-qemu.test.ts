@@ -191,3 +191,40 @@ function firstStage(profile: Profile, fields: PasidFields) {
   m.startScalable();
   return { m, port: m.pasidPort(DEV, 5) };
 }
+
+test.each<[Profile, number]>([
+  ['spec', 0xb000],
+  ['qemu', 0xb000],
+])(
+  'profile=%s: two requesters of a domain in turn leave one translation for an invalidation to drop',
+  (profile, expected) => {
+    const { m, top, port } = legacy(profile);
+    m.context(0x20, { P: 1, AW: 2, DID: 9, SSPTPTR: top });
+    const leaf = m.map(top, 4, PAGE + 0x1000, 0x9003);
+    m.start();
+    const other = m.port(0x20);
+    for (const one of [port, other, port, other]) to(one, PAGE + 0x1000);
+
+    m.store(leaf, 0xb003);
+    m.submit((9n << 16n) | 0x32n, BigInt(PAGE) | 1n);
+
+    expect([to(port, PAGE + 0x1000), to(other, PAGE + 0x1000)]).toEqual([expected, expected]);
+  },
+);
+
+test.each<[Profile, number | 'refused']>([
+  ['spec', 'refused'],
+  ['qemu', 0x9000],
+])('vtd-snoop-bit, profile=%s: SNP in a leaf of scalable mode without snoop control', (profile, expected) => {
+  const m = new ScalableMachine({ config: { profile, 'snoop-control': false } });
+  const top = m.page();
+  m.scalableContext(DEV);
+  m.pasid(5, { PGTT: 2, DID: 9, AW: 2, SSPTPTR: top });
+  const leaf = m.map(top, 4, PAGE, 0x9003);
+  m.startScalable();
+  const port = m.pasidPort(DEV, 5);
+
+  m.store(leaf, 0x9803);
+
+  expect(to(port, PAGE)).toBe(expected);
+});
