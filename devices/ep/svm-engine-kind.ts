@@ -61,7 +61,7 @@ function schema(z: Zod) {
   return z.strictObject({
     frames: z.number().int().min(1).max(SVM_MAX_FRAMES).default(64).describe('operations at once'),
     ats: z.boolean().default(true).describe('ATS capability and an address translation cache'),
-    pri: z.boolean().default(true).describe('page request capability; needs ats'),
+    pri: z.boolean().default(true).describe('page request capability, where there is ATS'),
     'pasid-bits': z
       .number()
       .int()

@@ -117,7 +117,7 @@ export const DSA: PciDeviceKind<DsaConfig> = {
     z.strictObject({
       'pasid-bits': z.number().int().min(1).max(20).default(20).describe('PASID width'),
       ats: z.boolean().default(true).describe('ATS capability'),
-      pri: z.boolean().default(true).describe('page request capability; needs ats'),
+      pri: z.boolean().default(true).describe('page request capability, where there is ATS'),
       'page-requests': z
         .number()
         .int()
