@@ -1,131 +1,64 @@
 import { CONFIG_BYPASS, CONFIG_S1 } from '../../../viommu/spec/smmuv3/structures.ts';
 import { HWPT_DATA } from '../iommufd/abi.ts';
-import type { NestedDomain, PagingDomain, Protection } from '../iommufd/driver.ts';
-import type { Interval } from '../iommufd/intervals.ts';
+import type { NestedDomain } from '../iommufd/driver.ts';
 import type { UserData } from '../iommufd/user-data.ts';
 import { demand } from '../kernel/errno.ts';
 import { HWPT_SMMUV3 } from './abi.ts';
 import type { PhysicalDevice } from './device.ts';
-import type { PageTable } from './page-table.ts';
+import { type PagingParts, TablePagingDomain } from './paging-domain.ts';
 import { blockOf, EVERY_PAGE, type PageBlock } from './ranges.ts';
 import type { SmmuQueue } from './smmu-queue.ts';
 import type { SmmuViommu } from './smmu-viommu.ts';
 
-const PAGE_SHIFT = 12n;
-
-export interface SmmuAttachment {
-  readonly device: PhysicalDevice;
-  /** 0: the requester itself. */
-  readonly pasid: number;
-}
-
-export interface SmmuPagingParts {
+export interface SmmuPagingParts extends PagingParts {
   /** Names the driver: tables and tags belong to its unit. */
   readonly queue: SmmuQueue;
-  readonly table: PageTable;
   readonly stage: 1 | 2;
-  readonly aperture: Interval;
-  readonly nestParent: boolean;
-  readonly dirtyTracking: boolean;
-  readonly reaches: (physical: bigint, length: bigint) => boolean;
 }
 
 /** A page table of the host: stage 1 with an ASID, or stage 2 with a VMID. */
-export class SmmuPagingDomain implements PagingDomain {
-  readonly kind = 'paging';
-  readonly leastPage = 4096n;
-  readonly aperture: Interval;
-  readonly dirtyTracking: boolean;
-  readonly nestParent: boolean;
+export class SmmuPagingDomain extends TablePagingDomain {
   readonly stage: 1 | 2;
-  readonly table: PageTable;
   /** ASID or VMID; 0 while nobody uses it. */
   tag = 0;
   /** Attachments, and vIOMMUs on top. */
   users = 0;
-  readonly attachments: SmmuAttachment[] = [];
   /** Devices that nested tables on top of this one are attached to. */
   readonly nested = new Set<PhysicalDevice>();
-  readonly #parts: SmmuPagingParts;
+  readonly #queue: SmmuQueue;
 
   constructor(parts: SmmuPagingParts) {
-    this.#parts = parts;
-    this.aperture = parts.aperture;
-    this.dirtyTracking = parts.dirtyTracking;
-    this.nestParent = parts.nestParent;
+    super('SMMU', parts);
     this.stage = parts.stage;
-    this.table = parts.table;
+    this.#queue = parts.queue;
   }
 
   isOf(queue: SmmuQueue): boolean {
-    return this.#parts.queue === queue;
+    return this.#queue === queue;
   }
 
-  /** TLBs hold valid translations only (SMMUv3: Caching): a new one needs no invalidation. */
-  map(iova: bigint, physical: bigint, length: bigint, protection: Protection): void {
-    demand(this.#parts.reaches(physical, length), 'EFAULT', 'the SMMU does not reach this memory');
-    try {
-      this.table.map(
-        Number(iova >> PAGE_SHIFT),
-        Number(physical >> PAGE_SHIFT),
-        Number(length >> PAGE_SHIFT),
-        protection,
-      );
-    } catch (cause) {
-      this.flush();
-      throw cause;
-    }
-  }
-
-  /** SMMUv3: Change, PTE unmap: TLBI, CMD_SYNC, then the functions' caches, then CMD_SYNC. */
-  unmap(iova: bigint, length: bigint): void {
-    const page = Number(iova >> PAGE_SHIFT);
-    const pages = Number(length >> PAGE_SHIFT);
-    this.table.unmap(page, pages);
-    const leaf = !this.table.hasUnused;
-    if (this.tag !== 0) {
-      const { queue } = this.#parts;
-      if (this.stage === 1) queue.tlbiVa(this.tag, page, pages, leaf);
-      else queue.tlbiIpa(this.tag, page, pages, leaf);
-      // Combined entries of both stages are found by stage 1 only.
-      if (this.nestParent) queue.tlbiStage1(this.tag);
-    }
-    this.#settle(blockOf(page, pages));
-  }
-
-  setDirtyTracking(_enable: boolean): void {
+  override setDirtyTracking(_enable: boolean): void {
     // The unit always keeps dirty state in a table that was made for it.
   }
 
-  readDirty(
-    iova: bigint,
-    length: bigint,
-    clear: boolean,
-    dirty: (iova: bigint, length: bigint) => void,
-  ): void {
-    let any = false;
-    this.table.readDirty(Number(iova >> PAGE_SHIFT), Number(length >> PAGE_SHIFT), clear, (page, pages) => {
-      any = true;
-      const start = BigInt(page) << PAGE_SHIFT;
-      const end = start + (BigInt(pages) << PAGE_SHIFT);
-      const from = start > iova ? start : iova;
-      const to = end < iova + length ? end : iova + length;
-      dirty(from, to - from);
-    });
-    if (any && clear) this.flush();
-  }
-
-  free(): void {
-    this.table.free();
-  }
-
-  /** Nothing that the unit or a function remembers of this table is used any more. */
-  flush(): void {
+  override flush(): void {
     if (this.tag !== 0) {
-      if (this.stage === 1) this.#parts.queue.tlbiAsid(this.tag);
-      else this.#parts.queue.tlbiVmid(this.tag);
+      if (this.stage === 1) this.#queue.tlbiAsid(this.tag);
+      else this.#queue.tlbiVmid(this.tag);
     }
     this.#settle(EVERY_PAGE);
+  }
+
+  /** SMMUv3: Change, PTE unmap: TLBI, CMD_SYNC, then the functions' caches, then CMD_SYNC. */
+  protected override flushPages(page: number, pages: number): void {
+    const leaf = !this.table.hasUnused;
+    if (this.tag !== 0) {
+      if (this.stage === 1) this.#queue.tlbiVa(this.tag, page, pages, leaf);
+      else this.#queue.tlbiIpa(this.tag, page, pages, leaf);
+      // Combined entries of both stages are found by stage 1 only.
+      if (this.nestParent) this.#queue.tlbiStage1(this.tag);
+    }
+    this.#settle(blockOf(page, pages));
   }
 
   /** Some function may have cached translations of it. */
@@ -136,7 +69,7 @@ export class SmmuPagingDomain implements PagingDomain {
   }
 
   #settle(block: PageBlock): void {
-    const { queue } = this.#parts;
+    const queue = this.#queue;
     let done = this.tag === 0 || queue.sync();
     if (this.#reachesFunctions()) {
       for (const { device, pasid } of this.attachments)

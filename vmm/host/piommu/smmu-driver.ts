@@ -31,6 +31,8 @@ import { transact } from '../kernel/undo.ts';
 import { HW_INFO_SMMUV3, SMMU_ERRATUM_TWICE, VIOMMU_SMMUV3 } from './abi.ts';
 import type { PhysicalDevice, PhysicalDriver, UnitFeatures } from './device.ts';
 import { PageTable, shapeOf } from './page-table.ts';
+import { takeAttachment } from './paging-domain.ts';
+import { EVERY_PAGE } from './ranges.ts';
 import { flushFunction, SmmuNestedDomain, SmmuPagingDomain } from './smmu-domains.ts';
 import { SmmuEvents } from './smmu-events.ts';
 import { SmmuQueue } from './smmu-queue.ts';
@@ -436,10 +438,8 @@ export class SmmuHostDriver implements PhysicalDriver {
       this.#queue.sync();
     }
     if (pasid === 0 || !this.#isStreamOn(device)) this.#writeStream(device);
-    if (device.ats)
-      this.#queue.atc(device.requester, pasid === 0 ? undefined : pasid, { lo: 0, hi: 0, order: 52 });
-    const index = domain.attachments.findIndex((one) => one.device === device && one.pasid === pasid);
-    domain.attachments.splice(index, 1);
+    if (device.ats) this.#queue.atc(device.requester, pasid === 0 ? undefined : pasid, EVERY_PAGE);
+    takeAttachment(domain.attachments, device, pasid);
     if (domain.stage === 1) {
       if (pasid === 0) this.#terminate(device);
       this.#queue.tlbiAsid(domain.tag);

@@ -85,7 +85,7 @@ export class StreamTable {
   #abortAll(table: number, stes: number): void {
     const { u32 } = this.#memory.ram;
     for (let i = 0; i < stes; i++) u32[(table + i * STE_BYTES) >>> 2] = VALID;
-    this.#memory.ram.wrote(table, PAGE_BYTES);
+    this.#memory.ram.wrote(table, stes * STE_BYTES);
   }
 }
 

@@ -1,141 +1,81 @@
 import { INVALIDATE_DATA } from '../iommufd/abi.ts';
-import type { NestedDomain, PagingDomain, Protection } from '../iommufd/driver.ts';
-import type { Interval } from '../iommufd/intervals.ts';
+import type { NestedDomain, Protection } from '../iommufd/driver.ts';
 import type { UserArray } from '../iommufd/user-data.ts';
 import { demand } from '../kernel/errno.ts';
 import { VTD_INVALIDATE_LEAF, VTD_S1_INVALIDATE } from './abi.ts';
-import type { PhysicalDevice } from './device.ts';
-import type { PageTable } from './page-table.ts';
+import { type Attachment, type PagingParts, TablePagingDomain } from './paging-domain.ts';
 import { blockOf, EVERY_PAGE } from './ranges.ts';
 import type { VtdFlusher } from './vtd-flush.ts';
 
-const PAGE_SHIFT = 12n;
 const ALL_ONES = 0xffffffff;
 const FRAMES_OF_LO = 2 ** 20;
 const EVERY_FRAME = 2 ** 52;
-
-/** One attachment of a domain. */
-export interface VtdAttachment {
-  readonly device: PhysicalDevice;
-  /** 0: the requester itself. */
-  readonly pasid: number;
-}
 
 /** What a domain has while it is attached somewhere. */
 export interface VtdTagged {
   /** Domain-id; 0 while it is attached nowhere. */
   did: number;
-  readonly attachments: VtdAttachment[];
+  readonly attachments: Attachment[];
 }
 
-export interface VtdPagingParts {
+export interface VtdPagingParts extends PagingParts {
+  /** Names the driver: tables and tags belong to its unit. */
   readonly flusher: VtdFlusher;
-  readonly table: PageTable;
   readonly stage: 'first' | 'second';
-  readonly aperture: Interval;
-  readonly nestParent: boolean;
-  readonly dirtyTracking: boolean;
   /** SPR17: read-only mappings of a parent are refused. */
   readonly refusesReadOnly: boolean;
-  /** Whether hardware finds memory there. */
-  readonly reaches: (physical: bigint, length: bigint) => boolean;
 }
 
 /** A page table of the host. */
-export class VtdPagingDomain implements PagingDomain, VtdTagged {
-  readonly kind = 'paging';
-  readonly leastPage = 4096n;
-  readonly aperture: Interval;
-  readonly dirtyTracking: boolean;
-  readonly nestParent: boolean;
+export class VtdPagingDomain extends TablePagingDomain implements VtdTagged {
   readonly stage: 'first' | 'second';
-  readonly table: PageTable;
   did = 0;
-  readonly attachments: VtdAttachment[] = [];
   /** Page tables of users that stand on this one, and are attached. */
   readonly children = new Set<VtdNestedDomain>();
   /** Whether the unit keeps dirty bits now. */
   tracking = false;
-  readonly #parts: VtdPagingParts;
+  readonly #flusher: VtdFlusher;
+  readonly #refusesReadOnly: boolean;
 
   constructor(parts: VtdPagingParts) {
-    this.#parts = parts;
-    this.aperture = parts.aperture;
-    this.dirtyTracking = parts.dirtyTracking;
-    this.nestParent = parts.nestParent;
+    super('IOMMU', parts);
     this.stage = parts.stage;
-    this.table = parts.table;
+    this.#flusher = parts.flusher;
+    this.#refusesReadOnly = parts.refusesReadOnly;
   }
 
   /** Made by the driver that has this flusher. */
   isOf(flusher: VtdFlusher): boolean {
-    return this.#parts.flusher === flusher;
+    return this.#flusher === flusher;
   }
 
-  /** A page that was not present needs no invalidation: hardware caches no such entries (VT-d: Caching Mode). */
-  map(iova: bigint, physical: bigint, length: bigint, protection: Protection): void {
+  override map(iova: bigint, physical: bigint, length: bigint, protection: Protection): void {
     demand(
-      !this.#parts.refusesReadOnly || protection.write,
+      !this.#refusesReadOnly || protection.write,
       'EINVAL',
       'the erratum of this unit forbids read-only mappings in a parent of nesting',
     );
-    demand(this.#parts.reaches(physical, length), 'EFAULT', 'the IOMMU does not reach this memory');
-    try {
-      this.table.map(
-        Number(iova >> PAGE_SHIFT),
-        Number(physical >> PAGE_SHIFT),
-        Number(length >> PAGE_SHIFT),
-        protection,
-      );
-    } catch (cause) {
-      this.#parts.flusher.domain(this);
-      this.#settle();
-      throw cause;
-    }
+    super.map(iova, physical, length, protection);
   }
 
-  unmap(iova: bigint, length: bigint): void {
-    const page = Number(iova >> PAGE_SHIFT);
-    const pages = Number(length >> PAGE_SHIFT);
-    this.table.unmap(page, pages);
-    this.#parts.flusher.pages(this, blockOf(page, pages), !this.table.hasUnused);
+  override setDirtyTracking(enable: boolean): void {
+    this.tracking = enable;
+    this.#flusher.retrack(this, enable);
+  }
+
+  override flush(): void {
+    this.#flusher.domain(this);
     this.#settle();
   }
 
-  setDirtyTracking(enable: boolean): void {
-    this.tracking = enable;
-    this.#parts.flusher.retrack(this, enable);
-  }
-
-  readDirty(
-    iova: bigint,
-    length: bigint,
-    clear: boolean,
-    dirty: (iova: bigint, length: bigint) => void,
-  ): void {
-    let any = false;
-    this.table.readDirty(Number(iova >> PAGE_SHIFT), Number(length >> PAGE_SHIFT), clear, (page, pages) => {
-      any = true;
-      const start = BigInt(page) << PAGE_SHIFT;
-      const last = start + (BigInt(pages) << PAGE_SHIFT);
-      const from = start > iova ? start : iova;
-      const end = last < iova + length ? last : iova + length;
-      dirty(from, end - from);
-    });
-    // What the unit remembers of a page as written would not be noted again.
-    if (any && clear) {
-      this.#parts.flusher.domain(this);
-      this.#parts.flusher.wait();
-    }
-  }
-
-  free(): void {
-    this.table.free();
+  protected override flushPages(page: number, pages: number): void {
+    this.#flusher.pages(this, blockOf(page, pages), !this.table.hasUnused);
+    this.#settle();
   }
 
   /** Tables that went away are free once the unit has forgotten them. */
   #settle(): void {
-    if (this.#parts.flusher.wait()) this.table.collect();
+    if (this.#flusher.wait()) this.table.collect();
   }
 }
 
@@ -153,7 +93,7 @@ export class VtdNestedDomain implements NestedDomain, VtdTagged {
   readonly parent: VtdPagingDomain;
   readonly config: FirstStageConfig;
   did = 0;
-  readonly attachments: VtdAttachment[] = [];
+  readonly attachments: Attachment[] = [];
   readonly #flusher: VtdFlusher;
 
   constructor(parent: VtdPagingDomain, config: FirstStageConfig, flusher: VtdFlusher) {

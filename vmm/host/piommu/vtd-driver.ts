@@ -23,10 +23,11 @@ import { transact } from '../kernel/undo.ts';
 import { HW_INFO_VTD, HWPT_VTD_S1, VTD_ERRATUM_READ_ONLY, VTD_S1_FLAGS } from './abi.ts';
 import type { PhysicalDevice, PhysicalDriver, UnitFeatures } from './device.ts';
 import { PageTable } from './page-table.ts';
+import { type Attachment, takeAttachment } from './paging-domain.ts';
 import { VTD_FIRST, VTD_SECOND } from './table-formats.ts';
 import { TagIds } from './tag-ids.ts';
 import type { PhysicalUnit } from './unit.ts';
-import { type VtdAttachment, VtdNestedDomain, VtdPagingDomain } from './vtd-domains.ts';
+import { VtdNestedDomain, VtdPagingDomain } from './vtd-domains.ts';
 import { VtdFaults } from './vtd-faults.ts';
 import { VtdFlusher } from './vtd-flush.ts';
 import { VtdQueue } from './vtd-queue.ts';
@@ -328,8 +329,7 @@ export class VtdHostDriver implements PhysicalDriver {
     const domain = device.attached.get(pasid) as VtdPagingDomain | VtdNestedDomain;
     const at = this.#scalable ? this.#tables.entry(place, pasid) : place.context;
     memory.store(at, memory.load(at) & ~PRESENT);
-    const index = domain.attachments.findIndex((one) => one.device === device && one.pasid === pasid);
-    const [attachment] = domain.attachments.splice(index, 1) as [VtdAttachment];
+    const attachment = takeAttachment(domain.attachments, device, pasid);
     const firstStageOnly = domain.kind === 'paging' && domain.stage === 'first';
     if (this.#scalable) this.#flusher.gone(domain, attachment, firstStageOnly);
     else this.#flusher.goneContext(domain, attachment);
@@ -370,7 +370,7 @@ export class VtdHostDriver implements PhysicalDriver {
     return [domain.table.root | (type << 2) | PRESENT, 0, (this.#levels - 2) | (domain.did << 8), 0];
   }
 
-  #setTracking({ device, pasid }: VtdAttachment, enable: boolean): void {
+  #setTracking({ device, pasid }: Attachment, enable: boolean): void {
     const { memory } = this.unit;
     const at = this.#tables.entry(this.#placeOf(device), pasid);
     const word = memory.load(at);

@@ -1,5 +1,6 @@
+import type { Attachment } from './paging-domain.ts';
 import { EVERY_PAGE, type PageBlock } from './ranges.ts';
-import type { VtdAttachment, VtdNestedDomain, VtdPagingDomain, VtdTagged } from './vtd-domains.ts';
+import type { VtdNestedDomain, VtdPagingDomain, VtdTagged } from './vtd-domains.ts';
 import type { VtdQueue } from './vtd-queue.ts';
 
 /** What the unit can select. */
@@ -15,12 +16,12 @@ export class VtdFlusher {
   readonly #queue: VtdQueue;
   readonly #limits: FlushLimits;
   /** Rewrites the entries of a domain whose dirty tracking changed. */
-  readonly #rewrite: (attachment: VtdAttachment, enable: boolean) => void;
+  readonly #rewrite: (attachment: Attachment, enable: boolean) => void;
 
   constructor(
     queue: VtdQueue,
     limits: FlushLimits,
-    rewrite: (attachment: VtdAttachment, enable: boolean) => void,
+    rewrite: (attachment: Attachment, enable: boolean) => void,
   ) {
     this.#queue = queue;
     this.#limits = limits;
@@ -55,7 +56,7 @@ export class VtdFlusher {
   }
 
   /** After an entry that names the domain is gone: nothing of it may be used any more. */
-  gone(domain: VtdTagged, attachment: VtdAttachment, firstStageOnly: boolean): void {
+  gone(domain: VtdTagged, attachment: Attachment, firstStageOnly: boolean): void {
     this.#queue.pasidCache(domain.did, attachment.pasid);
     if (firstStageOnly) this.#queue.pasidIotlb(domain.did, attachment.pasid);
     else this.#queue.iotlbDomain(domain.did);
@@ -64,7 +65,7 @@ export class VtdFlusher {
   }
 
   /** Likewise of a context entry of legacy mode. */
-  goneContext(domain: VtdTagged, attachment: VtdAttachment): void {
+  goneContext(domain: VtdTagged, attachment: Attachment): void {
     this.#queue.contextDevice(domain.did, attachment.device.requester);
     this.#queue.iotlbDomain(domain.did);
     this.#function(attachment, EVERY_PAGE);
@@ -104,7 +105,7 @@ export class VtdFlusher {
     for (const attachment of domain.attachments) this.#function(attachment, block);
   }
 
-  #function({ device, pasid }: VtdAttachment, { lo, hi, order }: PageBlock): void {
+  #function({ device, pasid }: Attachment, { lo, hi, order }: PageBlock): void {
     if (!device.ats) return;
     if (pasid === 0) this.#queue.deviceTlb(device.requester, lo, hi, order);
     else this.#queue.pasidDeviceTlb(device.requester, pasid, lo, hi, order);
