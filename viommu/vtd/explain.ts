@@ -85,8 +85,9 @@ function iotlbStep(rows: Uint32Array, r: number): WalkStep {
   const output = hex(u64(rows[r + 3]!, rows[r + 4]!));
   const fault = faultIn(flags);
   const negative = fault !== 0 ? ` fault=${faultCodeText(fault)}` : '';
-  const allowed = fault === 0 ? allowedIn(flags, 0) : 0;
-  const upper = fault === 0 ? allowedIn(flags, UPPER_CLASS) : 0;
+  // Of a row that faults: what the entries on the way allow, which comes first.
+  const allowed = allowedIn(flags, 0);
+  const upper = allowedIn(flags, UPPER_CLASS);
   const privileged = upper === allowed ? '' : ` privileged: R=${upper & 1} W=${(upper >>> 1) & 1}`;
   return cachedStep(
     'IOTLB entry',

@@ -304,7 +304,7 @@ export class ScalableTranslation {
     if (outcome !== WALK_OK) {
       const fault = secondStageFault(outcome, walker, width + 2);
       if (live && this.#cachesFaults && (fault === SSS_NOT_PRESENT || fault === SSS_RESERVED))
-        this.#keep(lo, hi, tag, SIZE_4K, 0, 0, faultFlags(fault, walker.permissions), did);
+        this.#keep(lo, hi, tag, SIZE_4K, 0, 0, faultFlags(fault, permissionsAbove(walker)), did);
       return fault;
     }
     if (inMsiWindow(walker.outLo, walker.outHi)) return SGN_INTERRUPT;
@@ -437,11 +437,12 @@ export class ScalableTranslation {
       }
     }
     this.#record.row = r;
-    if (faultIn(flags) !== 0) return faultIn(flags);
     if (allowed === 0 || (need & ~allowed) !== 0) {
       // docs/deviations.md: vtd-silent-denial.
       return this.#qemu ? BLOCKED : denialOf(flags, need & ~allowed, user);
     }
+    // What the entries above it deny is denied before the entry that faults is read.
+    if (faultIn(flags) !== 0) return faultIn(flags);
     const inside = rows[r + 6]!;
     const result = this.#result;
     result.outLo = rows[r + 3]! | (lo & inside);
@@ -640,4 +641,11 @@ function denialOf(flags: number, missing: number, user: boolean): number {
 function flagsOf(walker: FirstStageWalker): number {
   const page = (walker.global ? ROW_GLOBAL : 0) | (walker.userPage ? ROW_USER_PAGE : 0);
   return firstStageFlags(walker.user, walker.supervisor, walker.dirty, page);
+}
+
+/** What the entries above the one that ended the walk allow: requests for more are denied before they meet it. */
+function permissionsAbove(walker: SecondStageWalker): number {
+  let allowed = walker.cachedPermissions & ((walker.mode & SS_EXECUTE) !== 0 ? 7 : 3);
+  for (let level = walker.first; level > walker.level; level--) allowed &= walker.rawLo[level]!;
+  return allowed;
 }

@@ -58,10 +58,6 @@ export class ConfigCache {
     this.tags.renew(stream);
   }
 
-  dropStreams(first: number, count: number): void {
-    this.tags.renewFrom(first, count);
-  }
-
   dropAll(): void {
     this.tags.renewAll();
   }

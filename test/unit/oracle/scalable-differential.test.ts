@@ -24,6 +24,7 @@ const UNITS: readonly Partial<VtdConfig>[] = [
   { 'scalable-mode': true, cache: 'none', 'device-iotlb': true },
   { 'scalable-mode': true, fsts: true, cache: 'none', 'pasid-bits': 20 },
   { 'scalable-mode': true, nested: true, 'pasid-bits': 8, 'accessed-dirty': true, cache: 'none' },
+  { svm: true, 'caching-mode': true },
 ];
 
 /** Registers, tables and requests: everything a disagreement needs. */

@@ -166,6 +166,44 @@ describe('a changed PASID entry stays as it was until', () => {
   });
 });
 
+describe('in caching mode, what was found not to be present or to have reserved bits set', () => {
+  /** The address, in the second stage of the domain, below a directory entry that lets it be read only. */
+  function below(leaf: number) {
+    const made = world({ PGTT: 2, SSEE: 1 }, { config: { 'caching-mode': true } });
+    const { m, second, secondLeaf } = made;
+    const table = (at: number) => Number(m.load(at) & 0xffff_f000n);
+    const directoryEntry = table(table(second));
+    m.store(directoryEntry, m.load(directoryEntry) & ~2n);
+    m.store(secondLeaf, leaf);
+    return { ...made, codes: () => m.faults.map((f) => f.code) };
+  }
+
+  test.each([
+    ['not present', 0, '79h'],
+    ['reserved', 0x8_0000_0000_0003, '7Ah'],
+    ['reserved and not to be read', 0x8_0000_0000_0002, '7Ah'],
+  ])('%s: a write is denied by the entry above, cached or not', (_, leaf, code) => {
+    const { m, port, codes } = below(leaf);
+
+    for (const access of [READ, WRITE, READ | WRITE, EXEC, READ]) {
+      port.translate(PAGE, 0, access);
+    }
+
+    expect(codes()).toEqual([code, '85h', '85h', '82h', code]);
+  });
+
+  test('stays so, until it is invalidated', () => {
+    const { m, port, secondLeaf, codes } = below(0);
+    where(port);
+
+    m.store(secondLeaf, 0x9001);
+    const stale = where(port);
+    invalidate(m, 'IOTLB domain');
+
+    expect([stale, where(port), codes()]).toEqual([-1, 0x9000, ['79h', '79h']]);
+  });
+});
+
 describe('dirty bits and cached translations', () => {
   test.each([
     [1, 0x9007n, 0x9027n, 0x9067n],

@@ -97,7 +97,7 @@ describe('explanations', () => {
 
     port.translate(0x6000, 0, READ);
 
-    expect(m.faults[1]?.steps[1]?.fields).toBe('R=0 W=0 page=0x0 size=4 KiB DID=5 fault=0Ch');
+    expect(m.faults[1]?.steps[1]?.fields).toBe('R=1 W=1 page=0x0 size=4 KiB DID=5 fault=0Ch');
   });
 
   test('a table outside memory is shown with its whole address', () => {
