@@ -26,7 +26,7 @@ export interface FakeOptions {
   readonly more?: Partial<PhysicalFunction>;
 }
 
-export const DEFAULT_BARS: readonly (PhysicalBar | undefined)[] = [
+const DEFAULT_BARS: readonly (PhysicalBar | undefined)[] = [
   { kind: 'memory64', prefetchable: true, size: 0x4000 },
   undefined,
   { kind: 'memory32', prefetchable: false, size: 0x1000 },

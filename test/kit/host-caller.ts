@@ -1,3 +1,4 @@
+import * as abi from '../../vmm/host/iommufd/abi.ts';
 import { HostKernel, type HostKernelOptions } from '../../vmm/host/iommufd/host-kernel.ts';
 import * as test from '../../vmm/host/iommufd/selftest-abi.ts';
 import { ERRNO, type ErrnoName } from '../../vmm/host/kernel/errno.ts';
@@ -9,6 +10,7 @@ import {
   type UapiStruct,
   type UapiValues,
 } from '../../vmm/host/kernel/struct.ts';
+import { BIND, VFIO } from '../../vmm/host/vfio/abi.ts';
 
 const ARGUMENT = 0x1000n;
 const SCRATCH = 0x2000n;
@@ -85,6 +87,59 @@ export class Caller {
     size?: number,
   ): string {
     return errno(this.ioctl(nr, struct, values, size).result);
+  }
+
+  /** An ioctl of VFIO: its structure begins with its size (`argsz`), and something may follow it. */
+  vfio<F extends UapiFields>(
+    fd: number,
+    word: number,
+    struct: UapiStruct<F>,
+    values: Partial<UapiValues<F>> = {},
+    tail: Uint8Array = new Uint8Array(0),
+  ): { readonly result: number; readonly out: UapiValues<F>; readonly tail: Uint8Array } {
+    const bytes = new Uint8Array(struct.bytes + tail.length);
+    encode(struct, { argsz: bytes.length, ...values } as Partial<UapiValues<F>>, bytes);
+    bytes.set(tail, struct.bytes);
+    this.put(bytes, ARGUMENT);
+    const result = this.calls.ioctl(fd, word, ARGUMENT);
+    return {
+      result,
+      out: decode(struct, this.bytes(ARGUMENT, struct.bytes)),
+      tail: this.bytes(ARGUMENT + BigInt(struct.bytes), tail.length).slice(),
+    };
+  }
+
+  /** Binds a device's open file to the caller's iommufd; what iommufd calls the device. */
+  bindDevice(fd: number): number {
+    const { result, out } = this.vfio(fd, VFIO.BIND_IOMMUFD, BIND, { iommufd: this.fd });
+    if (result < 0) throw new Error(`bind: ${errno(result)}: ${this.calls.lastRefusal?.refusal.why}`);
+    return out.out_devid;
+  }
+
+  newIoas(): number {
+    return this.ok(abi.NR.IOAS_ALLOC, abi.IOMMU_IOAS_ALLOC, {}).out_ioas_id;
+  }
+
+  /** Maps memory of the caller at a fixed address. */
+  map(ioas: number, iova: bigint, length: number, from = BUFFER, writable = true): void {
+    const { FIXED_IOVA, READABLE, WRITEABLE } = abi.MAP_FLAGS;
+    this.ok(abi.NR.IOAS_MAP, abi.IOMMU_IOAS_MAP, {
+      flags: FIXED_IOVA | READABLE | (writable ? WRITEABLE : 0),
+      ioas_id: ioas,
+      user_va: from,
+      length: BigInt(length),
+      iova,
+    });
+  }
+
+  unmap(ioas: number, iova: bigint, length: bigint): void {
+    this.ok(abi.NR.IOAS_UNMAP, abi.IOMMU_IOAS_UNMAP, { ioas_id: ioas, iova, length });
+  }
+
+  /** A page table of the host. */
+  hwpt(device: number, ioas: number, flags = 0): number {
+    return this.ok(abi.NR.HWPT_ALLOC, abi.IOMMU_HWPT_ALLOC, { flags, dev_id: device, pt_id: ioas })
+      .out_hwpt_id;
   }
 
   /** An operation of IOMMU_TEST_CMD. */

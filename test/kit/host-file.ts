@@ -52,7 +52,7 @@ export function hostJson(
   return { format: 'tsvmm-host', version: 1, name: 'test-host', about: 'a test', units, functions };
 }
 
-export function parseHostJson(json: unknown): HostFile {
+function parseHostJson(json: unknown): HostFile {
   return parseHost(z, hostKinds, json, 'test.json');
 }
 

@@ -26,7 +26,6 @@ import { PhysicalMemory } from '../../vmm/host/piommu/physical-memory.ts';
 import { type SmmuDriverOptions, SmmuHostDriver } from '../../vmm/host/piommu/smmu-driver.ts';
 import { PhysicalUnit } from '../../vmm/host/piommu/unit.ts';
 import { type VtdDriverOptions, VtdHostDriver } from '../../vmm/host/piommu/vtd-driver.ts';
-import { BIND, VFIO } from '../../vmm/host/vfio/abi.ts';
 import { pathOf, VfioHost } from '../../vmm/host/vfio/vfio-host.ts';
 import { GuestRam } from '../../vmm/mem/ram.ts';
 import { Tracer } from '../../vmm/trace/tracer.ts';
@@ -37,7 +36,6 @@ import { ORDINARY } from './vfio-rig.ts';
 const MIB = 1 << 20;
 /** Where the VMM puts what it passes by pointer. */
 export const DATA = 0x8000n;
-const BINDING = 0xa000n;
 
 export interface AtcInvalidation {
   readonly requester: number;
@@ -74,7 +72,7 @@ export class PhysicalHost {
     this.driver = driver;
     this.caller = new Caller({ kernel: this.kernel, buffer: this.guest.memory.buffer });
     this.caller.calls.process.map({ start: 0n, last: BigInt(ramBytes) - 1n, writable: true });
-    this.ioas = this.caller.ok(abi.NR.IOAS_ALLOC, abi.IOMMU_IOAS_ALLOC, {}).out_ioas_id;
+    this.ioas = this.caller.newIoas();
   }
 
   get context() {
@@ -118,11 +116,8 @@ export class PhysicalHost {
   open(device: PhysicalDevice): { readonly fd: number; readonly id: number } {
     const vfio = (this.#vfio ??= new VfioHost(this.kernel));
     const fn = new FakePhysical({ ...ORDINARY, name: `0000:${bdfText(device.requester)}` });
-    const { calls } = this.caller;
-    const fd = calls.open(pathOf(vfio.register({ fn, host: device })));
-    this.caller.put(encode(BIND, { argsz: BIND.least, iommufd: this.caller.fd }), BINDING);
-    if (calls.ioctl(fd, VFIO.BIND_IOMMUFD, BINDING) < 0) throw new Error(calls.lastRefusal?.refusal.why);
-    return { fd, id: decode(BIND, this.caller.bytes(BINDING, BIND.bytes)).out_devid };
+    const fd = this.caller.calls.open(pathOf(vfio.register({ fn, host: device })));
+    return { fd, id: this.caller.bindDevice(fd) };
   }
 
   bind(device: PhysicalDevice): IommufdDevice {
@@ -131,40 +126,75 @@ export class PhysicalHost {
 
   /** Maps guest memory at the guest's addresses, moved by `offset`. */
   map(length: number, iova = BUFFER, writable = true): void {
-    this.caller.ok(abi.NR.IOAS_MAP, abi.IOMMU_IOAS_MAP, {
-      flags: abi.MAP_FLAGS.FIXED_IOVA | abi.MAP_FLAGS.READABLE | (writable ? abi.MAP_FLAGS.WRITEABLE : 0),
-      ioas_id: this.ioas,
-      user_va: BUFFER,
-      length: BigInt(length),
-      iova,
-    });
+    this.caller.map(this.ioas, iova, length, BUFFER, writable);
   }
 
   /** All of the guest's RAM at its own addresses, as a VMM does it. */
   mapGuest(bytes = this.guest.size): void {
-    this.caller.ok(abi.NR.IOAS_MAP, abi.IOMMU_IOAS_MAP, {
-      flags: 7,
-      ioas_id: this.ioas,
-      user_va: 0n,
-      length: BigInt(bytes),
-      iova: 0n,
-    });
+    this.caller.map(this.ioas, 0n, bytes, 0n);
   }
 
   unmap(iova: bigint, length: number): void {
-    this.caller.ok(abi.NR.IOAS_UNMAP, abi.IOMMU_IOAS_UNMAP, {
-      ioas_id: this.ioas,
-      iova,
-      length: BigInt(length),
-    });
+    this.caller.unmap(this.ioas, iova, BigInt(length));
   }
 
   hwpt(device: IommufdDevice, flags = 0): number {
-    return this.caller.ok(abi.NR.HWPT_ALLOC, abi.IOMMU_HWPT_ALLOC, {
+    return this.caller.hwpt(device.id, this.ioas, flags);
+  }
+
+  /** A queue of page requests: its object and its file. */
+  faultQueue(): { readonly id: number; readonly fd: number } {
+    const { out_fault_id, out_fault_fd } = this.caller.ok(
+      abi.NR.FAULT_QUEUE_ALLOC,
+      abi.IOMMU_FAULT_QUEUE_ALLOC,
+      {},
+    );
+    return { id: out_fault_id, fd: out_fault_fd };
+  }
+
+  /** What waits in a queue of page requests; the host's driver has had its interrupt. */
+  pageFaults(fd: number): UapiValues<(typeof abi.PGFAULT)['fields']>[] {
+    this.clock.advanceTo(this.clock.now);
+    const bytes = Math.max(0, this.caller.calls.read(fd, DATA, 10 * abi.PGFAULT.bytes));
+    return Array.from({ length: bytes / abi.PGFAULT.bytes }, (_, i) =>
+      decode(abi.PGFAULT, this.caller.bytes(DATA + BigInt(i * abi.PGFAULT.bytes), abi.PGFAULT.bytes)),
+    );
+  }
+
+  /** Answers a page request of a queue: 0 success, 1 invalid. */
+  answer(fd: number, cookie: number, code: number): number {
+    this.caller.put(encode(abi.PAGE_RESPONSE, { cookie, code }), DATA);
+    return this.caller.calls.write(fd, DATA, 8);
+  }
+
+  /** Pages of a page table (from BUFFER on, 1 MiB) that were written to. */
+  dirtyPages(hwpt_id: number, flags = 0): number[] {
+    this.caller.bytes(DATA, 32).fill(0);
+    this.caller.ok(abi.NR.HWPT_GET_DIRTY_BITMAP, abi.IOMMU_HWPT_GET_DIRTY_BITMAP, {
+      hwpt_id,
       flags,
-      dev_id: device.id,
-      pt_id: this.ioas,
-    }).out_hwpt_id;
+      iova: BUFFER,
+      length: 0x10_0000n,
+      page_size: 4096n,
+      data: DATA,
+    });
+    return [...this.caller.bytes(DATA, 32)].flatMap((byte, i) =>
+      [0, 1, 2, 3, 4, 5, 6, 7].filter((bit) => (byte >> bit) & 1).map((bit) => i * 8 + bit),
+    );
+  }
+
+  trackDirty(hwpt_id: number, flags: number): void {
+    this.caller.ok(abi.NR.HWPT_SET_DIRTY_TRACKING, abi.IOMMU_HWPT_SET_DIRTY_TRACKING, { flags, hwpt_id });
+  }
+
+  /** Everything of the function, and of the process, is given back. */
+  leave(device: IommufdDevice): void {
+    const physical = device.host as PhysicalDevice;
+    for (const pasid of [...device.pasids(), 0]) device.detach(pasid);
+    device.unbind();
+    this.driver.release(physical);
+    this.caller.calls.exit();
+    this.driver.stop();
   }
 
   /** The arguments of a nested page table with its data in memory. */

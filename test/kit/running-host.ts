@@ -2,22 +2,15 @@ import { readFileSync } from 'node:fs';
 import type { ExplainedFault } from '../../vmm/bus/iommu.ts';
 import { VirtualClock } from '../../vmm/core/clock.ts';
 import * as iommufd from '../../vmm/host/iommufd/abi.ts';
-import {
-  decode,
-  encode,
-  type UapiFields,
-  type UapiStruct,
-  type UapiValues,
-} from '../../vmm/host/kernel/struct.ts';
+import type { UapiFields, UapiStruct, UapiValues } from '../../vmm/host/kernel/struct.ts';
 import { createHost, type Host } from '../../vmm/host/model/create.ts';
 import * as vfio from '../../vmm/host/vfio/abi.ts';
 import { GuestRam } from '../../vmm/mem/ram.ts';
 import { Tracer } from '../../vmm/trace/tracer.ts';
-import { BUFFER, BUFFER_BYTES, Caller, errno } from './host-caller.ts';
+import { BUFFER_BYTES, Caller, errno } from './host-caller.ts';
 import { hostKinds, hostOf } from './host-file.ts';
 
 const MIB = 1 << 20;
-const ARGUMENT = 0x1000n;
 const PIECE = 0x4000n;
 const COMMAND = 4;
 const MEMORY_AND_MASTER = 6;
@@ -59,25 +52,20 @@ export class RunningHost {
     values: Partial<UapiValues<F>>,
     tail: Uint8Array = new Uint8Array(0),
   ): { readonly result: string; readonly out: UapiValues<F> } {
-    const bytes = new Uint8Array(struct.bytes + tail.length);
-    encode(struct, { argsz: bytes.length, ...values } as unknown as Partial<UapiValues<F>>, bytes);
-    bytes.set(tail, struct.bytes);
-    this.caller.put(bytes, ARGUMENT);
-    const result = errno(this.caller.calls.ioctl(fd, word, ARGUMENT));
-    return { result, out: decode(struct, this.caller.bytes(ARGUMENT, struct.bytes)) };
+    const { result, out } = this.caller.vfio(fd, word, struct, values, tail);
+    return { result: errno(result), out };
   }
 
   /** A device that is open and bound to the process' iommufd, with Memory and Bus Master on. */
   bound(address: string): { readonly fd: number; readonly id: number } {
     const fd = this.open(address);
-    const { result, out } = this.vfio(fd, vfio.VFIO.BIND_IOMMUFD, vfio.BIND, { iommufd: this.caller.fd });
-    if (result !== 'ok') throw new Error(`bind: ${result}: ${this.caller.calls.lastRefusal?.refusal.why}`);
+    const id = this.caller.bindDevice(fd);
     this.write(fd, vfio.REGION.CONFIG, COMMAND, MEMORY_AND_MASTER, 2);
-    return { fd, id: out.out_devid };
+    return { fd, id };
   }
 
   ioas(): number {
-    return this.caller.ok(iommufd.NR.IOAS_ALLOC, iommufd.IOMMU_IOAS_ALLOC, {}).out_ioas_id;
+    return this.caller.newIoas();
   }
 
   /** Attaches the device, or one of its PASIDs. */
@@ -88,27 +76,16 @@ export class RunningHost {
 
   /** A page table of the host that goes with PASIDs. */
   pasidTable(device: number, ioas: number): number {
-    return this.caller.ok(iommufd.NR.HWPT_ALLOC, iommufd.IOMMU_HWPT_ALLOC, {
-      flags: iommufd.HWPT_FLAGS.PASID,
-      dev_id: device,
-      pt_id: ioas,
-    }).out_hwpt_id;
+    return this.caller.hwpt(device, ioas, iommufd.HWPT_FLAGS.PASID);
   }
 
   /** Maps `length` bytes of the process' buffer. */
   map(ioas: number, iova: bigint, length = Number(BUFFER_BYTES)): void {
-    this.caller.ok(iommufd.NR.IOAS_MAP, iommufd.IOMMU_IOAS_MAP, {
-      flags: iommufd.MAP_FLAGS.FIXED_IOVA | iommufd.MAP_FLAGS.READABLE | iommufd.MAP_FLAGS.WRITEABLE,
-      ioas_id: ioas,
-      user_va: BUFFER,
-      length: BigInt(length),
-      iova,
-    });
+    this.caller.map(ioas, iova, length);
   }
 
   unmapAll(ioas: number): void {
-    const length = (1n << 64n) - 1n;
-    this.caller.ok(iommufd.NR.IOAS_UNMAP, iommufd.IOMMU_IOAS_UNMAP, { ioas_id: ioas, iova: 0n, length });
+    this.caller.unmap(ioas, 0n, (1n << 64n) - 1n);
   }
 
   /** Writes a register of a region, up to 4 bytes. */

@@ -1,19 +1,12 @@
 import type { HostDevice } from '../../vmm/host/iommufd/driver.ts';
 import { MockDriver } from '../../vmm/host/iommufd/mock-driver.ts';
-import {
-  decode,
-  encode,
-  type UapiFields,
-  type UapiStruct,
-  type UapiValues,
-} from '../../vmm/host/kernel/struct.ts';
+import type { UapiFields, UapiStruct, UapiValues } from '../../vmm/host/kernel/struct.ts';
 import * as abi from '../../vmm/host/vfio/abi.ts';
 import type { VfioDevice, VfioRegistration } from '../../vmm/host/vfio/vfio-device.ts';
 import { pathOf, VfioHost } from '../../vmm/host/vfio/vfio-host.ts';
 import { type FakeOptions, FakePhysical } from './fake-physical.ts';
 import { Caller, errno } from './host-caller.ts';
 
-const ARGUMENT = 0x1000n;
 /** Where tests put what pointers point to. */
 export const DATA = 0x4000n;
 
@@ -67,9 +60,7 @@ export class VfioRig {
   bound(change: Parameters<VfioRig['add']>[0] = {}) {
     const added = this.add(change);
     const fd = this.open(added.device);
-    const { out, result } = this.ioctl(fd, abi.VFIO.BIND_IOMMUFD, abi.BIND, { iommufd: this.caller.fd });
-    if (result !== 'ok') throw new Error(`bind: ${result}: ${this.why}`);
-    return { ...added, fd, id: out.out_devid };
+    return { ...added, fd, id: this.caller.bindDevice(fd) };
   }
 
   get why(): string | undefined {
@@ -84,16 +75,8 @@ export class VfioRig {
     values: Partial<UapiValues<F>> = {},
     tail: Uint8Array = new Uint8Array(0),
   ): { readonly result: string; readonly out: UapiValues<F>; readonly tail: Uint8Array } {
-    const bytes = new Uint8Array(struct.bytes + tail.length);
-    encode(struct, { argsz: bytes.length, ...values } as Partial<UapiValues<F>>, bytes);
-    bytes.set(tail, struct.bytes);
-    this.caller.put(bytes, ARGUMENT);
-    const result = this.calls.ioctl(fd, word, ARGUMENT);
-    return {
-      result: result > 0 ? String(result) : errno(result),
-      out: decode(struct, this.caller.bytes(ARGUMENT, struct.bytes)),
-      tail: this.caller.bytes(ARGUMENT + BigInt(struct.bytes), tail.length).slice(),
-    };
+    const called = this.caller.vfio(fd, word, struct, values, tail);
+    return { ...called, result: called.result > 0 ? String(called.result) : errno(called.result) };
   }
 
   /** SET_IRQS with eventfds, booleans or nothing. */

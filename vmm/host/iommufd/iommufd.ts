@@ -12,7 +12,7 @@ import { VFIO_IOAS_IOCTLS, vfioCompat } from './vfio-compat.ts';
 import { VIOMMU_IOCTLS } from './viommu-ioctls.ts';
 
 /** Every ioctl of a production kernel. */
-export const IOCTLS: readonly Ioctl[] = [
+const IOCTLS: readonly Ioctl[] = [
   ...OBJECT_IOCTLS,
   ...IOAS_IOCTLS,
   ...VFIO_IOAS_IOCTLS,

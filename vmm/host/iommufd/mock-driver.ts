@@ -35,7 +35,7 @@ export const MOCK = {
   FAILING_PASID: 1024,
 } as const;
 
-export const MOCK_DEVICE_FLAGS = { NO_DIRTY: 1, HUGE_IOVA: 2, PASID: 4 } as const;
+const MOCK_DEVICE_FLAGS = { NO_DIRTY: 1, HUGE_IOVA: 2, PASID: 4 } as const;
 
 const HWPT_SELFTEST = uapi('struct iommu_hwpt_selftest', 4, 4, { iotlb: u32(0) });
 const HWPT_INVALIDATE_SELFTEST = uapi('struct iommu_hwpt_invalidate_selftest', 8, 8, {

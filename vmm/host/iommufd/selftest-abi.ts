@@ -5,7 +5,7 @@ import { s32, u32, u64, uapi } from '../kernel/struct.ts';
  * in its own way.
  */
 export const TEST_CMD_BYTES = 72;
-export const TEST_CMD_LEAST = 68;
+const TEST_CMD_LEAST = 68;
 
 export const TEST_CMD = uapi('IOMMU_TEST_CMD', TEST_CMD_BYTES, TEST_CMD_LEAST, {
   size: u32(0),

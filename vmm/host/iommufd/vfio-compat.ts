@@ -12,7 +12,7 @@ import { userPages } from './pages.ts';
 const PAGE = BigInt(PAGE_SIZE);
 
 /** Numbers and structures of VFIO's container (Linux, include/uapi/linux/vfio.h: "API for Type1 VFIO IOMMU"). */
-export const VFIO_NR = {
+const VFIO_NR = {
   GET_API_VERSION: 0x64,
   CHECK_EXTENSION: 0x65,
   SET_IOMMU: 0x66,
@@ -45,8 +45,8 @@ const CAP_DMA_AVAIL = 3;
 /** `dma_entry_limit` of Linux: how many mappings may still be made. */
 const DMA_AVAILABLE = 0xffff;
 
-export const VFIO_API_VERSION = 0;
-export const VFIO_EXTENSIONS = {
+const VFIO_API_VERSION = 0;
+const VFIO_EXTENSIONS = {
   TYPE1_IOMMU: 1,
   TYPE1v2_IOMMU: 3,
   DMA_CC_IOMMU: 4,

@@ -3,7 +3,7 @@ import { type HostFile, POLL } from './files.ts';
 import type { Process } from './process.ts';
 
 /** eventfd(2): each read takes one. Other flags do not matter here: nothing blocks, and nothing is executed. */
-export const EFD_SEMAPHORE = 1;
+const EFD_SEMAPHORE = 1;
 const KNOWN_FLAGS = EFD_SEMAPHORE | 0x800 | 0x80000;
 const MOST = (1n << 64n) - 2n;
 const BYTES = 8;

@@ -79,88 +79,134 @@ export interface Host {
  * @throws TsvmmError where the host cannot be started
  */
 export function createHost(description: HostDescription, parts: HostParts): Host {
-  const { kinds, ram, clock, tracer } = parts;
-  const kernel = parts.kernel ?? new HostKernel();
-  const memory = new PhysicalMemory(ram, kernel);
-  const made: { functions?: HostFunctions } = {};
-  const endpoints = hostEndpoints(() => made.functions!.bus);
-  const onFault = parts.onFault === undefined ? {} : { onFault: parts.onFault };
-  const units = description.units.map((model) =>
-    startUnit(model, { id: idOf(model), memory, clock, tracer, endpoints, ...onFault }),
-  );
-  const unitOf = (address: string) => {
-    const { unit } = description.functions.find((one) => one.address === address)!;
-    return units.find(({ model }) => model === unit)!;
-  };
-  const messages = new Map<string, HostMessages>();
-  const functions = createFunctions(description.file, description.source, kinds, {
-    memory: memory.system,
-    clock,
-    tracer,
-    translatorOf: (address) => unitOf(address).unit.iommu.translator,
-    messagesOf: (address) => entryOf(messages, address, () => new HostMessages()),
-  });
-  made.functions = functions;
-  const vfio = new VfioHost(kernel);
-  const running = new Map<string, RunningFunction>();
-  const scopes = new Map<string, ResetScope>();
-  const groups = new Map<number, PhysicalGroup>();
-  for (const described of description.functions) {
-    if (isPort(described.entry) || described.space === undefined) continue;
+  return new HostAssembly(description, parts).host();
+}
+
+/** A host while it is put together. */
+class HostAssembly {
+  readonly #description: HostDescription;
+  readonly #kernel: HostKernel;
+  readonly #memory: PhysicalMemory;
+  readonly #endpoints: DmaEndpoints;
+  readonly #units: readonly RunningUnit[];
+  readonly #functions: HostFunctions;
+  readonly #vfio: VfioHost;
+  readonly #messages = new Map<string, HostMessages>();
+  readonly #running = new Map<string, RunningFunction>();
+  readonly #scopes = new Map<string, ResetScope>();
+  readonly #groups = new Map<number, PhysicalGroup>();
+
+  constructor(description: HostDescription, parts: HostParts) {
+    const { kinds, ram, clock, tracer, onFault } = parts;
+    this.#description = description;
+    this.#kernel = parts.kernel ?? new HostKernel();
+    this.#memory = new PhysicalMemory(ram, this.#kernel);
+    // Units tell functions, which are behind units.
+    this.#endpoints = hostEndpoints(() => this.#functions.bus);
+    const common = { memory: this.#memory, clock, tracer, endpoints: this.#endpoints };
+    const observed = onFault === undefined ? common : { ...common, onFault };
+    this.#units = description.units.map((model) => startUnit(model, { id: idOf(model), ...observed }));
+    this.#functions = createFunctions(description.file, description.source, kinds, {
+      memory: this.#memory.system,
+      clock,
+      tracer,
+      translatorOf: (address) => this.#unitOf(address).unit.iommu.translator,
+      messagesOf: (address) => entryOf(this.#messages, address, () => new HostMessages()),
+    });
+    this.#vfio = new VfioHost(this.#kernel);
+    for (const described of description.functions)
+      if (!isPort(described.entry) && described.space !== undefined)
+        this.#offer(described, described.space.bytes);
+  }
+
+  host(): Host {
+    return {
+      description: this.#description,
+      kernel: this.#kernel,
+      memory: this.#memory,
+      vfio: this.#vfio,
+      units: this.#units,
+      functions: this.#running,
+      endpoints: this.#endpoints,
+      pathOf: (address) => {
+        const found = this.#running.get(address);
+        return found === undefined ? undefined : pathOf(found.vfio);
+      },
+      route: (address, translator) => {
+        const device = this.#functions.devices.get(address);
+        if (device === undefined) throw noModel(address, this.#description.source);
+        device.fn.w.dma.route(translator ?? this.#unitOf(address).unit.iommu.translator);
+      },
+    };
+  }
+
+  #unitOf(address: string): RunningUnit {
+    const { unit } = this.#described(address);
+    return this.#units.find(({ model }) => model === unit)!;
+  }
+
+  /** Gives a function to its IOMMU's driver and to VFIO. */
+  #offer(described: HostFunction, space: Uint8Array): void {
     const { address } = described;
-    const device = functions.devices.get(address);
+    const device = this.#functions.devices.get(address);
     const physical =
       device === undefined
-        ? new DumpedFunction(address, described.routingId, described.space.bytes)
-        : modelled(described, device, description, functions, messages, running);
-    const number = described.group.number;
+        ? new DumpedFunction(address, described.routingId, space)
+        : this.#modelled(described, device);
+    const host = this.#probed(described, device);
+    const vfio = this.#vfio.register({
+      fn: physical,
+      host,
+      ...this.#scopeAbove(described),
+      ...(host.pasidWidth === 0 ? {} : { path: pasidPath(this.#description.topology, address) }),
+    });
+    this.#running.set(address, { described, device, physical, host, vfio });
+  }
+
+  /** A function of the project's own models as the host's drivers reach it. */
+  #modelled({ address, entry }: HostFunction, device: PciDevice): PhysicalFunction {
+    const { bus } = this.#functions;
+    const { fn } = device;
+    const alone = bus.neighbours(fn).length === 1 && entry.of === undefined && fn.w.virtual.length === 0;
+    return new ModelledFunction(fn, {
+      name: address,
+      messages: this.#messages.get(address)!,
+      listen: (listener) => bus.listen(fn, listener),
+      ...(alone ? { resetBus: () => bus.resetBus(fn) } : {}),
+      ...(entry.of === undefined ? {} : { physical: this.#running.get(entry.of)!.physical }),
+    });
+  }
+
+  /** The function as its IOMMU's driver knows it. */
+  #probed(described: HostFunction, device: PciDevice | undefined): PhysicalDevice {
+    const { address, entry, own } = described;
+    const { number } = described.group;
     const host = new PhysicalDevice({
       name: address,
       requester: described.routingId,
-      driver: unitOf(address).driver,
-      group: entryOf(groups, number, () => new PhysicalGroup(number)),
-      ...described.own,
+      driver: this.#unitOf(address).driver,
+      group: entryOf(this.#groups, number, () => new PhysicalGroup(number)),
+      ...own,
       // Those of the platform are its driver's to add.
-      reserved: described.entry.reserved.map(intervalOf),
-      sharedPri: described.entry.of !== undefined && described.own.pri,
+      reserved: entry.reserved.map(intervalOf),
+      sharedPri: entry.of !== undefined && own.pri,
       ...(device === undefined ? {} : { controls: controlsOf(device.fn) }),
     });
     host.driver.probe(host);
-    const { under } =
-      described.entry.of === undefined ? described.entry : physicalOf(described, description).entry;
-    running.set(address, {
-      described,
-      device,
-      physical,
-      host,
-      vfio: vfio.register({
-        fn: physical,
-        host,
-        ...(under === undefined
-          ? {}
-          : { scope: entryOf(scopes, under, () => scopeOf(under, description, functions)) }),
-        ...(host.pasidWidth === 0 ? {} : { path: pasidPath(description.topology, address) }),
-      }),
-    });
+    return host;
   }
-  return {
-    description,
-    kernel,
-    memory,
-    vfio,
-    units,
-    functions: running,
-    endpoints,
-    pathOf: (address) => {
-      const found = running.get(address);
-      return found === undefined ? undefined : pathOf(found.vfio);
-    },
-    route: (address, translator) => {
-      const device = functions.devices.get(address);
-      if (device === undefined) throw noModel(address, description.source);
-      device.fn.w.dma.route(translator ?? unitOf(address).unit.iommu.translator);
-    },
-  };
+
+  /** What a reset of the bus that the function is on takes along. */
+  #scopeAbove({ entry }: HostFunction): { scope?: ResetScope } {
+    const { under } = entry.of === undefined ? entry : this.#described(entry.of).entry;
+    return under === undefined
+      ? {}
+      : { scope: entryOf(this.#scopes, under, () => scopeOf(under, this.#description, this.#functions)) };
+  }
+
+  #described(address: string): HostFunction {
+    return this.#description.functions.find((one) => one.address === address)!;
+  }
 }
 
 /** Ids of a guest's devices have no colon: those of its host are never the same. */
@@ -177,32 +223,6 @@ function startUnit(model: UnitModel, options: UnitOptions): RunningUnit {
   const commandsTwice = model.entry.quirks.includes('repeat-invalidations');
   return { model, unit, driver: new SmmuHostDriver(unit, { commandsTwice }) };
 }
-
-/** A function of the project's own models as the host's drivers reach it. */
-function modelled(
-  described: HostFunction,
-  device: PciDevice,
-  description: HostDescription,
-  { bus }: HostFunctions,
-  messages: ReadonlyMap<string, HostMessages>,
-  running: ReadonlyMap<string, RunningFunction>,
-): PhysicalFunction {
-  const { address, entry } = described;
-  const { fn } = device;
-  const alone = bus.neighbours(fn).length === 1 && entry.of === undefined && fn.w.virtual.length === 0;
-  return new ModelledFunction(fn, {
-    name: address,
-    messages: messages.get(address)!,
-    listen: (listener) => bus.listen(fn, listener),
-    ...(alone ? { resetBus: () => bus.resetBus(fn) } : {}),
-    ...(entry.of === undefined
-      ? {}
-      : { physical: running.get(physicalOf(described, description).address)!.physical }),
-  });
-}
-
-const physicalOf = ({ entry }: HostFunction, { functions }: HostDescription): HostFunction =>
-  functions.find(({ address }) => address === entry.of)!;
 
 /** All functions of the bus behind a port go together. */
 function scopeOf(port: string, { functions }: HostDescription, { bus, devices }: HostFunctions): ResetScope {

@@ -59,7 +59,7 @@ export const PORT_TYPES = [
   'pci-bridge',
 ] as const;
 /** Device/port types of the PCI Express capability; `conventional` has none, `vf` is a virtual function. */
-export const FUNCTION_TYPES = [...PORT_TYPES, 'endpoint', 'rc-endpoint', 'conventional', 'vf'] as const;
+const FUNCTION_TYPES = [...PORT_TYPES, 'endpoint', 'rc-endpoint', 'conventional', 'vf'] as const;
 export type FunctionType = (typeof FUNCTION_TYPES)[number];
 
 /** The device model behind a function, with its options. */

@@ -50,9 +50,12 @@ export interface PhysicalDriver extends IommuDriver {
   probe(device: PhysicalDevice): void;
   /** The device is gone. */
   release(device: PhysicalDevice): void;
+  /** Takes the unit down, as before a restart of the host: nothing is attached any more. */
+  stop(): void;
 }
 
-export interface UnitFeatures {
+/** What a unit offers, and what a device behind it has of that. */
+abstract class Features {
   readonly pasidWidth: number;
   readonly pasidExec: boolean;
   readonly pasidPriv: boolean;
@@ -63,7 +66,20 @@ export interface UnitFeatures {
   readonly dirtyTracking: boolean;
   /** Addresses that no device behind such a unit can use. */
   readonly reserved: readonly Interval[];
+
+  /** What a device can do, and its unit too. */
+  constructor(own: PhysicalDeviceOptions, unit: UnitFeatures) {
+    this.pasidWidth = Math.min(own.pasidWidth ?? 0, unit.pasidWidth);
+    this.pasidExec = (own.pasidExec ?? false) && unit.pasidExec;
+    this.pasidPriv = (own.pasidPriv ?? false) && unit.pasidPriv;
+    this.ats = (own.ats ?? false) && unit.ats;
+    this.pri = (own.pri ?? false) && this.ats && unit.pri;
+    this.stalls = (own.stalls ?? false) && unit.stalls;
+    this.dirtyTracking = unit.dirtyTracking;
+    this.reserved = [...unit.reserved, ...(own.reserved ?? [])];
+  }
 }
+export type UnitFeatures = Readonly<Features>;
 
 /** Devices that cannot be told apart or kept apart. What is attached to one is attached to all. */
 export class PhysicalGroup implements HostGroup {
@@ -86,20 +102,12 @@ export class PhysicalGroup implements HostGroup {
 }
 
 /** A PCIe function of the host, as its IOMMU's driver knows it. */
-export class PhysicalDevice implements HostDevice {
+export class PhysicalDevice extends Features implements HostDevice {
   readonly name: string;
   readonly requester: number;
   readonly driver: PhysicalDriver;
   readonly unit: PhysicalUnit;
   readonly group: PhysicalGroup;
-  readonly reserved: readonly Interval[];
-  readonly pasidWidth: number;
-  readonly pasidExec: boolean;
-  readonly pasidPriv: boolean;
-  readonly ats: boolean;
-  readonly pri: boolean;
-  readonly stalls: boolean;
-  readonly dirtyTracking: boolean;
   readonly coherent: boolean;
   readonly isolatedMsi: boolean;
   readonly sharedPri: boolean;
@@ -115,20 +123,12 @@ export class PhysicalDevice implements HostDevice {
   /** @throws TsvmmError where its group is behind another unit */
   constructor(options: PhysicalDeviceOptions) {
     const { driver } = options;
-    const { features } = driver;
+    super(options, driver.features);
     this.name = options.name;
     this.requester = options.requester;
     this.driver = driver;
     this.unit = driver.unit;
     this.group = options.group ?? new PhysicalGroup(options.requester);
-    this.pasidWidth = Math.min(options.pasidWidth ?? 0, features.pasidWidth);
-    this.pasidExec = (options.pasidExec ?? false) && features.pasidExec;
-    this.pasidPriv = (options.pasidPriv ?? false) && features.pasidPriv;
-    this.ats = (options.ats ?? false) && features.ats;
-    this.pri = (options.pri ?? false) && this.ats && features.pri;
-    this.stalls = (options.stalls ?? false) && features.stalls;
-    this.dirtyTracking = features.dirtyTracking;
-    this.reserved = [...features.reserved, ...(options.reserved ?? [])];
     this.coherent = options.coherent ?? true;
     this.isolatedMsi = options.isolatedMsi ?? true;
     this.sharedPri = options.sharedPri ?? false;

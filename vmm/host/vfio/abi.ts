@@ -1,7 +1,7 @@
 import { s32, u16, u32, u64, uapi } from '../kernel/struct.ts';
 
 /** Numbers and structures of VFIO (Linux, include/uapi/linux/vfio.h). Words have no direction bits on generic architectures. */
-export const vfioWord = (number: number): number => 0x3b64 + number;
+const vfioWord = (number: number): number => 0x3b64 + number;
 
 export const VFIO = {
   GROUP_GET_STATUS: vfioWord(3),

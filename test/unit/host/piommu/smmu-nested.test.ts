@@ -323,24 +323,14 @@ describe('events', () => {
 
   test('a stalled transaction is a page request, and is resumed or ended by the response to it', () => {
     const { host, device, nest } = withQueue(true);
-    const { out_fault_id, out_fault_fd } = host.caller.ok(
-      abi.NR.FAULT_QUEUE_ALLOC,
-      abi.IOMMU_FAULT_QUEUE_ALLOC,
-      {},
-    );
-    const more = { flags: abi.HWPT_FLAGS.FAULT_ID_VALID, fault_id: out_fault_id };
+    const { id, fd } = host.faultQueue();
+    const more = { flags: abi.HWPT_FLAGS.FAULT_ID_VALID, fault_id: id };
     device.attach(0, nest(STE0, STE1, more).out.out_hwpt_id);
     const stall = () => {
       const port = host.port(DEV);
       port.mayStall = true;
       const status = port.translate(ADDRESS + 0x2000, 0, 2);
-      host.clock.advanceTo(0);
-      host.caller.calls.read(out_fault_fd, DATA, 40);
-      return { status, tag: port.stallTag, fault: decode(abi.PGFAULT, host.caller.bytes(DATA, 40)) };
-    };
-    const answer = (cookie: number, code: number) => {
-      host.caller.put(encode(abi.PAGE_RESPONSE, { cookie, code }), DATA);
-      return host.caller.calls.write(out_fault_fd, DATA, 8);
+      return { status, tag: port.stallTag, fault: host.pageFaults(fd)[0]! };
     };
 
     const first = stall();
@@ -351,9 +341,9 @@ describe('events', () => {
       grpid: first.tag,
       addr: BigInt(ADDRESS + 0x2000),
     });
-    answer(first.fault.cookie, 0);
+    host.answer(fd, first.fault.cookie, 0);
     const second = stall();
-    answer(second.fault.cookie, 1);
+    host.answer(fd, second.fault.cookie, 1);
 
     expect(host.resumed).toEqual([
       { requester: DEV, tag: first.tag, retry: true },
@@ -375,22 +365,16 @@ describe('events', () => {
 
   test('page requests go to the fault queue of the nested table, whatever their PASID', () => {
     const { host, device, nest } = withQueue();
-    const { out_fault_id, out_fault_fd } = host.caller.ok(
-      abi.NR.FAULT_QUEUE_ALLOC,
-      abi.IOMMU_FAULT_QUEUE_ALLOC,
-      {},
-    );
-    const more = { flags: abi.HWPT_FLAGS.FAULT_ID_VALID, fault_id: out_fault_id };
+    const { id, fd } = host.faultQueue();
+    const more = { flags: abi.HWPT_FLAGS.FAULT_ID_VALID, fault_id: id };
     device.attach(0, nest(STE0, STE1 | (1n << 28n), more).out.out_hwpt_id);
 
     host.port(DEV, 3).pageRequest(0x9000, 0, 1, 17, true);
-    host.clock.advanceTo(0);
-    expect(host.caller.calls.read(out_fault_fd, DATA, 40)).toBe(40);
-    const fault = decode(abi.PGFAULT, host.caller.bytes(DATA, 40));
-    host.caller.put(encode(abi.PAGE_RESPONSE, { cookie: fault.cookie, code: 0 }), DATA);
-    host.caller.calls.write(out_fault_fd, DATA, 8);
+    const faults = host.pageFaults(fd);
+    host.answer(fd, faults[0]!.cookie, 0);
 
-    expect(fault).toMatchObject({ flags: 3, pasid: 3, grpid: 17, addr: 0x9000n, perm: 1 });
+    expect(faults).toHaveLength(1);
+    expect(faults[0]).toMatchObject({ flags: 3, pasid: 3, grpid: 17, addr: 0x9000n, perm: 1 });
     expect(host.responses).toEqual([{ requester: DEV, pasid: 3, group: 17, code: 0 }]);
   });
 });
@@ -401,8 +385,7 @@ describe('every allocation may fail', () => {
     for (let nth = 1; nth < 200; nth++) {
       const host = smmuHost();
       host.map(0x4000);
-      const dev = host.plug({ requester: DEV, pasidWidth: 20, ats: true });
-      const device = host.bind(dev);
+      const device = host.bind(host.plug({ requester: DEV, pasidWidth: 20, ats: true }));
       host.kernel.allocations.failNth(nth);
       let error: unknown;
       try {
@@ -424,11 +407,7 @@ describe('every allocation may fail', () => {
         error = cause;
       }
       const failed = host.kernel.allocations.endFailing();
-      for (const pasid of [...device.pasids(), 0]) device.detach(pasid);
-      device.unbind();
-      host.driver.release(dev);
-      host.caller.calls.exit();
-      (host.driver as unknown as { stop(): void }).stop();
+      host.leave(device);
       expect(host.kernel.allocations.census(), `failing the ${nth}th`).toEqual({});
       if (!failed) {
         expect(error).toBeUndefined();

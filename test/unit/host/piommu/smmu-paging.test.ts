@@ -1,89 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import * as abi from '../../../../vmm/host/iommufd/abi.ts';
-import { BUFFER, type PhysicalHost, smmuHost } from '../../../kit/physical-host.ts';
+import { BUFFER, smmuHost } from '../../../kit/physical-host.ts';
 
 const DEV = 0x100;
 const AT = Number(BUFFER);
 const { NEST_PARENT, PASID, DIRTY_TRACKING } = abi.HWPT_FLAGS;
-const MODES = [
-  { name: 'stage 1', config: {} },
-  { name: 'stage 2', config: { svm: false, stage: '2', oas: 40, ats: true } },
-  { name: 'stage 2 of 36 bits', config: { svm: false, stage: '2', oas: 36 } },
-  {
-    name: 'linear tables, no ranges',
-    config: { svm: false, 'two-level-streams': false, ril: false, ats: true },
-  },
-  { name: 'forced stalls', config: { svm: false, stall: 'forced', oas: 48 } },
-] as const;
-
-function attached(host: PhysicalHost, options = {}) {
-  const device = host.bind(host.plug({ requester: DEV, ...options }));
-  device.attach(0, host.ioas);
-  return device;
-}
-
-describe.each(MODES)('SMMUv3 with $name', ({ config }) => {
-  test('a function is aborted until its IOAS is attached, reaches what is mapped, and is aborted again', () => {
-    const host = smmuHost(config);
-    host.store(AT + 8, 0xcafe);
-    host.map(0x10000);
-    const device = host.bind(host.plug({ requester: DEV }));
-
-    expect(host.read(DEV, AT + 8)).toBeUndefined();
-    device.attach(0, host.ioas);
-    expect(host.read(DEV, AT + 8)).toBe(0xcafe);
-    expect(host.write(DEV, AT + 12, 0x1234)).toBe(true);
-    expect(host.load(AT + 12)).toBe(0x1234);
-    device.detach(0);
-    expect(host.read(DEV, AT + 8)).toBeUndefined();
-    // An aborted stream says nothing.
-    expect(host.faults).toEqual([]);
-  });
-
-  test('what is unmapped is refused at once, and a read-only mapping is not written to', () => {
-    const host = smmuHost(config);
-    host.map(0x20_0000);
-    host.map(0x4000, 0x4000_0000n, false);
-    attached(host);
-
-    expect(host.read(DEV, AT)).toBe(0);
-    expect(host.read(DEV, AT + 0x1f_f000)).toBe(0);
-    expect(host.write(DEV, 0x4000_0000, 1)).toBe(false);
-    expect(host.read(DEV, 0x4000_0000)).toBe(0);
-    host.unmap(BUFFER, 0x20_0000);
-    expect(host.read(DEV, AT)).toBeUndefined();
-    expect(host.read(DEV, AT + 0x1f_f000)).toBeUndefined();
-  });
-
-  test('unmapping reaches the cache of a function that has one', () => {
-    const host = smmuHost(config);
-    host.map(0x4000);
-    attached(host, { ats: true });
-    host.invalidated.length = 0;
-
-    host.unmap(BUFFER, 0x4000);
-
-    expect(host.invalidated).toEqual(
-      host.driver.features.ats ? [{ requester: DEV, pasid: -1, address: AT, order: 2 }] : [],
-    );
-  });
-
-  test('after everything is gone nothing is left of the pages of the host', () => {
-    const host = smmuHost(config);
-    const before = host.kernel.allocations.census();
-    const dev = host.plug({ requester: DEV, pasidWidth: 20, ats: true });
-    const device = host.bind(dev);
-    host.map(0x10_0000);
-    device.attach(0, host.ioas);
-    host.unmap(BUFFER, 0x10_0000);
-    device.detach(0);
-    device.unbind();
-    host.driver.release(dev);
-
-    expect(host.kernel.allocations.census()).toEqual(before);
-  });
-});
-
 describe('PASIDs', () => {
   function world(config = {}) {
     const host = smmuHost(config);
@@ -164,24 +85,13 @@ test('dirty state of stage 1: pages that a function writes to are found, and aga
   const device = host.bind(host.plug({ requester: DEV }));
   const hwpt_id = host.hwpt(device, DIRTY_TRACKING);
   device.attach(0, hwpt_id);
-  host.caller.ok(abi.NR.HWPT_SET_DIRTY_TRACKING, abi.IOMMU_HWPT_SET_DIRTY_TRACKING, { flags: 1, hwpt_id });
-  const dirty = () => {
-    host.caller.bytes(0x8000n, 32).fill(0);
-    host.caller.ok(abi.NR.HWPT_GET_DIRTY_BITMAP, abi.IOMMU_HWPT_GET_DIRTY_BITMAP, {
-      hwpt_id,
-      iova: BUFFER,
-      length: 0x10_0000n,
-      page_size: 4096n,
-      data: 0x8000n,
-    });
-    return [...host.caller.bytes(0x8000n, 2)];
-  };
+  host.trackDirty(hwpt_id, 1);
 
   expect(host.write(DEV, AT + 0x3000, 1)).toBe(true);
   host.read(DEV, AT + 0x5000);
-  expect(dirty()).toEqual([8, 0]);
-  expect(dirty()).toEqual([0, 0]);
+  expect(host.dirtyPages(hwpt_id)).toEqual([3]);
+  expect(host.dirtyPages(hwpt_id)).toEqual([]);
   host.write(DEV, AT + 0x3000, 1);
   host.write(DEV, AT + 0x8000, 1);
-  expect(dirty()).toEqual([8, 1]);
+  expect(host.dirtyPages(hwpt_id)).toEqual([3, 8]);
 });

@@ -1,8 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { DMA_OK, EXEC, READ, WRITE } from '../../../../vmm/bus/dma.ts';
 import * as abi from '../../../../vmm/host/iommufd/abi.ts';
-import { decode, encode } from '../../../../vmm/host/kernel/struct.ts';
-import { BUFFER, DATA, type PhysicalHost, vtdHost } from '../../../kit/physical-host.ts';
+import { BUFFER, type PhysicalHost, vtdHost } from '../../../kit/physical-host.ts';
 
 const DEV = 0x100;
 const AT = Number(BUFFER);
@@ -13,37 +12,21 @@ function world() {
   host.map(0x4000);
   const dev = host.plug({ requester: DEV, pasidWidth: 20, ats: true, pri: true });
   const device = host.bind(dev);
-  const { out_fault_id, out_fault_fd } = host.caller.ok(
-    abi.NR.FAULT_QUEUE_ALLOC,
-    abi.IOMMU_FAULT_QUEUE_ALLOC,
-    {},
-  );
+  const { id, fd } = host.faultQueue();
   const hwpt = (flags: number) =>
     host.caller.ok(abi.NR.HWPT_ALLOC, abi.IOMMU_HWPT_ALLOC, {
       flags,
       dev_id: device.id,
       pt_id: host.ioas,
-      fault_id: out_fault_id,
+      fault_id: id,
     }).out_hwpt_id;
-  return { host, dev, device, fd: out_fault_fd, hwpt };
+  return { host, dev, device, fd, hwpt };
 }
 
 function ask(host: PhysicalHost, pasid: number, address: number, access: number, group: number, last = true) {
   const status = host.port(DEV, pasid).pageRequest(address, 0, access, group, last);
   host.clock.advanceTo(host.clock.now);
   return status;
-}
-
-function faultsOf(host: PhysicalHost, fd: number) {
-  const bytes = host.caller.calls.read(fd, DATA, 10 * abi.PGFAULT.bytes);
-  return Array.from({ length: bytes / abi.PGFAULT.bytes }, (_, i) =>
-    decode(abi.PGFAULT, host.caller.bytes(DATA + BigInt(i * abi.PGFAULT.bytes), abi.PGFAULT.bytes)),
-  );
-}
-
-function respond(host: PhysicalHost, fd: number, cookie: number, code: number) {
-  host.caller.put(encode(abi.PAGE_RESPONSE, { cookie, code }), DATA);
-  return host.caller.calls.write(fd, DATA, 8);
 }
 
 const { FAULT_ID_VALID, PASID } = abi.HWPT_FLAGS;
@@ -54,9 +37,9 @@ describe('page requests of a function', () => {
     device.attach(0, hwpt(FAULT_ID_VALID));
 
     expect(ask(host, -1, 0x8000_0000, READ, 5, false)).toBe(DMA_OK);
-    expect(faultsOf(host, fd)).toEqual([]);
+    expect(host.pageFaults(fd)).toEqual([]);
     ask(host, -1, 0x8000_1000, READ | WRITE, 5);
-    const faults = faultsOf(host, fd);
+    const faults = host.pageFaults(fd);
 
     expect(faults).toEqual([
       {
@@ -82,7 +65,7 @@ describe('page requests of a function', () => {
         cookie: 0,
       },
     ]);
-    expect(respond(host, fd, 0, 0)).toBe(8);
+    expect(host.answer(fd, 0, 0)).toBe(8);
     expect(host.responses).toEqual([{ requester: DEV, pasid: -1, group: 5, code: 0 }]);
   });
 
@@ -92,8 +75,8 @@ describe('page requests of a function', () => {
     device.attach(9, hwpt(PASID | FAULT_ID_VALID));
 
     ask(host, 9, 0x1000, READ | EXEC, 1);
-    const [fault] = faultsOf(host, fd);
-    respond(host, fd, fault?.cookie ?? -1, 1);
+    const [fault] = host.pageFaults(fd);
+    host.answer(fd, fault?.cookie ?? -1, 1);
 
     expect(fault).toMatchObject({ flags: 3, pasid: 9, perm: 5, addr: 0x1000n, grpid: 1 });
     expect(host.responses).toEqual([{ requester: DEV, pasid: 9, group: 1, code: 1 }]);
@@ -111,7 +94,7 @@ describe('page requests of a function', () => {
       { requester: DEV, pasid: 33, group: 2, code: 1 },
       { requester: DEV, pasid: -1, group: 3, code: 1 },
     ]);
-    expect(faultsOf(host, fd)).toEqual([]);
+    expect(host.pageFaults(fd)).toEqual([]);
   });
 
   test('that wait when the page table is detached are answered INVALID', () => {
@@ -173,25 +156,8 @@ describe('dirty tracking', () => {
     const device = host.bind(host.plug({ requester: DEV }));
     const hwpt = host.hwpt(device, abi.HWPT_FLAGS.DIRTY_TRACKING);
     device.attach(0, hwpt);
-    const set = (flags: number) =>
-      host.caller.ok(abi.NR.HWPT_SET_DIRTY_TRACKING, abi.IOMMU_HWPT_SET_DIRTY_TRACKING, {
-        flags,
-        hwpt_id: hwpt,
-      });
-    const dirty = (flags = 0) => {
-      host.caller.bytes(DATA, 32).fill(0);
-      host.caller.ok(abi.NR.HWPT_GET_DIRTY_BITMAP, abi.IOMMU_HWPT_GET_DIRTY_BITMAP, {
-        hwpt_id: hwpt,
-        flags,
-        iova: BUFFER,
-        length: 0x10_0000n,
-        page_size: 4096n,
-        data: DATA,
-      });
-      return [...host.caller.bytes(DATA, 32)].flatMap((byte, i) =>
-        [0, 1, 2, 3, 4, 5, 6, 7].filter((bit) => (byte >> bit) & 1).map((bit) => i * 8 + bit),
-      );
-    };
+    const set = (flags: number) => host.trackDirty(hwpt, flags);
+    const dirty = (flags = 0) => host.dirtyPages(hwpt, flags);
     return { host, set, dirty };
   }
 
@@ -258,14 +224,9 @@ describe('every allocation may fail', () => {
         error = cause;
       }
       const failed = host.kernel.allocations.endFailing();
-      for (const pasid of [...device.pasids(), 0]) device.detach(pasid);
-      device.unbind();
-      host.driver.release(dev);
-      host.caller.calls.exit();
+      host.leave(device);
       expect(dev.attached.size).toBe(0);
-      const left = host.kernel.allocations.census();
-      (host.driver as unknown as { stop(): void }).stop();
-      expect(host.kernel.allocations.census(), `failing the ${nth}th: ${JSON.stringify(left)}`).toEqual({});
+      expect(host.kernel.allocations.census(), `failing the ${nth}th`).toEqual({});
       if (!failed) {
         expect(error).toBeUndefined();
         break;
