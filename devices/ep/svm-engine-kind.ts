@@ -21,13 +21,12 @@ import { sriovCapability } from '../pci/sriov.ts';
 import { functionViews } from '../pci/views.ts';
 import { SVM_EVENTS } from './events.ts';
 import { SVM_LIMITS } from './limits.ts';
+import { checkPageRequests, type PageRequestOptions, pageRequestPresets } from './page-request-options.ts';
 import { SvmEngine, svmState } from './svm-engine.ts';
 import { SVM_BAR_BYTES, SVM_MAX_FRAMES } from './svm-engine-registers.ts';
 
-export interface SvmEngineConfig {
+export interface SvmEngineConfig extends PageRequestOptions {
   readonly frames: number;
-  readonly ats: boolean;
-  readonly pri: boolean;
   /** 0: no PASID capability. */
   readonly 'pasid-bits': number;
   readonly 'page-requests': number;
@@ -61,7 +60,7 @@ function schema(z: Zod) {
   return z.strictObject({
     frames: z.number().int().min(1).max(SVM_MAX_FRAMES).default(64).describe('operations at once'),
     ats: z.boolean().default(true).describe('ATS capability and an address translation cache'),
-    pri: z.boolean().default(true).describe('page request capability, where there is ATS'),
+    pri: z.boolean().default(true).describe('page request capability; needs ats, and goes with it'),
     'pasid-bits': z
       .number()
       .int()
@@ -103,7 +102,7 @@ function physicalCapabilities(config: SvmEngineConfig): ExtendedCapabilitySpec[]
     acsCapability(),
     ...(width > 0 ? [pasidCapability({ width, execute: true, privileged: true })] : []),
     ...(ats ? [atsCapability(atsSpec(config))] : []),
-    ...(ats && pri ? [priCapability(config['page-requests'])] : []),
+    ...(pri ? [priCapability(config['page-requests'])] : []),
     ...(vfs > 0 ? [ariCapability(0), sriovCapability({ vfs, device: VF_DEVICE, bars: BARS })] : []),
   ];
 }
@@ -164,8 +163,10 @@ export const SVM_ENGINE: PciDeviceKind<SvmEngineConfig> = {
     'test function for shared virtual memory: many operations at once with PASID, ATS and page requests',
   limits: SVM_LIMITS,
   defaults: DEFAULTS,
+  presets: pageRequestPresets,
   schema,
   create(config, services) {
+    checkPageRequests(config, `svm-engine ${services.id}`);
     const physical = createFunction(config, services, undefined);
     const virtual = Array.from({ length: config.vfs }, (_, i) =>
       createFunction(config, services.virtual(i + 1), physical.fn),

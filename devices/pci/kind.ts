@@ -183,6 +183,8 @@ export interface PciDeviceKind<C = unknown> {
   readonly name: string;
   readonly summary: string;
   readonly defaults: C;
+  /** Values that the options given bring along, for those that are not given. */
+  readonly presets?: (given: Partial<C>) => Partial<C>;
   readonly schema: (z: Zod) => ZodType<C>;
   /** What such a device does and this kind does not. */
   readonly limits?: readonly Limit[];

@@ -77,7 +77,8 @@ function guarded<K extends AnyPciKind | AnyIommuKind>(kind: K, file: string, par
     if (missing !== undefined) throw new Error(`it returns no '${missing}'`);
     return made;
   });
-  return { ...kind, create, schema: watched('schema', kind.schema) } as unknown as K;
+  const presets = kind.presets === undefined ? {} : { presets: watched('presets', kind.presets) };
+  return { ...kind, ...presets, create, schema: watched('schema', kind.schema) } as unknown as K;
 }
 
 function failed(file: string, why: string, cause: unknown): TsvmmError {

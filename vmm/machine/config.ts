@@ -1,4 +1,5 @@
 import { checkPlan, type Plan, planSchema } from '../../devices/vconfig/plan.ts';
+import type { IommuKind } from '../bus/iommu.ts';
 import { TsvmmError } from '../core/errors.ts';
 import { didYouMean } from '../core/suggest.ts';
 import type { Zod } from '../core/zod.ts';
@@ -231,13 +232,24 @@ function kindOf(x: unknown): unknown {
   return typeof x === 'object' && x !== null ? (x as { kind?: unknown }).kind : undefined;
 }
 
-/** What the options of the vIOMMU bring along, beside them: the schema would fill in defaults. */
+/** What the options of devices and of the vIOMMU bring along, beside them: the schema would fill in defaults. */
 function withPresets(registry: Registry, json: unknown): unknown {
-  if (typeof json !== 'object' || json === null) return json;
-  const { viommu } = json as { viommu?: object };
-  const kind = kindOf(viommu);
-  if (typeof kind !== 'string') return json;
-  return { ...json, viommu: { ...registry.iommu(kind).presets?.(viommu!), ...viommu } };
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) return json;
+  const { viommu, devices } = json as { viommu?: unknown; devices?: unknown };
+  return {
+    ...json,
+    ...(viommu === undefined ? {} : { viommu: completed(viommu, (kind) => registry.iommu(kind)) }),
+    ...(Array.isArray(devices)
+      ? { devices: devices.map((device) => completed(device, (kind) => registry.pci(kind))) }
+      : {}),
+  };
+}
+
+function completed(given: unknown, kinds: (name: string) => Pick<IommuKind<object>, 'presets'>): unknown {
+  const kind = kindOf(given);
+  return typeof kind === 'string'
+    ? { ...kinds(kind).presets?.(given as object), ...(given as object) }
+    : given;
 }
 
 interface Issue extends KeyIssue {

@@ -179,7 +179,7 @@ export class Machine {
     const parent = config.bus === undefined ? undefined : this.#bus(config.bus, config.id);
     const plan = config.vconfig === undefined ? undefined : planNamed(this.config, config.vconfig, config.id);
     const services = this.#services(config.id, plan, parent);
-    const device = kind.create({ ...kind.defaults, ...config.options }, services);
+    const device = kind.create(completeOptions(kind, config.options as object), services);
     const slot =
       config.addr === undefined ? this.#free(parent, config.id) : parseSlot(config.addr, config.id);
     this.#plug(config.id, device, parent, slot);

@@ -1,5 +1,6 @@
 /** The properties of a device as clients give them, and as its kind wants them. */
 
+import { completeOptions } from '../bus/iommu.ts';
 import { TsvmmError } from '../core/errors.ts';
 import type { Zod } from '../core/zod.ts';
 import { type DeviceConfig, nameDevices } from '../machine/config.ts';
@@ -57,7 +58,7 @@ function optionsOf(kind: AnyPciKind, given: Values, z: Zod): Readonly<Record<str
     if (!Object.hasOwn(defaults, key)) throw new MonitorError(`Property '${kind.name}.${key}' not found`);
     typed[key] = typeof value === 'string' ? typedValue(value, defaults[key]) : value;
   }
-  const parsed = kind.schema(z).safeParse({ ...defaults, ...typed });
+  const parsed = kind.schema(z).safeParse(completeOptions(kind, typed));
   if (parsed.success) return parsed.data as Readonly<Record<string, unknown>>;
   const issue = parsed.error.issues[0]!;
   throw new MonitorError(`Property '${kind.name}.${issue.path.join('.')}': ${issue.message}`);

@@ -548,8 +548,8 @@ function describedMachine(
         `chassis and slot ${slot} exist`,
         'change slot=',
       );
-    const defaults = registry.pci(kind.name).defaults as Record<string, unknown>;
-    places.push({ kind: kind.name, ...place, options: { ...defaults, ...options } });
+    const complete = completeOptions(registry.pci(kind.name), options) as Record<string, unknown>;
+    places.push({ kind: kind.name, ...place, options: complete });
   }
   return {
     machine,

@@ -14,16 +14,15 @@ import type {
 } from '../../pci/kind.ts';
 import { sriovCapability } from '../../pci/sriov.ts';
 import { functionViews } from '../../pci/views.ts';
+import { checkPageRequests, type PageRequestOptions, pageRequestPresets } from '../page-request-options.ts';
 import { Dsa } from './dsa.ts';
 import { DSA_EVENTS } from './events.ts';
 import { DSA_LIMITS } from './limits.ts';
 import { Portals } from './portals.ts';
 import { BAR0_BYTES, BAR2_BYTES, ENGINES, MSIX_PBA, MSIX_TABLE, VECTORS } from './registers.ts';
 
-export interface DsaConfig {
+export interface DsaConfig extends PageRequestOptions {
   readonly 'pasid-bits': number;
-  readonly ats: boolean;
-  readonly pri: boolean;
   /** Outstanding page requests it can have. */
   readonly 'page-requests': number;
   /** Virtual time a descriptor takes, in ns; 0: it is done within the write that submits it. */
@@ -53,7 +52,7 @@ function physicalCapabilities(config: DsaConfig): ExtendedCapabilitySpec[] {
   return [
     pasidCapability({ width, execute: false, privileged: true }),
     ...(ats ? [atsCapability(ATS)] : []),
-    ...(ats && pri ? [priCapability(config['page-requests'])] : []),
+    ...(pri ? [priCapability(config['page-requests'])] : []),
     ...(vfs > 0 ? [sriovCapability({ vfs, device: DEVICE_ID, bars: BARS })] : []),
   ];
 }
@@ -95,7 +94,7 @@ export function createDsa(
     dma,
     clock,
     delay: config.delay_ns,
-    pageRequests: config.ats && config.pri,
+    pageRequests: config.pri,
     trace: tracer.bind(DSA_EVENTS),
     direct,
   });
@@ -113,11 +112,12 @@ export const DSA: PciDeviceKind<DsaConfig> = {
     'Intel Data Streaming Accelerator 1.0: copies, fills, compares, CRCs on addresses of processes (PASID, ATS, PRI)',
   limits: DSA_LIMITS,
   defaults: DEFAULTS,
+  presets: pageRequestPresets,
   schema: (z) =>
     z.strictObject({
       'pasid-bits': z.number().int().min(1).max(20).default(20).describe('PASID width'),
       ats: z.boolean().default(true).describe('ATS capability'),
-      pri: z.boolean().default(true).describe('page request capability, where there is ATS'),
+      pri: z.boolean().default(true).describe('page request capability; needs ats, and goes with it'),
       'page-requests': z
         .number()
         .int()
@@ -135,6 +135,7 @@ export const DSA: PciDeviceKind<DsaConfig> = {
       vfs: z.number().int().min(0).max(7).default(0).describe('virtual functions (SR-IOV)'),
     }),
   create(config, services) {
+    checkPageRequests(config, `dsa ${services.id}`);
     const physical = createDsa(config, services);
     const virtual = Array.from({ length: config.vfs }, (_, i) =>
       createDsa(config, services.virtual(i + 1), physical.fn),

@@ -2,7 +2,7 @@ import { pciEndpoints } from '../../../devices/pci/endpoints.ts';
 import type { PciFunction } from '../../../devices/pci/function.ts';
 import type { MessageSink, PciDevice, PciServices } from '../../../devices/pci/kind.ts';
 import { DmaPort, type DmaTranslator } from '../../bus/dma.ts';
-import type { DmaEndpoints } from '../../bus/iommu.ts';
+import { completeOptions, type DmaEndpoints } from '../../bus/iommu.ts';
 import type { SystemMemory } from '../../bus/memory.ts';
 import type { VirtualClock } from '../../core/clock.ts';
 import { TsvmmError } from '../../core/errors.ts';
@@ -54,7 +54,7 @@ export function createFunctions(
       const virtual = file.functions.filter(({ of }) => of === entry.address).map(({ address }) => address);
       const kind = kinds(entry.model.kind, source);
       const device = kind.create(
-        { ...kind.defaults, ...entry.model.options },
+        completeOptions(kind, entry.model.options),
         functionServices(entry.address, virtual, services),
       );
       checkVirtual(device, entry.address, virtual, source);

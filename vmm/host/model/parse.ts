@@ -1,4 +1,5 @@
 import type { PciDeviceKind } from '../../../devices/pci/kind.ts';
+import { completeOptions } from '../../bus/iommu.ts';
 import { TsvmmError } from '../../core/errors.ts';
 import { didYouMean } from '../../core/suggest.ts';
 import type { Zod } from '../../core/zod.ts';
@@ -100,7 +101,7 @@ function checkModel(z: Zod, kinds: KindLookup, fn: FunctionEntry, source: string
   const { kind: name, options } = fn.model!;
   const kind = kinds(name, `${source} at ${fn.address}`);
   if (kind.bridge === true) throw bad(source, `${fn.address} model`, `'${name}' is a bridge`);
-  const parsed = kind.schema(z).safeParse({ ...kind.defaults, ...options });
+  const parsed = kind.schema(z).safeParse(completeOptions(kind, options));
   if (parsed.success) return;
   const issue = parsed.error.issues[0]!;
   const keys = (issue as { readonly keys?: readonly string[] }).keys;
