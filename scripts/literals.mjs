@@ -36,8 +36,6 @@ export function withLiterals(text, path) {
 function putIn(text, path) {
   const source = parse(text);
   const numbers = new Map([...numbersOf(source, path), ...importedBy(source, path)]);
-  const ambiguous = ambiguousIn(source);
-  for (const name of [...numbers.keys()]) if (ambiguous.has(name.split('.', 1)[0])) numbers.delete(name);
   let result = '';
   let done = 0;
   for (const use of usesOf(source, numbers)) {
@@ -95,17 +93,6 @@ function importedBy(source, path) {
   return numbers;
 }
 
-/** Names that are declared more than once in the module: which one is meant depends on the place. */
-function ambiguousIn(source) {
-  const declared = new Set();
-  const ambiguous = new Set();
-  every(source, (node) => {
-    if (!ts.isIdentifier(node) || !declares(node)) return;
-    (declared.has(node.text) ? ambiguous : declared).add(node.text);
-  });
-  return ambiguous;
-}
-
 /** The number that an expression of numbers is, or undefined. */
 function numberIn(node, numbers) {
   if (ts.isNumericLiteral(node)) return Number(node.text);
@@ -132,9 +119,17 @@ function literalOf(value) {
 /** Where the constants are used as values, in order. */
 function usesOf(source, numbers) {
   const uses = [];
-  every(source, (node) => {
+  const visit = (node, hidden) => {
     const used = ts.isIdentifier(node) ? isUse(node) : isMemberOfName(node);
-    if (used && numbers.has(nameOf(node))) uses.push(node);
+    if (used && numbers.has(nameOf(node)) && !hidden.has(nameOf(node).split('.', 1)[0])) uses.push(node);
+    const own = namesIn(node);
+    const inner = own.length === 0 ? hidden : new Set([...hidden, ...own]);
+    ts.forEachChild(node, (child) => {
+      if (!isType(child)) visit(child, inner);
+    });
+  };
+  ts.forEachChild(source, (statement) => {
+    if (!isType(statement)) visit(statement, new Set());
   });
   return uses;
 }
@@ -148,39 +143,67 @@ function isMemberOfName(node) {
   return ts.isPropertyAccessExpression(node) && ts.isIdentifier(node.expression);
 }
 
-/** Calls `visit` with every node that is not a type. */
-function every(node, visit) {
-  visit(node);
-  ts.forEachChild(node, (child) => {
-    if (!ts.isTypeNode(child) || ts.isExpressionWithTypeArguments(child)) every(child, visit);
-  });
+function isType(node) {
+  if (ts.isHeritageClause(node)) return node.token === ts.SyntaxKind.ImplementsKeyword;
+  if (ts.isInterfaceDeclaration(node) || ts.isTypeAliasDeclaration(node)) return true;
+  return ts.isTypeNode(node) && !ts.isExpressionWithTypeArguments(node);
 }
 
-function declares(node) {
-  const { parent } = node;
-  return 'name' in parent && parent.name === node && !isMember(parent);
+/** The names that something inside `node` may have and that end with it: there they are not those of the module. */
+function namesIn(node) {
+  if (ts.isFunctionLike(node)) {
+    const own = ts.isFunctionExpression(node) && node.name !== undefined ? [node.name.text] : [];
+    return [...own, ...node.parameters.flatMap(({ name }) => namesOf(name)), ...hoistedIn(node.body)];
+  }
+  if (ts.isClassExpression(node)) return node.name === undefined ? [] : [node.name.text];
+  if (ts.isClassStaticBlockDeclaration(node)) return hoistedIn(node.body);
+  if (ts.isEnumDeclaration(node))
+    return node.members.map(({ name }) => name).flatMap((name) => ('text' in name ? [name.text] : []));
+  if (ts.isCatchClause(node)) return namesOf(node.variableDeclaration?.name);
+  if (ts.isForStatement(node) || ts.isForInStatement(node) || ts.isForOfStatement(node))
+    return declaredBy(node.initializer);
+  if (ts.isBlock(node)) return node.statements.flatMap(declaredBy);
+  if (ts.isModuleBlock(node)) return [...node.statements.flatMap(declaredBy), ...hoistedIn(node)];
+  if (ts.isCaseBlock(node)) return node.clauses.flatMap((clause) => clause.statements.flatMap(declaredBy));
+  return [];
 }
 
-/** Its name is that of a property, or what is exported. */
-function isMember(node) {
-  return (
-    ts.isPropertyAccessExpression(node) ||
-    ts.isPropertyAssignment(node) ||
-    ts.isShorthandPropertyAssignment(node) ||
-    ts.isPropertyDeclaration(node) ||
-    ts.isPropertySignature(node) ||
-    ts.isMethodDeclaration(node) ||
-    ts.isMethodSignature(node) ||
-    ts.isAccessor(node) ||
-    ts.isEnumMember(node) ||
-    ts.isExportSpecifier(node)
-  );
+function declaredBy(statement) {
+  if (statement === undefined) return [];
+  if (ts.isVariableStatement(statement)) return declaredBy(statement.declarationList);
+  if (ts.isVariableDeclarationList(statement))
+    return statement.declarations.flatMap(({ name }) => namesOf(name));
+  const names =
+    ts.isFunctionDeclaration(statement) ||
+    ts.isClassDeclaration(statement) ||
+    ts.isEnumDeclaration(statement) ||
+    ts.isModuleDeclaration(statement) ||
+    ts.isImportEqualsDeclaration(statement);
+  return names && statement.name !== undefined ? [statement.name.text] : [];
+}
+
+/** Names of `var`, which reach through blocks, up to the next function. */
+function hoistedIn(body) {
+  const names = [];
+  const visit = (node) => {
+    if (ts.isFunctionLike(node) || ts.isClassStaticBlockDeclaration(node)) return;
+    if (ts.isVariableDeclarationList(node)) names.push(...declaredBy(node));
+    ts.forEachChild(node, visit);
+  };
+  if (body !== undefined) ts.forEachChild(body, visit);
+  return names;
+}
+
+/** The names of a name or of a pattern. */
+function namesOf(name) {
+  if (name === undefined) return [];
+  if (ts.isIdentifier(name)) return [name.text];
+  return name.elements.flatMap((element) => (ts.isOmittedExpression(element) ? [] : namesOf(element.name)));
 }
 
 function isUse(node) {
   const { parent } = node;
   if (ts.isShorthandPropertyAssignment(parent)) return true;
-  if (declares(node) || ('name' in parent && parent.name === node)) return false;
-  // The names before a colon in imports, exports and patterns.
-  return !('propertyName' in parent && parent.propertyName === node);
+  // What is declared, properties, labels, and the names before a colon in imports, exports and patterns.
+  return !['name', 'label', 'propertyName'].some((key) => parent[key] === node);
 }
