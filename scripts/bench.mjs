@@ -39,6 +39,7 @@ const BENCHES = [
   'qtest',
   'iommufd',
   'piommu',
+  'passthrough',
   'vconfig',
 ];
 /** A young generation that 10^6 boxed numbers do not fill: no collection may hide what is allocated. */

@@ -16,6 +16,7 @@ import { SystemMemory } from '../../vmm/bus/memory.ts';
 import { MmioBus } from '../../vmm/bus/mmio.ts';
 import { VirtualClock } from '../../vmm/core/clock.ts';
 import { hi32, lo32, u64 } from '../../vmm/core/u64.ts';
+import type { Machine } from '../../vmm/machine/machine.ts';
 import { GuestRam } from '../../vmm/mem/ram.ts';
 import { Tracer } from '../../vmm/trace/tracer.ts';
 
@@ -56,6 +57,8 @@ export const CMDQEN = 8;
 export interface SmmuMachineOptions {
   readonly config?: Partial<SmmuConfig>;
   readonly ramBytes?: number;
+  /** In place of everything of its own: the unit of this machine, which the kit then drives. */
+  readonly machine?: Machine;
   /** In place of those that answer and note what they are told. */
   readonly endpoints?: DmaEndpoints;
   /** Codes that functions answer ATC invalidations with, one after the other; then DEVICE_TLB_DONE. */
@@ -69,10 +72,10 @@ export interface SmmuMachineOptions {
 /** A machine without a guest: RAM, an SMMUv3 and requesters. */
 export class SmmuMachine {
   readonly ram: GuestRam;
-  readonly bus = new MmioBus();
+  readonly bus: MmioBus;
   readonly memory: SystemMemory;
-  readonly clock = new VirtualClock();
-  readonly tracer = new Tracer(() => this.clock.now);
+  readonly clock: VirtualClock;
+  readonly tracer: Tracer;
   /** Interrupt ids that were pulsed. */
   readonly pulses: number[] = [];
   readonly faults: ExplainedFault[] = [];
@@ -84,13 +87,21 @@ export class SmmuMachine {
   #prod = 0;
 
   constructor(options: SmmuMachineOptions = {}) {
-    this.ram = new GuestRam(RAM, options.ramBytes ?? RAM_BYTES);
-    this.memory = new SystemMemory(this.ram, this.bus);
+    const { machine } = options;
+    this.bus = machine?.mmio ?? new MmioBus();
+    this.clock = machine?.clock ?? new VirtualClock();
+    this.tracer = machine?.tracer ?? new Tracer(() => this.clock.now);
+    this.ram = machine?.ram ?? new GuestRam(RAM, options.ramBytes ?? RAM_BYTES);
+    this.memory = machine?.memory ?? new SystemMemory(this.ram, this.bus);
     this.config = completeOptions(SMMUV3, options.config ?? {});
     checkOptions(this.config);
+    this.device = (machine?.iommu?.device as SmmuV3 | undefined) ?? this.#unit(options);
+  }
+
+  #unit(options: SmmuMachineOptions): SmmuV3 {
     const block = smmuBlock();
     const answers = options.answers ?? [];
-    this.device = new SmmuV3({
+    const device = new SmmuV3({
       config: this.config,
       block,
       stateDef: smmuState(this.config, block),
@@ -120,8 +131,9 @@ export class SmmuMachine {
         },
       },
     });
-    this.clock.handle('smmu0', (event) => this.device.clockEvent(event));
-    this.bus.add({ name: 'smmu0', base: this.config.base, size: 0x20000, handler: this.device });
+    this.clock.handle('smmu0', (event) => device.clockEvent(event));
+    this.bus.add({ name: 'smmu0', base: this.config.base, size: 0x20000, handler: device });
+    return device;
   }
 
   /** Power-on: nothing is in memory below `end`, in the unit, or remembered here. Ports are to be made anew. */

@@ -15,6 +15,7 @@ import { SystemMemory } from '../../vmm/bus/memory.ts';
 import { MmioBus } from '../../vmm/bus/mmio.ts';
 import { VirtualClock } from '../../vmm/core/clock.ts';
 import { hi32, lo32, u64 } from '../../vmm/core/u64.ts';
+import type { Machine } from '../../vmm/machine/machine.ts';
 import { GuestRam } from '../../vmm/mem/ram.ts';
 import type { Layout } from '../../vmm/regs/layout.ts';
 import { Tracer } from '../../vmm/trace/tracer.ts';
@@ -59,6 +60,8 @@ export interface MachineOptions {
   readonly ramBytes?: number;
   /** In place of plain RAM of that size. */
   readonly ram?: GuestRam;
+  /** In place of everything of its own: the unit of this machine, which the kit then drives. */
+  readonly machine?: Machine;
   readonly endpoints?: Partial<DmaEndpoints>;
   readonly lastWriter?: (address: number) => string | undefined;
 }
@@ -66,9 +69,9 @@ export interface MachineOptions {
 /** A machine without a guest: RAM, a VT-d and requesters. */
 export class VtdMachine {
   readonly ram: GuestRam;
-  readonly bus = new MmioBus();
+  readonly bus: MmioBus;
   readonly memory: SystemMemory;
-  readonly clock = new VirtualClock();
+  readonly clock: VirtualClock;
   readonly tracer: Tracer;
   readonly delivered: Delivered[] = [];
   readonly faults: ExplainedFault[] = [];
@@ -82,12 +85,21 @@ export class VtdMachine {
   #entry = 16;
 
   constructor(options: MachineOptions = {}) {
-    this.ram = options.ram ?? new GuestRam(0, options.ramBytes ?? 16 << 20);
-    this.memory = new SystemMemory(this.ram, this.bus);
-    this.tracer = new Tracer(() => this.clock.now);
+    const { machine } = options;
+    this.bus = machine?.mmio ?? new MmioBus();
+    this.clock = machine?.clock ?? new VirtualClock();
+    this.ram = machine?.ram ?? options.ram ?? new GuestRam(0, options.ramBytes ?? 16 << 20);
+    this.memory = machine?.memory ?? new SystemMemory(this.ram, this.bus);
+    this.tracer = machine?.tracer ?? new Tracer(() => this.clock.now);
     const config = completeOptions(INTEL_IOMMU, options.config ?? {});
     this.base = config.base;
-    this.iommu = INTEL_IOMMU.create(config, {
+    this.iommu = machine?.iommu ?? this.#unit(config, options);
+    this.device = this.iommu.device as VtdIommu;
+    if (machine === undefined) for (const range of this.iommu.mmio) this.bus.add(range);
+  }
+
+  #unit(config: VtdConfig, options: MachineOptions): Iommu {
+    return INTEL_IOMMU.create(config, {
       id: 'iommu0',
       memory: this.memory,
       clock: this.clock,
@@ -102,8 +114,6 @@ export class VtdMachine {
         : { endpoints: { ...SILENT_ENDPOINTS, ...options.endpoints } }),
       provenance: { lastWriter: options.lastWriter ?? (() => undefined), here: () => undefined },
     });
-    this.device = this.iommu.device as VtdIommu;
-    for (const range of this.iommu.mmio) this.bus.add(range);
   }
 
   /** Power-on: nothing is in memory, in the unit, or remembered here. Ports are to be made anew. */
@@ -227,11 +237,16 @@ export class VtdMachine {
 
   /** Queues one descriptor and moves the tail. */
   submit(q0: bigint | number, q1: bigint | number = 0): void {
+    this.queue(q0, q1);
+    this.write(IQT, this.#tail);
+  }
+
+  /** Queues one descriptor and leaves the tail. */
+  queue(q0: bigint | number, q1: bigint | number = 0): void {
     this.store(QUEUE + this.#tail, q0);
     this.store(QUEUE + this.#tail + 8, q1);
     if (this.#entry === 32) for (const at of [16, 24]) this.store(QUEUE + this.#tail + at, 0);
     this.#tail = (this.#tail + this.#entry) % 4096;
-    this.write(IQT, this.#tail);
   }
 
   get tail(): number {

@@ -16,10 +16,12 @@ export interface VtdBackend {
   contextsChanged(sid: number, free: number): void;
   /** PASID-table entries were announced: of a domain or ANY, of a PASID or ANY. */
   pasidsChanged(did: number, pasid: number): void;
-  /** Translations of a domain or ANY: 2^order pages at the aligned (lo, hi), halves signed; WHOLE: all. `leaf`: IH was set. */
+  /** May be kept until `sync`, as those of a PASID. Translations of a domain or ANY: 2^order pages at the aligned (lo, hi), halves signed; WHOLE: all. `leaf`: IH was set. */
   domainInvalidated(did: number, lo: number, hi: number, order: number, leaf: boolean): void;
   /** The same of a PASID in a domain. */
   pasidInvalidated(did: number, pasid: number, lo: number, hi: number, order: number, leaf: boolean): void;
+  /** A wait, before it tells of its end, a page group response, or the end of what is in the queue: what was kept has to be done. */
+  sync(): void;
 }
 
 /** How requests without PASID, or with one, are translated as the tables in memory are now. */
@@ -107,9 +109,10 @@ export interface VtdPort {
   pasids(requester: number, found: (pasid: number) => void): void;
   /**
    * Calls `found` with the address of each page below 4 GiB that entries of the requester's structures lie in now: root, context,
-   * PASID directory and PASID tables, and those that a store would bring in.
+   * PASID directory and PASID tables, and those that a store would bring in. `pasid`: of a PASID table, that of its first entry;
+   * NO_PASID: it is another structure.
    */
-  pages(requester: number, found: (page: number) => void): void;
+  pages(requester: number, found: (page: number, pasid: number) => void): void;
   /** A DMA fault that the hardware behind the port met: recorded as the unit's own. */
   fault(port: DmaPort, code: number, lo: number, hi: number, access: number): void;
 }

@@ -178,7 +178,7 @@ class Look {
     });
   }
 
-  pages(requester: number, found: (page: number) => void): void {
+  pages(requester: number, found: (page: number, pasid: number) => void): void {
     const { s } = this.#device;
     if ((s.regs[GSTS_WORD]! & TE) === 0) return;
     const scalable = (s.rootLo & TTM) === TTM_SCALABLE;
@@ -188,7 +188,7 @@ class Look {
       ? this.#context(requester)
       : fetchContext(this.#memory, s.rootLo, s.rootHi, requester, this.#legacy, record);
     const see = (lo: number, hi: number) => {
-      if (hi === 0) found((lo & -4096) >>> 0);
+      if (hi === 0) found((lo & -4096) >>> 0, NO_PASID);
     };
     if (record.rootSource !== NOT_READ) see(record.rootAddress, record.rootUpper);
     if (record.contextSource !== NOT_READ) see(record.contextAddress, record.contextUpper);
@@ -196,7 +196,7 @@ class Look {
     const [lo, hi] = record.context as unknown as [number, number];
     const bytes = (pasidLimit(lo) / PASIDS_PER_TABLE) * 8;
     for (let at = 0; at < bytes; at += 4096) see((lo & -4096) + at, hi);
-    this.#tables(requester, (table) => see(table, 0));
+    this.#tables(requester, (table, d) => found(table, d * PASIDS_PER_TABLE));
   }
 
   /** Calls `found` for each PASID table that the directory names, with its index in the directory. */
@@ -211,10 +211,10 @@ class Look {
     const count = pasidLimit(context[0]!) / PASIDS_PER_TABLE;
     const directory = memory.locate(context[0]! & -4096, context[1]!, count * 8);
     if (directory < 0) return;
-    for (let d = 0; d < count; d++) {
-      const i = (directory >>> 2) + 2 * d;
-      if ((memory.u32[i]! & 1) === 0) continue;
-      const table = memory.locate(memory.u32[i]! & -4096, memory.u32[i + 1]!, 4096);
+    const { u32 } = memory;
+    for (let d = 0, i = directory >>> 2; d < count; d++, i += 2) {
+      if ((u32[i]! & 1) === 0) continue;
+      const table = memory.locate(u32[i]! & -4096, u32[i + 1]!, 4096);
       if (table >= 0) found(table, d);
     }
   }

@@ -73,6 +73,7 @@ export class InvalidationQueue {
   readonly #qemu: boolean;
   /** By type: 0, or the IQEI code of one whose feature is not there. */
   readonly #types: Uint8Array;
+  readonly #forward: VtdWiring['forward'];
   /** What a descriptor does may lead back here: a function that is answered writes to registers. */
   #running = false;
 
@@ -83,6 +84,7 @@ export class InvalidationQueue {
     this.#p = parts;
     this.#immediate = w.config.invalidation === 'immediate';
     this.#qemu = w.config.profile === 'qemu';
+    this.#forward = w.forward;
     this.#types = offeredTypes(parts.unit, w.config.intremap);
   }
 
@@ -101,6 +103,7 @@ export class InvalidationQueue {
     const more = this.#step();
     this.#running = false;
     if (more) this.#schedule();
+    else this.#forward.to?.sync();
   }
 
   /** Nothing is awaited and nothing is due any more. */
@@ -165,6 +168,7 @@ export class InvalidationQueue {
     this.#running = true;
     while (this.#usual() && this.#step());
     this.#running = false;
+    this.#forward.to?.sync();
   }
 
   /**
@@ -266,6 +270,8 @@ export class InvalidationQueue {
       case QI_PASID_DEVICE_TLB:
         return invalidations.pasidDeviceTlb(w0, w1, w2, w3);
       default:
+        // The function that asked goes on at once, and by the page tables as they are now.
+        this.#forward.to?.sync();
         return this.#p.pages.respond(w0, w1, w2, w3);
     }
   }
@@ -279,7 +285,7 @@ export class InvalidationQueue {
   }
 
   /**
-   * With every device-TLB complete, nothing before the wait is left to be done. PD has nothing to drain: a page request is
+   * With every device-TLB complete and what was forwarded done, nothing before the wait is left to be done. PD has nothing to drain: a page request is
    * in its queue, or answered, when the function has sent it.
    */
   #wait(w0: number, w1: number, w2: number, w3: number): number {
@@ -288,6 +294,7 @@ export class InvalidationQueue {
     if (((w0 & bad[0]!) | (w2 & bad[2]!)) !== 0 || drains) return IQEI_RESERVED;
     if (this.#p.tlbs.pending) return HELD;
     this.#p.invalidations.trace('wait', w0, w1, w2, w3);
+    this.#forward.to?.sync();
     if ((w0 & SW) !== 0) this.#w.services.memory.write32(w2, w3, w1);
     if ((w0 & 0x10) !== 0 && (this.#s.regs[ICS_WORD]! & 1) === 0) {
       this.#s.regs[ICS_WORD]! |= 1;

@@ -272,6 +272,7 @@ export class RegisterFile implements MmioHandler {
         (address & 0x40) !== 0,
       );
     else if (to !== null && actual !== 0) to.domainInvalidated(actual === 1 ? ANY : did, 0, 0, WHOLE, false);
+    to?.sync();
     if (actual !== 0 && this.#p.announce.on) this.#p.announce.told('iotlb', ANNOUNCES_NONE, 0, 0);
   }
 

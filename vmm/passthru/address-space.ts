@@ -1,7 +1,6 @@
 import {
   HWPT_DATA,
   HWPT_FLAGS,
-  INVALIDATE_DATA,
   IOMMU_DESTROY,
   IOMMU_FAULT_QUEUE_ALLOC,
   IOMMU_HWPT_ALLOC,
@@ -16,10 +15,6 @@ import type { AssignedDevice } from './assigned-device.ts';
 import { type HostCalls, HostRefused } from './host-calls.ts';
 
 const FOUR_GIB = 1n << 32n;
-const ALL_PAGES = (1n << 64n) - 1n;
-/** Of IOMMU_HWPT_INVALIDATE, and of one of its entries for VT-d (Linux, include/uapi/linux/iommufd.h). */
-const INVALIDATE_BYTES = 32;
-const VTD_ENTRY_BYTES = 24;
 const VTD_S1_BYTES = 24;
 
 /** A first stage as iommufd's VT-d data say it. */
@@ -42,8 +37,6 @@ export class AddressSpace {
   /** Nothing: what is blocked is attached to it. */
   readonly empty: number;
   readonly #view: DataView;
-  readonly #invalidate: number;
-  readonly #entry: number;
   #faults: { readonly id: number; readonly fd: number } | undefined;
 
   /** @throws HostRefused */
@@ -55,20 +48,6 @@ export class AddressSpace {
     this.map(this.ioas, BigInt(ram.base), BigInt(ram.base), BigInt(ram.size), true);
     if (ram.highSize > 0) this.map(this.ioas, FOUR_GIB, BigInt(ram.highAt), BigInt(ram.highSize), true);
     this.#view = calls.view;
-    // Kept apart from what other calls use: filled in once, and again for what differs.
-    this.#invalidate = calls.data + calls.dataBytes - 128;
-    this.#entry = this.#invalidate + INVALIDATE_BYTES;
-    this.#prepareInvalidate();
-  }
-
-  #prepareInvalidate(): void {
-    const at = this.#invalidate;
-    const v = this.#view;
-    v.setUint32(at, INVALIDATE_BYTES, true);
-    v.setBigUint64(at + 8, BigInt(this.#entry), true);
-    v.setUint32(at + 16, INVALIDATE_DATA.VTD_S1, true);
-    v.setUint32(at + 20, VTD_ENTRY_BYTES, true);
-    v.setUint32(at + 28, 0, true);
   }
 
   newIoas(): number {
@@ -140,33 +119,8 @@ export class AddressSpace {
     return this.#faults;
   }
 
-  get hasFaults(): boolean {
-    return this.#faults !== undefined;
-  }
-
   destroy(id: number): void {
     this.calls.ioctl(this.fd, NR.DESTROY, IOMMU_DESTROY, { id });
-  }
-
-  /**
-   * Drops translations of a nested VT-d page table: 2^order pages at (lo, hi), or all of them (order 52). Returns 0, or the error
-   * number, negative.
-   */
-  invalidateVtd(hwpt: number, lo: number, hi: number, order: number, leaf: boolean): number {
-    const v = this.#view;
-    const whole = order >= 52;
-    v.setUint32(this.#invalidate + 4, hwpt, true);
-    v.setUint32(this.#invalidate + 24, 1, true);
-    v.setUint32(this.#entry, whole ? 0 : lo, true);
-    v.setUint32(this.#entry + 4, whole ? 0 : hi, true);
-    if (whole) v.setBigUint64(this.#entry + 8, ALL_PAGES, true);
-    else {
-      v.setUint32(this.#entry + 8, order < 32 ? (1 << order) >>> 0 : 0, true);
-      v.setUint32(this.#entry + 12, order < 32 ? 0 : (1 << (order - 32)) >>> 0, true);
-    }
-    v.setUint32(this.#entry + 16, leaf && !whole ? 1 : 0, true);
-    v.setUint32(this.#entry + 20, 0, true);
-    return this.calls.raw(this.fd, NR.HWPT_INVALIDATE, this.#invalidate);
   }
 
   /** The first of the page tables that the device can be attached to, made anew where none suits. @throws HostRefused */

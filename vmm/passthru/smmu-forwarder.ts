@@ -27,6 +27,7 @@ import {
 import type { AddressSpace } from './address-space.ts';
 import type { Bound, ForwarderNeeds, GuestDevice } from './guest-device.ts';
 import { HostRefused } from './host-calls.ts';
+import { InvalidationArray, MOST_INVALIDATIONS } from './invalidation-array.ts';
 import type { PassthroughLog } from './log.ts';
 
 /** `enum iommu_viommu_type`, `enum iommu_veventq_type` (Linux, include/uapi/linux/iommufd.h): Arm SMMUv3 in both. */
@@ -34,9 +35,6 @@ const ARM_SMMUV3 = 1;
 const EVENT_WORDS = 8;
 const EVENT_DEPTH = 1024;
 const COMMAND_BYTES = 16;
-const INVALIDATE_BYTES = 32;
-/** Commands that are kept for one call. */
-const BATCH = 256;
 
 /** Bits of words 0 to 3 of an STE that iommufd takes from a guest: V, Config, S1Fmt, S1ContextPtr, S1CDMax; S1DSS to EATS. */
 const TAKEN = takenBits([
@@ -86,9 +84,8 @@ export class SmmuForwarder implements SmmuBackend {
   readonly #out: StreamBinding = streamBinding();
   readonly #words = new Uint32Array(4);
   /** Commands that wait, in the memory that the call names, and where in the guest's queue each was. */
-  readonly #batchAt: number;
-  readonly #call: number;
-  readonly #cons = new Uint32Array(BATCH);
+  readonly #batch: InvalidationArray;
+  readonly #cons = new Uint32Array(MOST_INVALIDATIONS);
   #count = 0;
   #error = 0;
 
@@ -97,8 +94,7 @@ export class SmmuForwarder implements SmmuBackend {
     this.#port = port;
     this.#log = log;
     this.#needs = needs;
-    this.#batchAt = space.calls.data + space.calls.dataBytes - 0x2000;
-    this.#call = this.#batchAt + BATCH * COMMAND_BYTES;
+    this.#batch = new InvalidationArray(space.calls, space.fd, INVALIDATE_DATA.ARM_SMMUV3, COMMAND_BYTES);
   }
 
   /** Takes a device on. @throws HostRefused where the host cannot do it */
@@ -205,9 +201,9 @@ export class SmmuForwarder implements SmmuBackend {
 
   command(w0: number, w1: number, w2: number, w3: number, cons: number): void {
     if (!this.#concerns(w0 & 0xff, w1)) return;
-    if (this.#count === BATCH) this.#flush();
-    const { view } = this.#space.calls;
-    const at = this.#batchAt + this.#count * COMMAND_BYTES;
+    if (this.#count === MOST_INVALIDATIONS) this.#flush();
+    const { view } = this.#batch;
+    const at = this.#batch.at + this.#count * COMMAND_BYTES;
     view.setUint32(at, w0, true);
     view.setUint32(at + 4, w1, true);
     view.setUint32(at + 8, w2, true);
@@ -236,23 +232,11 @@ export class SmmuForwarder implements SmmuBackend {
     this.#count = 0;
     // What comes after one that failed is not done: software issues it anew.
     if (this.#error !== 0) return;
-    const { calls, fd } = this.#space;
-    const { view } = calls;
-    const at = this.#call;
     for (const slice of this.#slices) {
-      view.setUint32(at, INVALIDATE_BYTES, true);
-      view.setUint32(at + 4, slice.id, true);
-      view.setUint32(at + 8, this.#batchAt, true);
-      view.setUint32(at + 12, 0, true);
-      view.setUint32(at + 16, INVALIDATE_DATA.ARM_SMMUV3, true);
-      view.setUint32(at + 20, COMMAND_BYTES, true);
-      view.setUint32(at + 24, count, true);
-      view.setUint32(at + 28, 0, true);
-      const result = calls.raw(fd, NR.HWPT_INVALIDATE, at);
+      const result = this.#batch.send(slice.id, 0, count);
       if (result >= 0) continue;
-      const done = view.getUint32(at + 24, true);
-      this.#log.refused(calls.refusal('IOMMU_HWPT_INVALIDATE', result));
-      this.failedAt = this.#cons[done] ?? 0;
+      this.#log.refused(this.#space.calls.refusal('IOMMU_HWPT_INVALIDATE', result));
+      this.failedAt = this.#cons[this.#batch.done] ?? 0;
       this.#error = CERROR_ILL;
       return;
     }

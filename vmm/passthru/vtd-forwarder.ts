@@ -1,4 +1,11 @@
-import { ANY, type VtdBackend, type VtdBinding, type VtdPort, vtdBinding } from '../../viommu/port/vtd.ts';
+import {
+  ANY,
+  type VtdBackend,
+  type VtdBinding,
+  type VtdPort,
+  vtdBinding,
+  WHOLE,
+} from '../../viommu/port/vtd.ts';
 import { NO_PASID } from '../bus/dma.ts';
 import { HWPT_FLAGS } from '../host/iommufd/abi.ts';
 import type { GuestRam } from '../mem/ram.ts';
@@ -6,6 +13,7 @@ import type { AddressSpace, FirstStage } from './address-space.ts';
 import type { Bound, ForwarderNeeds, GuestDevice } from './guest-device.ts';
 import { HostRefused } from './host-calls.ts';
 import type { PassthroughLog } from './log.ts';
+import { VtdInvalidations } from './vtd-invalidations.ts';
 
 /** Flags of a VT-d first stage in iommufd (Linux, include/uapi/linux/iommufd.h: enum iommu_hwpt_vtd_s1_flags). */
 const SRE = 1;
@@ -47,11 +55,15 @@ export class VtdForwarder implements VtdBackend {
   readonly #parents: number[] = [];
   readonly #blocked: number[] = [];
   readonly #out: VtdBinding = vtdBinding();
-  /** With caching mode off: pages that a store could make an entry present in. */
-  readonly #watched = new Set<number>();
-  readonly #watcher = { stored: () => this.#stored() };
-  /** Tables were stored to since they were looked at last. */
+  readonly #invalidations: VtdInvalidations;
+  /** With caching mode off: pages that a store could make an entry present in; of a PASID table, with its first PASID. */
+  readonly #watched = new Map<number, number>();
+  readonly #watcher = {
+    stored: (address: number, bytes: number) => this.#stored(address, bytes),
+  };
+  /** Structures were stored to since they were looked at last: any of them, or only entries of these PASIDs. */
   #stale = false;
+  readonly #stalePasids = new Set<number>();
 
   /** @param port absent: the guest has no IOMMU, and devices use its physical addresses */
   constructor(
@@ -66,6 +78,7 @@ export class VtdForwarder implements VtdBackend {
     this.#ram = ram;
     this.#log = log;
     this.#needs = needs;
+    this.#invalidations = new VtdInvalidations(space, log);
   }
 
   /** Takes a device on. @throws HostRefused where the host cannot do it */
@@ -93,6 +106,7 @@ export class VtdForwarder implements VtdBackend {
     const at = this.#devices.findIndex((one) => one.device === device);
     const attached = this.#devices[at];
     if (attached === undefined) return;
+    this.sync();
     for (const pasid of [...attached.bound.keys()]) this.#detach(attached, pasid);
     this.#attachRid(attached, this.#blockedOf(attached));
     this.#devices.splice(at, 1);
@@ -127,11 +141,11 @@ export class VtdForwarder implements VtdBackend {
 
   domainInvalidated(did: number, _lo: number, _hi: number, order: number): void {
     // Page-selective ones are about second stages (VT-d: IOTLB Invalidate Descriptor).
-    if (order < 52) return;
+    if (order < WHOLE) return;
     for (const { rid, bound } of this.#devices) {
-      if (did === ANY || rid.did === did) this.#invalidate(rid, 0, 0, 52, false);
+      if (did === ANY || rid.did === did) this.#invalidate(rid, 0, 0, WHOLE, false);
       for (const one of bound.values())
-        if (did === ANY || one.did === did) this.#invalidate(one, 0, 0, 52, false);
+        if (did === ANY || one.did === did) this.#invalidate(one, 0, 0, WHOLE, false);
     }
   }
 
@@ -143,6 +157,10 @@ export class VtdForwarder implements VtdBackend {
     }
   }
 
+  sync(): void {
+    this.#invalidations.flush();
+  }
+
   /** Before something of the guest reaches a device: entries that became present without a word (CAP.CM = 0) count from now. */
   settle(): void {
     // From the last: one that moves to another path leaves the list.
@@ -150,26 +168,38 @@ export class VtdForwarder implements VtdBackend {
       const one = this.#devices[i]!;
       if (one.sid !== one.device.dma.requester) this.#refresh([one], () => true);
     }
-    if (!this.#stale) return;
+    if (!this.#stale && this.#stalePasids.size === 0) return;
+    const only = this.#stale ? undefined : [...this.#stalePasids];
     this.#stale = false;
-    this.#refresh(this.#devices, (bound) => bound === undefined || bound.kind === 'blocked');
+    this.#stalePasids.clear();
+    this.#refresh(this.#devices, (bound) => bound === undefined || bound.kind === 'blocked', only);
   }
 
-  #stored(): void {
-    this.#stale = true;
+  #stored(address: number, bytes: number): void {
+    const first = this.#watched.get((address & -4096) >>> 0) ?? NO_PASID;
+    if (first === NO_PASID) {
+      this.#stale = true;
+      return;
+    }
+    const last = (address + bytes - 1) & 4095;
+    for (let entry = (address & 4095) >>> 6; entry <= last >>> 6; entry++)
+      this.#stalePasids.add(first + entry);
   }
 
   #invalidate(bound: Bound, lo: number, hi: number, order: number, leaf: boolean): void {
-    if (bound.kind !== 'nested') return;
-    const result = this.#space.invalidateVtd(bound.hwpt, lo, hi, order, leaf);
-    if (result < 0) this.#log.refused(this.#space.calls.refusal('IOMMU_HWPT_INVALIDATE', result));
+    if (bound.kind === 'nested') this.#invalidations.add(bound.hwpt, lo, hi, order, leaf);
   }
 
   /**
    * Looks at the structures again, for those bindings that `may` change; `bound` is what there is of a PASID now. Removals of all
-   * devices come first.
+   * devices come first. `only`: nothing but entries of these PASIDs can be another than before.
    */
-  #refresh(devices: readonly Attached[], may: (bound: Bound | undefined, pasid: number) => boolean): void {
+  #refresh(
+    devices: readonly Attached[],
+    may: (bound: Bound | undefined, pasid: number) => boolean,
+    only?: readonly number[],
+  ): void {
+    this.sync();
     const additions: { readonly device: GuestDevice; readonly add: () => void }[] = [];
     const unsupported = new Map<GuestDevice, string>();
     for (const one of devices) {
@@ -184,9 +214,7 @@ export class VtdForwarder implements VtdBackend {
           additions.push({ device, add: () => this.#attachRid(one, plan.make()) });
       }
       if (!one.pasids) continue;
-      const wanted = new Set<number>();
-      this.#port?.pasids(requester, (pasid) => wanted.add(pasid));
-      for (const pasid of new Set([...bound.keys(), ...wanted])) {
+      for (const pasid of only ?? this.#pasidsOf(one)) {
         const now = bound.get(pasid);
         // Requests with PASID 0 cannot be told from those without on the host. LIMIT passthru-pasid-0.
         if (pasid === 0 || !may(now, pasid)) continue;
@@ -204,7 +232,14 @@ export class VtdForwarder implements VtdBackend {
       if (refused !== undefined) unsupported.set(device, `the host refused: ${refused.message}`);
     }
     for (const [device, why] of unsupported) this.#needs.unsupported(device, why);
-    if (this.#port?.cachingMode === false) this.#watch(this.#port);
+    if (only === undefined && this.#port?.cachingMode === false) this.#watch(this.#port);
+  }
+
+  /** Those that are bound, and those that have an entry. */
+  #pasidsOf({ device, bound }: Attached): ReadonlySet<number> {
+    const pasids = new Set(bound.keys());
+    this.#port?.pasids(device.dma.requester, (pasid) => pasids.add(pasid));
+    return pasids;
   }
 
   #look(requester: number, pasid: number): void {
@@ -298,20 +333,21 @@ export class VtdForwarder implements VtdBackend {
   }
 
   #watch(port: VtdPort): void {
-    const wanted = new Set<number>();
-    const see = (page: number) => {
-      if (this.#ram.holds(page, 0, 4096)) wanted.add(page);
+    const wanted = new Map<number, number>();
+    // A page that is several things at once is looked at as a whole.
+    const see = (page: number, pasid: number) => {
+      if (!this.#ram.holds(page, 0, 4096)) return;
+      wanted.set(page, wanted.has(page) && wanted.get(page) !== pasid ? NO_PASID : pasid);
     };
     for (const { device } of this.#devices) port.pages(device.dma.requester, see);
-    for (const page of this.#watched) {
+    for (const page of this.#watched.keys()) {
       if (wanted.has(page)) continue;
       this.#ram.unwatch(page, this.#watcher);
       this.#watched.delete(page);
     }
-    for (const page of wanted) {
-      if (this.#watched.has(page)) continue;
-      this.#ram.watch(page, this.#watcher);
-      this.#watched.add(page);
+    for (const [page, pasid] of wanted) {
+      if (!this.#watched.has(page)) this.#ram.watch(page, this.#watcher);
+      this.#watched.set(page, pasid);
     }
   }
 }

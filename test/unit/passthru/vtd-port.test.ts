@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { type VtdBackend, type VtdPort, vtdBinding } from '../../../viommu/port/vtd.ts';
-import { RTADDR } from '../../../viommu/spec/vtd/registers.ts';
+import { IOTLB, RTADDR } from '../../../viommu/spec/vtd/registers.ts';
 import { NO_PASID } from '../../../vmm/bus/dma.ts';
-import { ROOT, SRTP, TE, VtdMachine } from '../../kit/vtd-machine.ts';
+import { QIE, ROOT, SRTP, TE, VtdMachine } from '../../kit/vtd-machine.ts';
 import { DIRECTORY, PASIDS, ScalableMachine } from '../../kit/vtd-scalable.ts';
 
 const REQUESTER = 0x0010;
@@ -20,6 +20,7 @@ function recorder(calls: unknown[][]): VtdBackend {
     pasidsChanged: note('pasids'),
     domainInvalidated: note('domain'),
     pasidInvalidated: note('pasid'),
+    sync: note('sync'),
   };
 }
 
@@ -55,7 +56,7 @@ describe('a backend of VT-d is told', () => {
 
     m.submit(q0, q1);
 
-    expect(calls).toEqual([call]);
+    expect(calls).toEqual([call, ['sync']]);
   });
 
   test('a root pointer, translation switched off and on, and a reset', () => {
@@ -70,12 +71,34 @@ describe('a backend of VT-d is told', () => {
     expect(calls).toEqual([['remapping'], ['remapping'], ['remapping'], ['remapping']]);
   });
 
-  test('nothing of a descriptor with an error', () => {
+  test('of a descriptor with an error no more than that the queue is at its end', () => {
     const { m, calls } = scalable();
 
     m.submit(0x01n);
 
-    expect(calls).toEqual([]);
+    expect(calls).toEqual([['sync']]);
+  });
+
+  test('to do what it has kept before a wait says that it is done', () => {
+    const { m, port } = scalable();
+    const status: bigint[] = [];
+    port.connect({ ...recorder([]), sync: () => status.push(m.load(0x4_8000)) });
+
+    m.submit(0x0000_0001_0000_0025n, 0x4_8000n);
+
+    expect([status[0], m.load(0x4_8000)]).toEqual([0n, 1n]);
+  });
+
+  test('of an invalidation by register, which is done when the register says so', () => {
+    const m = new VtdMachine();
+    m.start();
+    m.disable(QIE);
+    const calls: unknown[][] = [];
+    (m.iommu.port as VtdPort).connect(recorder(calls));
+
+    m.write(IOTLB, 0x9000_0000_0000_0000n);
+
+    expect(calls.slice(-2)).toEqual([['domain', -1, 0, 0, 52, false], ['sync']]);
   });
 
   test('nothing any more once it is disconnected', () => {

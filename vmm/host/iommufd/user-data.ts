@@ -64,14 +64,14 @@ export class UserArray {
   }
 
   /**
-   * All entries at once, one after the other, as they are now; `undefined` where they are not as long as the structure, or not all of
+   * All entries at once, one after the other, as they lie in the caller's memory; `undefined` where they are not as long as the structure, or not all of
    * them can be read: then one asks for each.
    */
   whole(struct: UapiStruct): DataView | undefined {
     if (this.#entryBytes !== struct.bytes || this.entries === 0) return undefined;
     try {
-      const bytes = this.#caller.bytes(this.#address, this.entries * struct.bytes, false).slice();
-      return new DataView(bytes.buffer);
+      const bytes = this.#caller.bytes(this.#address, this.entries * struct.bytes, false);
+      return new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
     } catch (cause) {
       if (cause instanceof Refusal) return undefined;
       throw cause;

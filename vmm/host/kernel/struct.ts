@@ -26,6 +26,8 @@ export interface UapiStruct<F extends UapiFields = UapiFields> {
   readonly fields: F;
   /** The fields as a list: what is decoded with every call is not to be listed each time. */
   readonly list: readonly (readonly [name: string, field: UapiField])[];
+  /** All fields, zero: what is decoded begins as a copy, so that it has one shape. */
+  readonly blank: Readonly<Record<string, number | bigint>>;
 }
 
 export function uapi<const F extends UapiFields>(
@@ -34,13 +36,19 @@ export function uapi<const F extends UapiFields>(
   least: number,
   fields: F,
 ): UapiStruct<F> {
-  return { name, bytes, least, fields, list: Object.entries(fields) };
+  const list = Object.entries(fields);
+  const blank = Object.fromEntries(list.map(([field, { kind }]) => [field, kind === 'u64' ? 0n : 0]));
+  return { name, bytes, least, fields, list, blank };
 }
 
 export function decode<F extends UapiFields>(struct: UapiStruct<F>, bytes: Uint8Array): UapiValues<F> {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const values: Record<string, number | bigint> = {};
-  for (const [name, { kind, at }] of struct.list) values[name] = READ[kind](view, at);
+  const values: Record<string, number | bigint> = { ...struct.blank };
+  const { list } = struct;
+  for (let i = 0; i < list.length; i++) {
+    const entry = list[i]!;
+    values[entry[0]] = valueAt(view, entry[1]);
+  }
   return values as UapiValues<F>;
 }
 
@@ -50,7 +58,8 @@ export function encode<F extends UapiFields>(
   bytes: Uint8Array = new Uint8Array(struct.bytes),
 ): Uint8Array {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  for (const [name, value] of Object.entries(values)) {
+  for (const name in values) {
+    const value = values[name];
     const { kind, at } = struct.fields[name] as UapiField;
     if (kind === 'u64') view.setBigUint64(at, BigInt.asUintN(64, value as bigint), true);
     else WRITE[kind](view, at, value as number);
@@ -58,13 +67,21 @@ export function encode<F extends UapiFields>(
   return bytes;
 }
 
-const READ = {
-  u8: (view: DataView, at: number) => view.getUint8(at),
-  u16: (view: DataView, at: number) => view.getUint16(at, true),
-  u32: (view: DataView, at: number) => view.getUint32(at, true),
-  s32: (view: DataView, at: number) => view.getInt32(at, true),
-  u64: (view: DataView, at: number) => view.getBigUint64(at, true),
-} as const;
+function valueAt(view: DataView, { kind, at }: UapiField): number | bigint {
+  switch (kind) {
+    case 'u32':
+      return view.getUint32(at, true);
+    case 'u64':
+      return view.getBigUint64(at, true);
+    case 's32':
+      return view.getInt32(at, true);
+    case 'u16':
+      return view.getUint16(at, true);
+    case 'u8':
+      return view.getUint8(at);
+  }
+}
+
 const WRITE = {
   u8: (view: DataView, at: number, value: number) => view.setUint8(at, value),
   u16: (view: DataView, at: number, value: number) => view.setUint16(at, value, true),

@@ -42,7 +42,7 @@ export class Syscalls {
   }
 
   ioctl(fd: number, word: number, argument: bigint | number): number {
-    return this.#answer(`ioctl 0x${(word >>> 0).toString(16)}`, () => {
+    return this.#answer(word >>> 0, () => {
       const file = this.process.files.get(fd);
       if (file.ioctl === undefined) refuse('ENOTTY', `${file.name} has no ioctls`);
       return file.ioctl(this.process, word >>> 0, BigInt.asUintN(64, BigInt(argument)));
@@ -133,12 +133,14 @@ export class Syscalls {
     return this.#answer('poll', () => this.process.files.get(fd).poll?.() ?? 0);
   }
 
-  #answer(call: string, run: () => number): number {
+  /** @param call its name; a number: an ioctl with this word */
+  #answer(call: string | number, run: () => number): number {
     try {
       return run();
     } catch (cause) {
       if (!(cause instanceof Refusal)) throw cause;
-      this.lastRefusal = { call, refusal: cause };
+      const name = typeof call === 'string' ? call : `ioctl 0x${call.toString(16)}`;
+      this.lastRefusal = { call: name, refusal: cause };
       return cause.code;
     }
   }
