@@ -5,8 +5,11 @@
 export interface SmmuBackend {
   /** SMMUEN or GBPA changed, or the unit was reset: every stream may be bound to something else. */
   configurationChanged(): void;
-  /** STEs of 2^order streams at the aligned `sid` were announced. */
-  streamsChanged(sid: number, order: number): void;
+  /**
+   * STEs of 2^order streams at the aligned `sid` were announced, and with them all context descriptors that are reached from them.
+   * @param cons CMDQ_CONS of the command
+   */
+  streamsChanged(sid: number, order: number, cons: number): void;
   /**
    * A TLBI, ATC_INV or CFGI_CD command, as the guest wrote it, done by the unit itself already. May be kept until `sync`.
    * @param cons CMDQ_CONS of the command

@@ -61,6 +61,8 @@ export interface VtdBinding {
   /** Device-TLBs and page requests are allowed by the context entry. */
   deviceTlb: boolean;
   pageRequests: boolean;
+  /** Of scalable mode: the context entry that was used; zeros where none was good. */
+  readonly context: Uint32Array;
   /** Addresses below 4 GiB of the entries that were read; those not read are -1. */
   readonly read: { root: number; context: number; directory: number; entry: number };
 }
@@ -85,6 +87,7 @@ export function vtdBinding(): VtdBinding {
     width: 0,
     deviceTlb: false,
     pageRequests: false,
+    context: new Uint32Array(8),
     read: { root: -1, context: -1, directory: -1, entry: -1 },
   };
 }
@@ -103,10 +106,13 @@ export interface VtdPort {
   readonly deviceTlb: boolean;
   readonly pageRequests: boolean;
   connect(backend: VtdBackend | null): void;
-  /** Looks in memory, not in caches, and changes nothing. */
-  binding(requester: number, pasid: number, out: VtdBinding): void;
+  /**
+   * Looks in memory, not in caches, and changes nothing. `held`: a context entry of scalable mode that counts in place of the one in
+   * memory, because nothing has been announced of it since.
+   */
+  binding(requester: number, pasid: number, out: VtdBinding, held?: Uint32Array): void;
   /** Calls `found` for every PASID of the requester that has a present entry now, ascending. */
-  pasids(requester: number, found: (pasid: number) => void): void;
+  pasids(requester: number, found: (pasid: number) => void, held?: Uint32Array): void;
   /**
    * Calls `found` with the address of each page below 4 GiB that entries of the requester's structures lie in now: root, context,
    * PASID directory and PASID tables, and those that a store would bring in. `pasid`: of a PASID table, that of its first entry;

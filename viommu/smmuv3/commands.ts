@@ -194,15 +194,16 @@ export class Commands {
 
   #forwarded(to: SmmuBackend, w0: number, w1: number, w2: number, w3: number): number {
     const op = w0 & 0xff;
+    const cons = this.#s.regs[CONS_WORD]!;
     switch (op) {
       case C.CMD_SYNC:
         return this.settle();
       case C.CMD_CFGI_STE:
-        to.streamsChanged(w1, 0);
+        to.streamsChanged(w1, 0, cons);
         return 0;
       case C.CMD_CFGI_STE_RANGE: {
         const order = Math.min((w2 & 0x1f) + 1, 32);
-        to.streamsChanged(order > 31 ? 0 : w1 & (-1 << order), order);
+        to.streamsChanged(order > 31 ? 0 : w1 & (-1 << order), order, cons);
         return 0;
       }
       default:
@@ -210,7 +211,7 @@ export class Commands {
           (op >= C.CMD_CFGI_CD && op <= C.CMD_CFGI_CD_ALL) ||
           (op >= C.CMD_TLBI_NH_ALL && op <= C.CMD_ATC_INV)
         )
-          to.command(w0, w1, w2, w3, this.#s.regs[CONS_WORD]!);
+          to.command(w0, w1, w2, w3, cons);
         return 0;
     }
   }

@@ -73,8 +73,8 @@ export function vtdPort(device: VtdIommu): VtdPort {
     connect: (backend) => {
       forward.to = backend;
     },
-    binding: (requester, pasid, out) => new Look(device).binding(requester, pasid, out),
-    pasids: (requester, found) => new Look(device).pasids(requester, found),
+    binding: (requester, pasid, out, held) => new Look(device, held).binding(requester, pasid, out),
+    pasids: (requester, found, held) => new Look(device, held).pasids(requester, found),
     pages: (requester, found) => new Look(device).pages(requester, found),
     fault: (port, code, lo, hi, access) => device.reportFault(port, code, lo, hi, access),
   };
@@ -86,9 +86,11 @@ class Look {
   readonly #record = new AccessRecord();
   readonly #scalable: ScalableOptions;
   readonly #legacy: ContextOptions;
+  readonly #held: Uint32Array | undefined;
 
-  constructor(device: VtdIommu) {
+  constructor(device: VtdIommu, held?: Uint32Array) {
     this.#device = device;
+    this.#held = held;
     this.#scalable = scalableOptions(device.w.config);
     this.#legacy = contextOptions(device.w.config);
   }
@@ -102,6 +104,7 @@ class Look {
     out.pasid = pasid === NO_PASID ? 0 : pasid;
     out.deviceTlb = false;
     out.pageRequests = false;
+    out.context.fill(0);
     const { s } = this.#device;
     if ((s.regs[GSTS_WORD]! & TE) !== 0) {
       const mode = s.rootLo & TTM;
@@ -138,6 +141,7 @@ class Look {
     const fault = this.#context(requester);
     if (fault !== 0) return fault;
     const [e0, , e2] = record.context as unknown as [number, number, number];
+    out.context.set(record.context);
     out.deviceTlb = (e0 & DTE) !== 0;
     out.pageRequests = (e0 & PRE) !== 0;
     if (pasid === NO_PASID) {
@@ -221,6 +225,10 @@ class Look {
 
   #context(requester: number): number {
     const { s } = this.#device;
+    if (this.#held !== undefined) {
+      this.#record.context.set(this.#held);
+      return 0;
+    }
     return fetchScalableContext(this.#memory, s.rootLo, s.rootHi, requester, this.#scalable, this.#record);
   }
 

@@ -16,7 +16,17 @@ export const PASSTHRU_LIMITS: readonly Limit[] = [
   },
   {
     id: 'passthru-device-tlb',
-    what: "while the hardware translates, the host drops what a device has cached along with the IOTLB, so that a guest's missing device-TLB invalidation does not show; translated addresses that a device reports are the host's",
+    what: "while a VT-d of the host translates, the host drops what a device has cached along with the IOTLB, so that a guest's missing device-TLB invalidation does not show; while any hardware translates, translated addresses that a device reports are the host's",
+    cite: IOMMUFD,
+  },
+  {
+    id: 'passthru-replaced-tables',
+    what: 'while the hardware translates, a PASID of VT-d that is bound to other tables has nothing cached of those it had: the host drops that with the page table it takes off, so that a missing IOTLB invalidation does not show',
+    cite: IOMMUFD,
+  },
+  {
+    id: 'passthru-vmid',
+    what: "while an SMMUv3 of the host translates, TLB invalidations of a guest count for its devices whatever VMID they name: the host puts its own in place of the guest's",
     cite: IOMMUFD,
   },
   {

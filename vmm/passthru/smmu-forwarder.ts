@@ -191,11 +191,15 @@ export class SmmuForwarder implements SmmuBackend {
     for (const one of [...this.#devices]) this.#refresh(one);
   }
 
-  streamsChanged(sid: number, order: number): void {
+  streamsChanged(sid: number, order: number, cons: number): void {
     this.#flush();
     for (const one of [...this.#devices]) {
       const { requester } = one.device.dma;
-      if (order > 31 || requester >>> order === sid >>> order) this.#refresh(one);
+      if (order <= 31 && requester >>> order !== sid >>> order) continue;
+      const { bound } = one;
+      this.#refresh(one);
+      // What is bound anew has nothing in caches; an STE that stays as it was is announced for the descriptors under it.
+      if (bound.own && one.bound === bound) this.command(CMD_CFGI_CD_ALL, requester, 0, 0, cons);
     }
   }
 

@@ -28,6 +28,8 @@ interface Attached {
   readonly pasids: boolean;
   /** The requester id that it was looked at under. */
   sid: number;
+  /** Its context entry in scalable mode as it was last announced; undefined: there was none, or it was not good. */
+  context: Uint32Array | undefined;
   rid: Bound;
   readonly bound: Map<number, Bound>;
 }
@@ -96,7 +98,16 @@ export class VtdForwarder implements VtdBackend {
     );
     const rid = { kind: 'blocked', hwpt: blocked, own: false, did: 0, pasid: 0, key: '' } as const;
     const sid = device.dma.requester;
-    const attached: Attached = { device, parent, blocked, pasids, sid, rid, bound: new Map() };
+    const attached: Attached = {
+      device,
+      parent,
+      blocked,
+      pasids,
+      sid,
+      context: undefined,
+      rid,
+      bound: new Map(),
+    };
     this.#devices.push(attached);
     this.#refresh([attached], () => true);
   }
@@ -129,19 +140,28 @@ export class VtdForwarder implements VtdBackend {
 
   contextsChanged(sid: number, free: number): void {
     const hit = this.#devices.filter(({ device }) => (device.dma.requester & ~free) === (sid & ~free));
-    if (hit.length > 0) this.#refresh(hit, () => true);
+    // An entry that is the same says nothing of the PASIDs under it: those are announced apart.
+    const other = hit.filter((one) => this.#hasOtherContext(one));
+    if (other.length > 0) this.#refresh(other, () => true);
+    if (other.length < hit.length) this.#refresh(hit, isAbsent, false);
+  }
+
+  #hasOtherContext({ device, context }: Attached): boolean {
+    if (context === undefined) return true;
+    this.#look(device.dma.requester, NO_PASID);
+    return context.some((word, i) => word !== this.#out.context[i]);
   }
 
   pasidsChanged(did: number, pasid: number): void {
-    this.#refresh(this.#devices, (bound, number) => {
+    const may = (bound: Bound | undefined, number: number) => {
       if (pasid !== ANY && number !== pasid) return false;
       return bound === undefined || did === ANY || bound.did === did;
-    });
+    };
+    this.#refresh(this.#devices, may, false);
   }
 
-  domainInvalidated(did: number, _lo: number, _hi: number, order: number): void {
-    // Page-selective ones are about second stages (VT-d: IOTLB Invalidate Descriptor).
-    if (order < WHOLE) return;
+  /** First stages lose everything of the domain, whatever the address is (VT-d: IOTLB Invalidate Descriptor). */
+  domainInvalidated(did: number): void {
     for (const { rid, bound } of this.#devices) {
       if (did === ANY || rid.did === did) this.#invalidate(rid, 0, 0, WHOLE, false);
       for (const one of bound.values())
@@ -172,7 +192,7 @@ export class VtdForwarder implements VtdBackend {
     const only = this.#stale ? undefined : [...this.#stalePasids];
     this.#stale = false;
     this.#stalePasids.clear();
-    this.#refresh(this.#devices, (bound) => bound === undefined || bound.kind === 'blocked', only);
+    this.#refresh(this.#devices, isAbsent, false, only);
   }
 
   #stored(address: number, bytes: number): void {
@@ -192,11 +212,14 @@ export class VtdForwarder implements VtdBackend {
 
   /**
    * Looks at the structures again, for those bindings that `may` change; `bound` is what there is of a PASID now. Removals of all
-   * devices come first. `only`: nothing but entries of these PASIDs can be another than before.
+   * devices come first.
+   * @param contexts whether context entries were announced, too; otherwise those count that were last
+   * @param only nothing but entries of these PASIDs can be another than before
    */
   #refresh(
     devices: readonly Attached[],
     may: (bound: Bound | undefined, pasid: number) => boolean,
+    contexts = true,
     only?: readonly number[],
   ): void {
     this.sync();
@@ -206,7 +229,9 @@ export class VtdForwarder implements VtdBackend {
       const { device, bound } = one;
       const requester = device.dma.requester;
       one.sid = requester;
-      this.#look(requester, NO_PASID);
+      if (contexts) one.context = undefined;
+      this.#look(requester, NO_PASID, one.context);
+      if (this.#out.context[0] !== 0) one.context ??= this.#out.context.slice();
       if (may(one.rid, this.#out.pasid) || one.rid.kind === 'blocked') {
         const plan = this.#plan(one, this.#out);
         if (plan.kind === 'unsupported') unsupported.set(device, plan.why ?? '');
@@ -218,7 +243,7 @@ export class VtdForwarder implements VtdBackend {
         const now = bound.get(pasid);
         // Requests with PASID 0 cannot be told from those without on the host. LIMIT passthru-pasid-0.
         if (pasid === 0 || !may(now, pasid)) continue;
-        this.#look(requester, pasid);
+        this.#look(requester, pasid, one.context);
         const plan = this.#plan(one, this.#out);
         if (plan.kind === 'unsupported') unsupported.set(device, plan.why ?? '');
         if (plan.kind === 'blocked' || plan.kind === 'unsupported') {
@@ -236,18 +261,18 @@ export class VtdForwarder implements VtdBackend {
   }
 
   /** Those that are bound, and those that have an entry. */
-  #pasidsOf({ device, bound }: Attached): ReadonlySet<number> {
+  #pasidsOf({ device, bound, context }: Attached): ReadonlySet<number> {
     const pasids = new Set(bound.keys());
-    this.#port?.pasids(device.dma.requester, (pasid) => pasids.add(pasid));
+    this.#port?.pasids(device.dma.requester, (pasid) => pasids.add(pasid), context);
     return pasids;
   }
 
-  #look(requester: number, pasid: number): void {
+  #look(requester: number, pasid: number, held?: Uint32Array): void {
     if (this.#port === undefined) {
       this.#out.kind = 'identity';
       return;
     }
-    this.#port.binding(requester, pasid, this.#out);
+    this.#port.binding(requester, pasid, this.#out, held);
   }
 
   /** What a binding is to be on the host; nothing is made yet. */
@@ -350,4 +375,9 @@ export class VtdForwarder implements VtdBackend {
       this.#watched.set(page, pasid);
     }
   }
+}
+
+/** Entries that become present need no announcement with caching mode off. */
+function isAbsent(bound: Bound | undefined): boolean {
+  return bound === undefined || bound.kind === 'blocked';
 }
