@@ -59,6 +59,12 @@ export class AtsControls {
     return (value & PASID_ENABLE) !== 0 && pasid >>> ((value >>> PASID.fields.WIDTH.lo) & 31) === 0;
   }
 
+  /** Requests may carry PASIDs below this. */
+  get pasids(): number {
+    const value = this.#pasid === 0 ? 0 : this.#shared[this.#pasid]!;
+    return (value & PASID_ENABLE) === 0 ? 0 : 2 ** ((value >>> PASID.fields.WIDTH.lo) & 31);
+  }
+
   get executeEnabled(): boolean {
     return this.#pasid !== 0 && (this.#shared[this.#pasid]! & PASID_EXEC) !== 0;
   }
@@ -83,10 +89,15 @@ export class AtsControls {
 
   /** Page requests that the function and its virtual functions may still make before an answer. */
   get credits(): number {
+    return Math.max(0, this.allocation - this.#physical.s.pageRequests);
+  }
+
+  /** Page requests that software allows to be outstanding, as far as there is room for them. */
+  get allocation(): number {
     if (this.#pri === 0) return 0;
     const allocated = this.#shared[this.#pri + (PRI_ALLOCATION.offset - PRI.offset) / 4]!;
     const capacity = this.#shared[this.#pri + (PRI_CAPACITY.offset - PRI.offset) / 4]!;
-    return Math.max(0, Math.min(allocated, capacity) - this.#physical.s.pageRequests);
+    return Math.min(allocated, capacity);
   }
 
   takeCredit(): boolean {

@@ -2,10 +2,13 @@
 /*
  * A driver on a virtual config space: where the plan has PASID, ATS and PRI, what they say, what becomes of enables in the right order
  * and in every wrong one, and that nothing of it moves in a reset. Arguments: where pasid, ats and pri are expected, in hex, and the width
- * of a PASID: `e00 e10 e20 16`.
+ * of a PASID: `e00 e10 e20 16`. Controls of an assigned device are virtual, and those of the device are its host's: a fifth argument
+ * says what follows of them. `caught`: requests are looked at on their way. `nested`: the device does what its host lets it do, whatever
+ * the guest has switched off.
  */
 #define pr_fmt(format) "vconfig: " format
 #include <stdlib.h>
+#include <string.h>
 #include <tsvmm/iommu.h>
 #include <tsvmm/kernel.h>
 #include <tsvmm/pci_ats.h>
@@ -26,6 +29,7 @@ static u16 bdf, pasid, ats, pri;
 static u32 page; /* next one that nobody has touched */
 static struct iommu_page_request unanswered;
 static bool silent;
+static bool caught, nested;
 
 static void on_page_request(struct iommu *asked, const struct iommu_page_request *request)
 {
@@ -197,7 +201,10 @@ static void show_right_order(void)
 	report(!readl(engine.regs + SVM_ATC), "then ATS, and the device has forgotten");
 	set_pasid(0);
 	report(pasid_control() == 0, "then PASID");
-	report(plain(PASID) == SVM_ERROR_DISABLED, "no request has a PASID any more");
+	if (nested)
+		report(plain(PASID) == SVM_ERROR_NONE, "requests with PASID go on, as its host lets them");
+	else
+		report(plain(PASID) == SVM_ERROR_DISABLED, "no request has a PASID any more");
 }
 
 static void show_pasid_after_ats(void)
@@ -206,7 +213,10 @@ static void show_pasid_after_ats(void)
 	set_ats(ATS_ON);
 	set_pasid(PASID_ON);
 	report(pasid_control() == 0, "PASID is not enabled while ATS is on");
-	report(plain(PASID) == SVM_ERROR_DISABLED, "and no request has one");
+	if (nested)
+		report(plain(PASID) == SVM_ERROR_NONE, "and a request has one all the same");
+	else
+		report(plain(PASID) == SVM_ERROR_DISABLED, "and no request has one");
 	set_ats(0);
 	set_pasid(PASID_ON);
 	set_ats(ATS_ON);
@@ -223,8 +233,12 @@ static void show_unsupported(void)
 	set_pasid(PASID_ON | PASID_PRIV_ON);
 	report(pasid_control() == PASID_ON, "privileged mode is not planned, and its enable stays 0");
 	report(pci_enable_pasid(&engine.pci, PCI_PASID_WANT_PRIV) == -E_OPNOTSUPP, "a driver that looks does not try");
-	report(write_at(1u << 16, AREA, 0).error == SVM_ERROR_DISABLED,
-	       "a PASID wider than planned is not sent, though the device could");
+	struct svm_result result = write_at(1u << 16, AREA, 0);
+
+	if (nested)
+		report(svm_engine_refused(result), "a PASID wider than planned is sent, and refused by the IOMMU");
+	else
+		report(result.error == SVM_ERROR_DISABLED, "a PASID wider than planned is not sent, though the device could");
 }
 
 static void show_unit(void)
@@ -247,8 +261,15 @@ static void show_allocation(void)
 	set_pri(PRI_ON);
 	struct svm_result result = asking();
 
-	report(result.error == SVM_ERROR_ABORTED && !result.requests,
-	       "enabled with nothing allocated, it waits until it is aborted: no page can be asked for");
+	if (nested)
+		report(result.error == SVM_ERROR_NONE && result.requests == 1,
+		       "enabled with nothing allocated, it asks: what is allocated is its host's");
+	else if (caught)
+		report(result.error == SVM_ERROR_PAGE_REQUEST_REFUSED,
+		       "enabled with nothing allocated, what it asks for is refused");
+	else
+		report(result.error == SVM_ERROR_ABORTED && !result.requests,
+		       "enabled with nothing allocated, it waits until it is aborted: no page can be asked for");
 	set_allocation(8);
 	report(pci_read32(bdf, pri + PCI_PRI_ALLOCATION) == 0, "and nothing is allocated while PRI is on");
 	set_pri(0);
@@ -282,6 +303,14 @@ static void show_stopping(void)
 	report(pri_state() & PCI_PRI_ENABLE && asking().error == SVM_ERROR_NONE, "and can be enabled");
 }
 
+static void report_without_ats(const struct svm_result *result, const char *what)
+{
+	if (nested)
+		report(result->error == SVM_ERROR_NONE && result->requests == 1, "%s, but its host has ATS on: it asks", what);
+	else
+		report(result->error != SVM_ERROR_NONE && result->requests == 0, "%s", what);
+}
+
 /// Page requests come with ATS: without it a device has no translation that is missing.
 static void show_pri_alone(void)
 {
@@ -291,12 +320,12 @@ static void show_pri_alone(void)
 	set_pasid(PASID_ON);
 	set_pri(PRI_ON);
 	result = asking();
-	report(result.error != SVM_ERROR_NONE && result.requests == 0, "PRI without ATS asks for nothing");
+	report_without_ats(&result, "PRI without ATS asks for nothing");
 	set_ats(ATS_ON);
 	report(asking().error == SVM_ERROR_NONE, "with ATS it does");
 	set_ats(0);
 	result = asking();
-	report(result.error != SVM_ERROR_NONE && result.requests == 0, "ATS off before PRI: it asks for nothing more");
+	report_without_ats(&result, "ATS off before PRI: it asks for nothing more");
 }
 
 static u32 before[CONFIG_BYTES / 4];
@@ -363,6 +392,8 @@ int main(int argc, char **argv)
 	if (argc < 5 || !mm || start() ||
 	    !mm_map(mm, AREA, AREA_PAGES * PAGE_SIZE, PROT_READ | PROT_WRITE, VM_ANON, 0))
 		report_bail_out("an svm-engine with a planned config space is needed, and where it has what");
+	caught = argc > 5 && !strcmp(argv[5], "caught");
+	nested = argc > 5 && !strcmp(argv[5], "nested");
 	show_chain(argv + 1);
 	show_path();
 	if (attach() || handle_mm_fault(mm, AREA, FAULT_FLAG_WRITE))

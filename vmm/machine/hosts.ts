@@ -35,7 +35,8 @@ export const HOSTS: HostSupport = {
         onFault: (listener) => listeners.push((fault) => listener(hostFault(host, fault))),
         route: (address, to) => host.route(address, to),
         own: (address) => host.functions.get(address)!.described.own,
-        control: (address, to) => controls.set(address, to),
+        caught: (address, to) => controls.set(address, to),
+        rearm: (address) => controls.rearm(address),
         endpoint: (address) => endpointOf(host.endpoints, host.functions.get(address)!.described.routingId),
       },
       ram,
@@ -43,6 +44,7 @@ export const HOSTS: HostSupport = {
     );
     return {
       passthrough,
+      running: host,
       views: passthrough.views,
       release: (id) => passthrough.releaseId(id),
       afterReset: () => passthrough.afterReset(),

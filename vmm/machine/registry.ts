@@ -36,6 +36,8 @@ export interface HostParts {
 export interface MachineHost {
   /** PciServices.passthrough. */
   readonly passthrough: object;
+  /** What runs (vmm/host/model: Host). */
+  readonly running: object;
   readonly views: readonly DeviceView[];
   /** The device of this id is unplugged, or could not be plugged in. */
   release(id: string): void;

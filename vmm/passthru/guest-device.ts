@@ -1,14 +1,36 @@
+import { AtsControls } from '../../devices/pci/ats-controls.ts';
+import type { PciFunction } from '../../devices/pci/function.ts';
 import type { DmaPort } from '../bus/dma.ts';
 import type { AssignedDevice } from './assigned-device.ts';
 
 /** Which path serves a device's DMA. */
 export type PathMode = 'nested' | 'software';
 
-/** PASID, ATS and page requests of a function, on or off. */
-export interface DeviceControls {
-  readonly pasid: boolean;
-  readonly ats: boolean;
-  readonly pri: boolean;
+/**
+ * PASID, ATS and page requests as the guest has switched them on: in what it sees of the device, never in the device itself, whose
+ * control registers are the host's.
+ */
+export class GuestEnables {
+  /** Requests may have PASIDs below this. */
+  pasids = 0;
+  execute = false;
+  privileged = false;
+  ats = false;
+  pri = false;
+  /** Page requests that it may have outstanding. */
+  allocation = 0;
+
+  /** After a write, a reset or a load. */
+  follow(fn: PciFunction): void {
+    // Config space may be another after a load.
+    const controls = new AtsControls(fn);
+    this.pasids = controls.pasids;
+    this.execute = controls.executeEnabled;
+    this.privileged = controls.privilegedEnabled;
+    this.ats = controls.atsEnabled;
+    this.pri = controls.priEnabled;
+    this.allocation = controls.allocation;
+  }
 }
 
 /** An assigned device as guest and host see it. */
@@ -21,7 +43,9 @@ export interface GuestDevice {
   /** The guest has switched on page requests of the device, as far as it sees. */
   wantsFaults(): boolean;
   /** What of the device the guest has switched on, as far as it sees. */
-  controls(): DeviceControls;
+  readonly enables: GuestEnables;
+  /** The guest has answered with Response Failure: what it sees of page requests is off. */
+  pageRequestsFailed(): void;
   /** What the guest sees of the device was reset: the host's side follows. */
   follow(): void;
   /** The device is given back to the host: its interrupts have nobody any more. */

@@ -1,14 +1,14 @@
 import type { DeviceFacts } from '../../devices/vconfig/facts.ts';
 import { portOf, type ViommuPort } from '../../viommu/port/port.ts';
 import type { DeviceView } from '../bus/device.ts';
-import { DMA_OK, type DmaTranslator } from '../bus/dma.ts';
+import { DMA_OK, type DmaTranslator, PAGE_RESPONSE_INVALID } from '../bus/dma.ts';
 import { DEVICE_TLB_DONE, type Iommu } from '../bus/iommu.ts';
 import { EXIT, TsvmmError } from '../core/errors.ts';
 import type { Syscalls } from '../host/kernel/syscalls.ts';
 import type { GuestRam } from '../mem/ram.ts';
 import { AddressSpace } from './address-space.ts';
 import { AssignedDevice } from './assigned-device.ts';
-import type { DeviceControls, GuestDevice, PathMode } from './guest-device.ts';
+import type { GuestDevice, PathMode } from './guest-device.ts';
 import { HostCalls, HostRefused } from './host-calls.ts';
 import { PassthroughLog } from './log.ts';
 import { type Choice, choose, type ModeWish } from './modes.ts';
@@ -32,8 +32,10 @@ export interface PassthroughHost {
   endpoint(address: string): DeviceEndpoint;
   /** What a device has in hardware, whether its IOMMU lets it use that or not: what catching its requests makes possible. */
   own(address: string): DeviceFacts;
-  /** Switches PASID, ATS and page requests of a device; undefined: as the host's own driver has them. */
-  control(address: string, controls: DeviceControls | undefined): void;
+  /** The device's requests are caught from now on, or not any more: then PASID, ATS and page requests are as its driver has them. */
+  caught(address: string, caught: boolean): void;
+  /** A caught device was told of a Response Failure, with which it makes no page requests any more: it may again. */
+  rearm(address: string): void;
   /** Tells of requests that an IOMMU of the host refused for good: what its kernel writes to its log. */
   onFault(listener: (fault: HostFault) => void): void;
   /** A machine on this host is built with `--fallback`. */
@@ -252,15 +254,19 @@ export class Passthrough {
     return this.#host.endpoint(device.host.name).invalidate(pasid, lo, hi, order, tag);
   }
 
-  /** The guest has written to what it sees of the device's PASID, ATS and page request controls. */
-  controlsChanged(device: GuestDevice): void {
-    if (this.#software?.has(device) === true) this.#host.control(device.host.name, device.controls());
+  /** PCI Express Base: ATS Control Register: with each change of Enable the device forgets its translations. */
+  dropDeviceTlb(device: GuestDevice): void {
+    if (this.#software?.forget(device) !== true) this.#forwarder?.forget(device);
   }
 
   respond(device: GuestDevice, pasid: number, group: number, code: number): void {
-    if (this.#software?.has(device) === true)
+    if (this.#software?.has(device) === true) {
       this.#host.endpoint(device.host.name).pageResponse(pasid, group, code);
-    else this.#faults?.respond(device, pasid, group, code);
+      if (code <= PAGE_RESPONSE_INVALID) return;
+      // PCI Express Base: PRG Response Message: a Response Failure disables page requests: those that the guest sees.
+      device.pageRequestsFailed();
+      this.#host.rearm(device.host.name);
+    } else this.#faults?.respond(device, pasid, group, code);
   }
 
   resume(device: GuestDevice, tag: number, retry: boolean): void {

@@ -35,6 +35,10 @@ const ARM_SMMUV3 = 1;
 const EVENT_WORDS = 8;
 const EVENT_DEPTH = 1024;
 const COMMAND_BYTES = 16;
+/** Of ATC_INV: a SubstreamID is meant, all of them, and the size of everything. */
+const SSV = 1 << 11;
+const GLOBAL = 1 << 9;
+const ALL_ADDRESSES = 52;
 
 /** Bits of words 0 to 3 of an STE that iommufd takes from a guest: V, Config, S1Fmt, S1ContextPtr, S1CDMax; S1DSS to EATS. */
 const TAKEN = takenBits([
@@ -184,6 +188,19 @@ export class SmmuForwarder implements SmmuBackend {
       const { vdevice, device } = one;
       if (vdevice !== undefined && vdevice.sid !== device.dma.requester) this.#refresh(one);
     }
+  }
+
+  /** The device is to have no translations any more: ATC_INV of everything, without SubstreamID and of all of them. */
+  forget(device: GuestDevice): void {
+    const one = this.#devices.find((other) => other.device === device);
+    if (one?.vdevice === undefined) return;
+    this.#flush();
+    const error = this.#error;
+    for (const which of [0, SSV | GLOBAL])
+      this.command(CMD_ATC_INV | which, one.vdevice.sid, ALL_ADDRESSES, 0, 0);
+    this.#flush();
+    // Not a command of the guest's: its queue does not stop at it.
+    this.#error = error;
   }
 
   configurationChanged(): void {

@@ -1,20 +1,34 @@
 import {
+  ALL_PASIDS,
   AT_TRANSLATION,
   AT_UNTRANSLATED,
+  DMA_DISABLED,
   DMA_OK,
   DMA_UR,
   type DmaPort,
   type DmaTranslator,
+  EXEC,
   NO_PASID,
+  READ,
+  UNTRANSLATED_ONLY,
 } from '../bus/dma.ts';
+import { DEVICE_TLB_PENDING } from '../bus/iommu.ts';
 import type { GuestRam } from '../mem/ram.ts';
 import type { AddressSpace } from './address-space.ts';
-import type { DeviceControls, GuestDevice } from './guest-device.ts';
+import type { GuestDevice, GuestEnables } from './guest-device.ts';
+import type { DeviceEndpoint } from './passthrough.ts';
+
+const PAGE = 4096;
+/** log2 of the pages of all addresses. */
+const EVERYTHING = 52;
+/** ITag of invalidations that no guest sent: the last one that units give. */
+const OWN_TAG = 31;
 
 /** What of a host the path needs. */
 export interface CatchingHost {
   route(address: string, to: DmaTranslator | undefined): void;
-  control(address: string, controls: DeviceControls | undefined): void;
+  caught(address: string, caught: boolean): void;
+  endpoint(address: string): Pick<DeviceEndpoint, 'invalidate'>;
 }
 
 /**
@@ -36,13 +50,13 @@ export class SoftwarePath {
   }
 
   add(device: GuestDevice): void {
-    const caught = new CaughtDma(device.dma, this.#translator, this.#ram, this.#physical());
+    const caught = new CaughtDma(device.dma, device.enables, this.#translator, this.#ram, this.#physical());
     this.#devices.set(device.id, caught);
     // The host's IOMMU lets nothing through: what is not caught is not done.
     device.host.attach(0, this.#space.empty);
     this.#host.route(device.host.name, caught);
-    // The device does what its guest has switched on, and nothing that the host would use it for.
-    this.#host.control(device.host.name, device.controls());
+    // The host switches on all that the device has: what of it the guest has switched on counts where its requests are caught.
+    this.#host.caught(device.host.name, true);
   }
 
   /** Where the host has the first byte of guest RAM; the others follow it. */
@@ -53,8 +67,17 @@ export class SoftwarePath {
 
   remove(device: GuestDevice): void {
     if (!this.#devices.delete(device.id)) return;
-    this.#host.control(device.host.name, undefined);
+    this.#host.caught(device.host.name, false);
     this.#host.route(device.host.name, undefined);
+  }
+
+  /** The device drops all its translations. Returns whether it is on this path. */
+  forget(device: GuestDevice): boolean {
+    const caught = this.#devices.get(device.id);
+    if (caught === undefined) return false;
+    const done = this.#host.endpoint(device.host.name).invalidate(ALL_PASIDS, 0, 0, EVERYTHING, OWN_TAG);
+    caught.completesOwn = done === DEVICE_TLB_PENDING;
+    return true;
   }
 
   has(device: GuestDevice): boolean {
@@ -64,14 +87,24 @@ export class SoftwarePath {
 
 /** The requests of one device. */
 class CaughtDma implements DmaTranslator {
+  /** The next completion of an invalidation with OWN_TAG is none of the guest's. */
+  completesOwn = false;
   readonly #guest: DmaPort;
+  readonly #enables: GuestEnables;
   readonly #translator: DmaTranslator | undefined;
   readonly #ram: GuestRam;
   /** From a place in the linear memory to the host's physical address. */
   readonly #offset: number;
 
-  constructor(guest: DmaPort, translator: DmaTranslator | undefined, ram: GuestRam, physical: number) {
+  constructor(
+    guest: DmaPort,
+    enables: GuestEnables,
+    translator: DmaTranslator | undefined,
+    ram: GuestRam,
+    physical: number,
+  ) {
     this.#guest = guest;
+    this.#enables = enables;
     this.#translator = translator;
     this.#ram = ram;
     this.#offset = physical - ram.base;
@@ -79,8 +112,13 @@ class CaughtDma implements DmaTranslator {
 
   translate(port: DmaPort, lo: number, hi: number, access: number): number {
     const guest = this.#guest;
+    const enables = this.#enables;
+    // What the guest has switched off does not leave the device.
+    if (port.pasid >= enables.pasids) return DMA_DISABLED;
+    if (port.at !== AT_UNTRANSLATED && !enables.ats) return this.#withoutAts(port, lo, hi);
     this.#qualify(port);
-    const status = this.#translate(lo, hi, access);
+    const mayExecute = enables.execute || (access & EXEC) === 0;
+    const status = this.#translate(lo, hi, mayExecute ? access : access & ~EXEC || READ);
     guest.pasid = NO_PASID;
     guest.privileged = false;
     guest.at = AT_UNTRANSLATED;
@@ -95,10 +133,21 @@ class CaughtDma implements DmaTranslator {
     return this.#place(port);
   }
 
+  /** A translation request is told to send requests untranslated (PCI Express Base: ATS: Translation Completion, U). */
+  #withoutAts(port: DmaPort, lo: number, hi: number): number {
+    if (port.at !== AT_TRANSLATION) return DMA_UR;
+    port.outAccess = UNTRANSLATED_ONLY;
+    port.outSize = PAGE;
+    port.outSpan = PAGE - (lo & (PAGE - 1));
+    port.outLo = lo;
+    port.outHi = hi;
+    return DMA_OK;
+  }
+
   #qualify(port: DmaPort): void {
     const guest = this.#guest;
     guest.pasid = port.pasid;
-    guest.privileged = port.privileged;
+    guest.privileged = port.privileged && this.#enables.privileged;
     guest.at = port.at;
     guest.atomic = port.atomic;
     guest.mayStall = port.mayStall;
@@ -138,6 +187,8 @@ class CaughtDma implements DmaTranslator {
 
   pageRequest(port: DmaPort, lo: number, hi: number, access: number, group: number, last: boolean): number {
     const guest = this.#guest;
+    const { pri, ats, pasids, allocation } = this.#enables;
+    if (!pri || !ats || allocation === 0 || port.pasid >= pasids) return DMA_UR;
     this.#qualify(port);
     const status = guest.pageRequest(lo, hi, access, group, last);
     guest.pasid = NO_PASID;
@@ -146,6 +197,7 @@ class CaughtDma implements DmaTranslator {
   }
 
   invalidationComplete(_port: DmaPort, tag: number): void {
-    this.#guest.invalidationComplete(tag);
+    if (this.completesOwn && tag === OWN_TAG) this.completesOwn = false;
+    else this.#guest.invalidationComplete(tag);
   }
 }

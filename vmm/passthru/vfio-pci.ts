@@ -11,7 +11,7 @@ import { TsvmmError } from '../core/errors.ts';
 import { IRQ, REGION } from '../host/vfio/abi.ts';
 import { defineState, type StateDef } from '../state/define.ts';
 import type { AssignedDevice } from './assigned-device.ts';
-import type { GuestDevice } from './guest-device.ts';
+import { type GuestDevice, GuestEnables } from './guest-device.ts';
 import { HostRefused } from './host-calls.ts';
 import { PASSTHRU_LIMITS } from './limits.ts';
 import { MODE_WISHES, type ModeWish } from './modes.ts';
@@ -114,12 +114,8 @@ function create({ host: address, mode }: VfioPciConfig, services: PciServices): 
     host,
     dma: services.dma,
     wantsFaults: () => hasPri,
-    controls: () => {
-      // Config space may be another after a load.
-      const controls = new AtsControls(fn);
-      const { atsEnabled: ats, priEnabled: pri } = controls;
-      return { pasid: controls.allowsPasid(0), ats, pri };
-    },
+    enables: new GuestEnables(),
+    pageRequestsFailed: () => side.pageRequestsFailed(),
     follow: () => side.follow(),
     close: () => side.close(),
   };
@@ -208,7 +204,7 @@ class HostSide implements AtsLink {
     const { msi, msix, pasid, ats, pri } = this.#fn.w.layout;
     // The control registers follow the header; those of PRI are two more dwords.
     const controls = [pasid + 4, ats + 4, pri + 4, pri + 12];
-    if (offset >= EXTENDED && controls.includes(offset)) this.#passthrough.controlsChanged(this.#guest);
+    if (offset >= EXTENDED && controls.includes(offset)) this.#guest.enables.follow(this.#fn);
     if (
       (msix !== 0 && offset === msix + MSIX_CONTROL.offset) ||
       (msi !== 0 && offset === msi + MSI_CONTROL.offset)
@@ -264,8 +260,10 @@ class HostSide implements AtsLink {
 
   // What the guest's IOMMU sends to the device
 
-  /** The guest switches only what it sees: the device's ATS is the host's. */
-  atsChanged(): void {}
+  /** The guest switches only what it sees: the device's ATS is the host's. But the device forgets, as it does in either case. */
+  atsChanged(): void {
+    this.#passthrough.dropDeviceTlb(this.#guest);
+  }
 
   dropPageRequests(): void {}
 
@@ -275,6 +273,11 @@ class HostSide implements AtsLink {
 
   pageResponse(pasid: number, group: number, code: number): void {
     this.#passthrough.respond(this.#guest, pasid, group, code);
+  }
+
+  pageRequestsFailed(): void {
+    new AtsControls(this.#fn).responseFailure();
+    this.#guest.enables.follow(this.#fn);
   }
 
   resume(tag: number, retry: boolean): void {
@@ -306,7 +309,7 @@ class HostSide implements AtsLink {
 
   /** What the guest has switched on, anew. */
   follow(): void {
-    this.#passthrough.controlsChanged(this.#guest);
+    this.#guest.enables.follow(this.#fn);
     this.#interrupts();
   }
 

@@ -181,6 +181,12 @@ export class VtdForwarder implements VtdBackend {
     this.#invalidations.flush();
   }
 
+  /** The device is to have no translations any more: the host drops them along with those of its own. */
+  forget(device: GuestDevice): void {
+    for (const [, bound] of this.attachments(device)) this.#invalidate(bound, 0, 0, WHOLE, false);
+    this.#invalidations.flush();
+  }
+
   /** Before something of the guest reaches a device: entries that became present without a word (CAP.CM = 0) count from now. */
   settle(): void {
     // From the last: one that moves to another path leaves the list.
