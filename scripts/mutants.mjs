@@ -28,6 +28,7 @@ const STAGES = [
     'test/unit/vtd/scalable-f',
     'test/unit/vtd/scalable-c',
     'test/unit/vtd/scalable.',
+    'test/unit/vtd/short-miss',
     'test/unit/oracle/scalable',
   ],
   [
@@ -46,7 +47,7 @@ const SMMU_STAGES = [
 ];
 const SMMU = /smmuv3|vmsa/;
 /** What scalable mode brought has its own tests. */
-const SCALABLE = /first-stage|scalable|pasid|pair|row-flags/;
+const SCALABLE = /first-stage|scalable|pasid|pair|row-flags|short-miss/;
 /** The tests of a stage without any mutant may take so long; with one, some times what they took then: a mutant may hang. */
 const MOST_TIME = 1_200_000;
 const LEAST_TIME = 60_000;

@@ -132,12 +132,17 @@ function accessed(m: ScalableMachine, w: World) {
 
 /** Gives the entries above the leaves of the page these bits. */
 function above(m: ScalableMachine, top: number, rights: bigint): void {
+  for (const at of entriesAbove(m, top, PAGE)) m.store(at, (m.load(at) & 0xffff_f000n) | rights);
+}
+
+/** Where the entries of an address are, but for its leaf. */
+function entriesAbove(m: ScalableMachine, top: number, address: number): number[] {
   let table = top;
-  for (const shift of [39n, 30n, 21n]) {
-    const at = table + Number((BigInt(PAGE) >> shift) & 511n) * 8;
+  return [39n, 30n, 21n].map((shift) => {
+    const at = table + Number((BigInt(address) >> shift) & 511n) * 8;
     table = Number(m.load(at) & 0xffff_f000n);
-    m.store(at, BigInt(table) | rights);
-  }
+    return at;
+  });
 }
 
 function live(rows: Uint32Array): number[][] {
@@ -159,4 +164,79 @@ test('whatever the entries say, a miss in few steps ends as a walk does', { time
   );
   expect(ends.warm).toBeGreaterThan(100);
   expect(ends.short).toBeGreaterThan(25);
+});
+
+/** In other tables: what asks for it is known then. */
+const OTHER = 0xc000_0000;
+const OTHER_TARGET = 0xa0_0000;
+
+/** PASIDs of one domain and the same tables, with accessed and dirty bits in the second stage or without. */
+function shared(...entries: readonly PasidFields[]) {
+  const m = new ScalableMachine();
+  const first = m.page();
+  const second = m.page();
+  const leaves: number[] = [];
+  for (const [page, target] of [
+    [WARM, WARM_TARGET],
+    [PAGE, TARGET],
+    [OTHER, OTHER_TARGET],
+  ] as const) {
+    leaves.push(m.mapFirst(first, 4, page, target | ALL_FIRST));
+    m.map(second, 4, page, target | ALL_SECOND);
+    leaves.push(m.map(second, 4, target, target | ALL_SECOND));
+  }
+  const end = m.page();
+  for (let page = first; page < end; page += 4096) m.identity(second, page, ALL_SECOND);
+  m.scalableContext(DEV);
+  entries.forEach((fields, n) => {
+    m.pasid(PASID + n, { DID: 7, AW: 2, FSPTPTR: first, SSPTPTR: second, SRE: 1, ...fields });
+  });
+  m.startScalable();
+  const ports = entries.map((_, n) => m.pasidPort(DEV, PASID + n));
+  return { m, first, second, ports, tables: leaves.map((at) => at & -4096) };
+}
+
+test.each([
+  ['of the second stage', SECOND, PAGE],
+  ['of a nested one', NESTED, TARGET],
+])(
+  'tables %s that a walk without accessed bits found: one with them sets those above',
+  (_, PGTT, address) => {
+    const { m, second, ports } = shared({ PGTT, SSADE: 0 }, { PGTT, SSADE: 1 });
+    const entries = () => entriesAbove(m, second, address).map((at) => Number(m.load(at) & 0xfffn));
+
+    for (const port of ports) port.translate(OTHER, 0, READ);
+    const before = entries();
+    const warm = ports[0]!.translate(WARM, 0, READ);
+    const between = entries();
+    const answer = ports[1]!.translate(PAGE, 0, READ);
+
+    expect([warm, answer, ports[1]!.outLo]).toEqual([0, 0, TARGET]);
+    // Above the last one, OTHER may have the same tables.
+    expect([before.at(-1), between.at(-1), entries().at(-1)]).toEqual([3, 3, 0x103]);
+  },
+);
+
+test('a table that only a cache still leads to is watched again once it is used', () => {
+  const { m, first, second, ports, tables } = shared({ PGTT: NESTED });
+  const [firstTable, secondTable] = tables as [number, number];
+  const watched = () =>
+    [firstTable, secondTable].map((at) => m.device.s.watched.some(({ page }) => page === at >>> 12));
+  ports[0]!.translate(WARM, 0, READ);
+
+  const before = watched();
+  m.store(entriesAbove(m, first, PAGE)[2]!, 0);
+  m.store(entriesAbove(m, second, TARGET)[2]!, 0);
+  m.submit((8n << 16n) | 0x22n);
+  const detached = watched();
+  ports[0]!.translate(OTHER, 0, READ);
+  const answer = ports[0]!.translate(PAGE, 0, READ);
+
+  expect([before, detached, answer, ports[0]!.outLo, watched()]).toEqual([
+    [true, true],
+    [false, false],
+    0,
+    TARGET,
+    [true, true],
+  ]);
 });
