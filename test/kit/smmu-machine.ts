@@ -1,3 +1,4 @@
+import { withPolicy } from '../../viommu/adversary/wrap.ts';
 import { checkOptions, type SmmuConfig } from '../../viommu/smmuv3/config.ts';
 import { SmmuV3 } from '../../viommu/smmuv3/device.ts';
 import { SMMUV3 } from '../../viommu/smmuv3/kind.ts';
@@ -5,7 +6,7 @@ import { smmuBlock, smmuState } from '../../viommu/smmuv3/state.ts';
 import { SMMU_EVENTS } from '../../viommu/smmuv3/trace.ts';
 import { IRQ_CTRL, STRTAB_BASE, STRTAB_BASE_CFG } from '../../viommu/spec/smmuv3/registers.ts';
 import { CD, STE } from '../../viommu/spec/smmuv3/structures.ts';
-import { DmaPort } from '../../vmm/bus/dma.ts';
+import { DmaPort, type DmaTranslator } from '../../vmm/bus/dma.ts';
 import {
   completeOptions,
   DEVICE_TLB_DONE,
@@ -83,6 +84,7 @@ export class SmmuMachine {
   readonly responses: number[][] = [];
   readonly resumes: [number, number, boolean][] = [];
   readonly device: SmmuV3;
+  readonly translator: DmaTranslator;
   readonly config: SmmuConfig;
   #prod = 0;
 
@@ -96,6 +98,7 @@ export class SmmuMachine {
     this.config = completeOptions(SMMUV3, options.config ?? {});
     checkOptions(this.config);
     this.device = (machine?.iommu?.device as SmmuV3 | undefined) ?? this.#unit(options);
+    this.translator = withPolicy(this.device, this.config, this.memory);
   }
 
   #unit(options: SmmuMachineOptions): SmmuV3 {
@@ -146,7 +149,7 @@ export class SmmuMachine {
   }
 
   port(requester: number): DmaPort {
-    const port = new DmaPort('dev', requester, this.device, this.memory);
+    const port = new DmaPort('dev', requester, this.translator, this.memory);
     port.enabled = true;
     return port;
   }

@@ -1,9 +1,10 @@
 import { NO_PASID } from '../../vmm/bus/dma.ts';
 import type { Emitter } from '../../vmm/trace/event.ts';
+import { dropRow, nextChance, pick } from '../adversary/chance.ts';
 import { CR0ACK, IDR0 } from '../spec/smmuv3/registers.ts';
-import { ConfigCache } from '../walk/config-cache.ts';
+import { CONFIG_ROW_WORDS, ConfigCache } from '../walk/config-cache.ts';
 import { Iotlb, ROW_WORDS } from '../walk/iotlb.ts';
-import { PagingCache } from '../walk/paging-cache.ts';
+import { PAGING_ROW_WORDS, PagingCache } from '../walk/paging-cache.ts';
 import { PAIR_WORDS, PairTags, TRANSLATIONS } from '../walk/pair-tags.ts';
 import { GenerationTags } from '../walk/tags.ts';
 import { KnownStreams } from './known-streams.ts';
@@ -22,6 +23,10 @@ export const GLOBAL = 0x10000;
 const PROBED_PAGES = 512;
 /** So many contexts are looked at for an address of any ASID; with more all of the VMID goes. LIMIT smmu-wide-invalidation. */
 const PROBED_CONTEXTS = 16;
+/** The tag in rows of the TLB and of the walk cache. */
+const ROW_TAG = 2;
+/** dropSome: of so many times a stream goes in one. */
+const FEW = 8;
 /** Stream of every STE: the cache holds them by StreamID as what is below it. */
 const STES = 0;
 const STREAMS = 65536;
@@ -202,6 +207,23 @@ export class SmmuCaches {
   #tell(scope: string, sid: number, ssid: number): void {
     this.forget();
     if (this.#dropped.on) this.#dropped.emit(scope, sid & 0xffff, ssid);
+  }
+
+  /** One row of each cache goes, whether anything is in it or not, and of a stream that has an STE there everything; `chance` says which. */
+  dropSome(chance: number): void {
+    const { tlb, walks, cds, contexts } = this;
+    dropRow(tlb.rows, ROW_WORDS, ROW_TAG, chance);
+    dropRow(walks.rows, PAGING_ROW_WORDS, ROW_TAG, nextChance(chance));
+    const others = nextChance(nextChance(chance));
+    dropRow(cds.rows, CONFIG_ROW_WORDS, 0, others);
+    const pair = pick(others, contexts.rows.length / PAIR_WORDS) * PAIR_WORDS;
+    contexts.rows.fill(0, pair, pair + PAIR_WORDS);
+    if (others % FEW === 0) {
+      const next = this.#known.next(pick(chance, STREAMS), STREAMS);
+      const sid = next < 0 ? this.#known.next(0, STREAMS) : next;
+      if (sid >= 0) this.#dropStream(sid);
+    }
+    this.forget();
   }
 
   /** CMD_TLBI_NH_ALL: stage 1 of the VMID, and both stages in one. */

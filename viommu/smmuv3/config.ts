@@ -1,5 +1,12 @@
 import { TsvmmError } from '../../vmm/core/errors.ts';
 import type { Zod, ZodType } from '../../vmm/core/zod.ts';
+import {
+  CACHE_POLICIES,
+  CACHE_POLICY_TEXT,
+  CACHE_SEED_TEXT,
+  type CachePolicy,
+  MOST_CACHE_SEED,
+} from '../spec/cache-policies.ts';
 import { AIDR, IDR0, IDR1, IDR3, IDR5 } from '../spec/smmuv3/registers.ts';
 import { ADDRESS_SIZES } from '../spec/smmuv3/structures.ts';
 
@@ -53,7 +60,9 @@ export interface SmmuConfig {
   readonly 'gbpa-abort': boolean;
   /** Everything that shared virtual memory uses. */
   readonly svm: boolean;
-  readonly cache: 'normal' | 'none' | 'unbounded';
+  readonly cache: CachePolicy;
+  /** `cache: random`: where its chance begins. */
+  readonly 'cache-seed': number;
   /** Whose behaviour where QEMU departs from the architecture: docs/deviations.md. */
   readonly profile: 'spec' | 'qemu';
   /** Address of the registers. */
@@ -100,6 +109,7 @@ export const SMMU_DEFAULTS: SmmuConfig = {
   'gbpa-abort': false,
   svm: false,
   cache: 'normal',
+  'cache-seed': 1,
   profile: 'spec',
   base: 0x09050000,
 };
@@ -163,7 +173,14 @@ export function smmuSchema(z: Zod): ZodType<SmmuConfig> {
       d.svm,
       'all that shared virtual memory uses, where no option says otherwise: ssidsize=20, ats, pri, stall=optional, httu=dirty, two-level-cds and others',
     ),
-    cache: z.enum(['normal', 'none', 'unbounded']).default(d.cache).describe('cache policy'),
+    cache: z.enum(CACHE_POLICIES).default(d.cache).describe(CACHE_POLICY_TEXT),
+    'cache-seed': z
+      .number()
+      .int()
+      .min(1)
+      .max(MOST_CACHE_SEED)
+      .default(d['cache-seed'])
+      .describe(CACHE_SEED_TEXT),
     profile: z
       .enum(['spec', 'qemu'])
       .default(d.profile)

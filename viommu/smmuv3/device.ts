@@ -113,8 +113,17 @@ export class SmmuV3 extends Device<SmmuState, SmmuWiring, SmmuParts> implements 
     s.watched.length = 0;
     s.changed.length = 0;
     s.tableStores = 0;
+    s.chance = 0;
     this.dropCache();
     w.forward.to?.configurationChanged();
+  }
+
+  dropSome(random: number): void {
+    this.c.caches.dropSome(random);
+  }
+
+  fetchAhead(port: DmaPort, lo: number, hi: number): void {
+    this.c.translation.fetchAhead(port, lo, hi);
   }
 
   /** An event from outside the unit, whose 8 words are written as they are. */

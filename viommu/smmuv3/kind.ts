@@ -1,4 +1,5 @@
 import type { Iommu, IommuKind, IommuServices } from '../../vmm/bus/iommu.ts';
+import { withPolicy } from '../adversary/wrap.ts';
 import { LIMITS } from '../spec/smmuv3/limits.ts';
 import { REGISTER_BYTES } from '../spec/smmuv3/registers.ts';
 import { checkOptions, SMMU_DEFAULTS, type SmmuConfig, smmuPresets, smmuSchema } from './config.ts';
@@ -25,7 +26,7 @@ function create(config: SmmuConfig, services: IommuServices): Iommu {
   services.clock.handle(services.id, (event) => device.clockEvent(event));
   return {
     device,
-    translator: device,
+    translator: withPolicy(device, config, services.memory),
     mmio: [{ name: services.id, base: config.base, size: REGISTER_BYTES, handler: device }],
     firmware: {
       table: 'IORT',

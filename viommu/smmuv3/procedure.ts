@@ -97,6 +97,8 @@ export class TranslationProcedure extends TlbAccess {
   readonly #reads: ReadSink;
   #privileged = false;
   #need = 0;
+  /** Nobody has asked yet: what is wrong is not kept, and walks end where they would have to set a bit. */
+  #ahead = false;
 
   constructor(s: SmmuState, w: SmmuWiring, caches: SmmuCaches, memory: WalkMemory, reads: ReadSink) {
     super(s, caches, w.config.cache !== 'none');
@@ -153,6 +155,20 @@ export class TranslationProcedure extends TlbAccess {
     return port.at === AT_TRANSLATION
       ? this.#translationRequest(lo, hi, access, live)
       : this.translateThrough(lo, hi, live);
+  }
+
+  /** Caches what a request needs, where nothing is wrong with it and no bit of any descriptor has to be set. */
+  fetchAhead(port: DmaPort, lo: number, hi: number): void {
+    if (!this.caching || (this.regs[CR0_WORD]! & SMMUEN) === 0) return;
+    this.#setAhead(true);
+    this.procedure(port, lo, hi, READ, true);
+    this.#setAhead(false);
+  }
+
+  #setAhead(on: boolean): void {
+    this.#ahead = on;
+    this.first.ahead = on;
+    this.second.ahead = on;
   }
 
   /** docs/deviations.md: smmu-input-size. */
@@ -249,13 +265,18 @@ export class TranslationProcedure extends TlbAccess {
     if (live) this.#reads.sawStream(sid, record);
     if (fetched !== 0) return fetched;
     const { words } = record.ste;
-    // docs/deviations.md: smmu-faults-not-cached.
     const status = isLegalSte(words, 0, this.features) ? 0 : C_BAD_STE;
-    if (live && this.caching && (status === 0 || !this.qemu)) this.caches.insertSte(sid, words, status);
+    if (live && this.caching && (status === 0 || this.#keepsFaults))
+      this.caches.insertSte(sid, words, status);
     if (live && this.#w.trace.smmuv3_find_ste.on)
       this.#w.trace.smmuv3_find_ste.emit(sid, record.ste.lo, record.ste.hi);
     if (status === 0) decodeSte(words, 0, this.features, controls, this.stream);
     return status;
+  }
+
+  /** docs/deviations.md: smmu-faults-not-cached. */
+  get #keepsFaults(): boolean {
+    return !this.qemu && !this.#ahead;
   }
 
   #findContext(sid: number, substream: number, live: boolean): number {
@@ -278,7 +299,8 @@ export class TranslationProcedure extends TlbAccess {
       const refused = this.#qemuTablePointers(live);
       if (refused !== 0) return refused;
     }
-    if (live && this.caching && (status === 0 || !this.qemu)) cds.insert(sid, substream, words, status);
+    if (live && this.caching && (status === 0 || this.#keepsFaults))
+      cds.insert(sid, substream, words, status);
     if (live && this.#w.trace.smmuv3_get_cd.on)
       this.#w.trace.smmuv3_get_cd.emit(sid, substream, record.cd.lo, record.cd.hi);
     if (status !== 0) return this.#raise(status);

@@ -2,7 +2,18 @@ import type { PendingDeviceTlb } from '../../vmm/bus/device-tlbs.ts';
 import { RegisterBlock } from '../../vmm/regs/block.ts';
 import type { Register } from '../../vmm/regs/layout.ts';
 import { defineState, type StateDef } from '../../vmm/state/define.ts';
-import { bool, count, list, registers, type Schema, u8, u16, u32, words } from '../../vmm/state/schema.ts';
+import {
+  bool,
+  count,
+  type Json,
+  list,
+  registers,
+  type Schema,
+  u8,
+  u16,
+  u32,
+  words,
+} from '../../vmm/state/schema.ts';
 import {
   AIDR,
   GBPA,
@@ -16,7 +27,7 @@ import {
 import { CONFIG_ROW_WORDS } from '../walk/config-cache.ts';
 import { ROW_WORDS } from '../walk/iotlb.ts';
 import { PAGING_ROW_WORDS } from '../walk/paging-cache.ts';
-import { PAIR_WORDS } from '../walk/pair-tags.ts';
+import { PAIR_WAYS, PAIR_WORDS } from '../walk/pair-tags.ts';
 import type { ChangedEntry as Changed } from '../watch/changed-entries.ts';
 import type { WatchedTable as WatchedPart } from '../watch/watched-pages.ts';
 import { identification, type SmmuConfig } from './config.ts';
@@ -81,6 +92,8 @@ export interface SmmuState {
   tableStores: number;
   /** CD table of each stream, as it is watched: its address / 64; 0: none. */
   roots: Uint32Array;
+  /** `cache: random`: the last chance taken; 0: none yet. */
+  chance: number;
 }
 
 const STREAMS = 65536;
@@ -106,6 +119,9 @@ const WIDE_TLB_ROWS = 262144;
 const UNBOUNDED_TLB_ROWS = 131072;
 const WALK_ROWS = 1024;
 const UNBOUNDED_WALK_ROWS = 16384;
+/** `cache: random`: so few that entries put each other out, and that one taken at random is often in use. */
+const FEW_TLB_ROWS = 64;
+const FEW_ROWS = 16;
 
 /** The register block of every unit; the identification registers hold what the options give. */
 export function smmuBlock(): RegisterBlock {
@@ -136,6 +152,9 @@ export function resetIdentification(regs: Uint32Array, config: SmmuConfig): void
 
 /** Rows of the caches, by the options. */
 function sizes(config: SmmuConfig) {
+  const stalls = config.stall === 'terminate' ? 0 : config['stall-max'];
+  if (config.cache === 'random')
+    return { cds: FEW_ROWS, contexts: FEW_ROWS * PAIR_WAYS, tlb: FEW_TLB_ROWS, walks: FEW_ROWS, stalls };
   const large = config.cache === 'unbounded';
   const substreams = config.ssidsize > 0;
   return {
@@ -143,13 +162,13 @@ function sizes(config: SmmuConfig) {
     contexts: substreams ? CONTEXT_ROWS : PLAIN_CONTEXT_ROWS,
     tlb: substreams ? WIDE_TLB_ROWS : large ? UNBOUNDED_TLB_ROWS : TLB_ROWS,
     walks: large ? UNBOUNDED_WALK_ROWS : WALK_ROWS,
-    stalls: config.stall === 'terminate' ? 0 : config['stall-max'],
+    stalls,
   };
 }
 
 export function smmuState(config: SmmuConfig, block: RegisterBlock): StateDef<SmmuState> {
   const size = sizes(config);
-  return defineState('viommu.smmuv3', 1, {
+  const shape = {
     regs: smmuRegisterState(config, block),
     steCache: words(STE_ROWS * CONFIG_ROW_WORDS),
     steTags: words(1),
@@ -194,5 +213,12 @@ export function smmuState(config: SmmuConfig, block: RegisterBlock): StateDef<Sm
     }),
     tableStores: u32,
     roots: words(STREAMS),
-  });
+    chance: u32,
+  };
+  return defineState('viommu.smmuv3', 2, shape, { 1: withoutChance });
+}
+
+/** Before there was a cache policy with chance. */
+function withoutChance(old: Json): Json {
+  return { ...(old as Readonly<Record<string, Json>>), chance: 0 };
 }

@@ -1,10 +1,11 @@
 import { NO_PASID } from '../../vmm/bus/dma.ts';
 import type { Emitter } from '../../vmm/trace/event.ts';
-import { EntryCache } from '../walk/entry-cache.ts';
-import { Iotlb } from '../walk/iotlb.ts';
-import { PagingCache } from '../walk/paging-cache.ts';
-import { ENTRIES, PairTags, TRANSLATIONS } from '../walk/pair-tags.ts';
-import { PasidCache } from '../walk/pasid-cache.ts';
+import { dropRow, nextChance, pick } from '../adversary/chance.ts';
+import { ENTRY_ROW_WORDS, EntryCache } from '../walk/entry-cache.ts';
+import { Iotlb, ROW_WORDS } from '../walk/iotlb.ts';
+import { PAGING_ROW_WORDS, PagingCache } from '../walk/paging-cache.ts';
+import { ENTRIES, PAIR_WORDS, PairTags, TRANSLATIONS } from '../walk/pair-tags.ts';
+import { PASID_ROW_WORDS, PasidCache } from '../walk/pasid-cache.ts';
 import { GenerationTags } from '../walk/tags.ts';
 import type { VtdState } from './state.ts';
 
@@ -12,6 +13,8 @@ import type { VtdState } from './state.ts';
 const PROBED_ORDER = 9;
 /** Function numbers that a function mask leaves free, as a mask of requester-id bits (VT-d: Context Command Register). */
 export const FUNCTION_MASK = [0, 4, 6, 7] as const;
+/** The tag in rows of the IOTLB and of the paging-structure cache. */
+const ROW_TAG = 2;
 /** Owner of the only tag of the interrupt-entry cache. */
 const ALL_ENTRIES = 0;
 /** Domain of cached entries that fault (VT-d: Caching Mode). */
@@ -203,6 +206,22 @@ export class RemappingCaches {
     this.pasidIotlbPages(did, pasid, lo, hi, 0, false);
     const tag = this.domains.peek(did);
     if (tag !== 0) this.#dropPages(lo, hi, tag, 0, false);
+  }
+
+  /** One row of each cache goes, whether anything is in it or not; `chance` says which. */
+  dropSome(chance: number): void {
+    const { iotlb, paging, contexts, interrupts, pasids, pairs } = this;
+    dropRow(iotlb.rows, ROW_WORDS, ROW_TAG, chance);
+    dropRow(paging.rows, PAGING_ROW_WORDS, ROW_TAG, nextChance(chance));
+    dropRow(interrupts.rows, ENTRY_ROW_WORDS, 0, chance);
+    const others = nextChance(nextChance(chance));
+    // Some of what others were resolved by: they ask again.
+    dropRow(contexts.rows, ENTRY_ROW_WORDS, 0, others);
+    dropRow(pasids.rows, PASID_ROW_WORDS, 0, others);
+    // With its pair go its tags, and so everything that has them.
+    const pair = pick(others, pairs.rows.length / PAIR_WORDS) * PAIR_WORDS;
+    pairs.rows.fill(0, pair, pair + PAIR_WORDS);
+    this.forgetRequesters();
   }
 
   interruptGlobal(): void {

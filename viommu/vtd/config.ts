@@ -1,5 +1,12 @@
 import { TsvmmError } from '../../vmm/core/errors.ts';
 import type { Zod, ZodType } from '../../vmm/core/zod.ts';
+import {
+  CACHE_POLICIES,
+  CACHE_POLICY_TEXT,
+  CACHE_SEED_TEXT,
+  type CachePolicy,
+  MOST_CACHE_SEED,
+} from '../spec/cache-policies.ts';
 import { CAP, ECAP } from '../spec/vtd/capabilities.ts';
 import { FAULT_REGISTERS, IOTLB_REGISTERS } from '../spec/vtd/registers.ts';
 
@@ -37,7 +44,9 @@ export interface VtdConfig {
   /** Everything of scalable mode that shared virtual memory uses. */
   readonly svm: boolean;
   readonly 'ioapic-sid': 'real' | 'any' | 'endpoint';
-  readonly cache: 'normal' | 'none' | 'unbounded';
+  readonly cache: CachePolicy;
+  /** `cache: random`: where its chance begins. */
+  readonly 'cache-seed': number;
   readonly invalidation: 'immediate' | 'async';
   /** Whose behaviour where QEMU departs from the specification: docs/deviations.md. */
   readonly profile: 'spec' | 'qemu';
@@ -73,6 +82,7 @@ export const VTD_DEFAULTS: VtdConfig = {
   svm: false,
   'ioapic-sid': 'real',
   cache: 'normal',
+  'cache-seed': 1,
   invalidation: 'immediate',
   profile: 'spec',
   base: 0xfed90000,
@@ -135,7 +145,14 @@ export function vtdSchema(z: Zod): ZodType<VtdConfig> {
       .enum(['real', 'any', 'endpoint'])
       .default(d['ioapic-sid'])
       .describe('source-id that interrupts of the IOAPIC are checked with'),
-    cache: z.enum(['normal', 'none', 'unbounded']).default(d.cache).describe('cache policy'),
+    cache: z.enum(CACHE_POLICIES).default(d.cache).describe(CACHE_POLICY_TEXT),
+    'cache-seed': z
+      .number()
+      .int()
+      .min(1)
+      .max(MOST_CACHE_SEED)
+      .default(d['cache-seed'])
+      .describe(CACHE_SEED_TEXT),
     invalidation: z
       .enum(['immediate', 'async'])
       .default(d.invalidation)

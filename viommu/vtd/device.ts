@@ -199,10 +199,23 @@ export class VtdIommu extends Device<VtdState, VtdWiring, VtdParts> implements D
     s.watched.length = 0;
     s.tableStores = 0;
     s.changed.length = 0;
+    s.chance = 0;
     const { clock, id } = w.services;
     for (const event of [QUEUE_EVENT, DEVICE_TLB_EVENT, CONTEXT_EVENT, IOTLB_EVENT]) clock.cancel(id, event);
     this.dropCache();
     w.forward.to?.remappingChanged();
+  }
+
+  dropSome(random: number): void {
+    this.c.caches.dropSome(random);
+  }
+
+  fetchEntryAhead(): void {
+    this.c.interrupts.fetchAhead();
+  }
+
+  fetchAhead(port: DmaPort, lo: number, hi: number): void {
+    this.c.dma.fetchAhead(port, lo, hi);
   }
 
   /** How a request would be translated now; changes nothing. */

@@ -111,6 +111,12 @@ export class InterruptRemapper {
     return code === 0 ? this.#deliver(port, index) : this.#fault(port, code, index, lo);
   }
 
+  /** Caches the entry beside the one that the last request read. */
+  fetchAhead(): void {
+    const beside = this.record.index ^ 1;
+    if (this.record.source !== NOT_READ && beside < 2 << (this.#s.irtaLo & 0xf)) this.entry(beside, true);
+  }
+
   /** Leaves the IRTE of `index` in record.entry, cached or fetched. Returns 0 or IR_READ_ERROR. */
   entry(index: number, live: boolean): number {
     const record = this.record;

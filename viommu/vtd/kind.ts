@@ -1,4 +1,5 @@
 import type { Iommu, IommuKind, IommuServices } from '../../vmm/bus/iommu.ts';
+import { withPolicy } from '../adversary/wrap.ts';
 import { LIMITS } from '../spec/vtd/limits.ts';
 import { REGISTER_BYTES } from '../spec/vtd/registers.ts';
 import { checkOptions, VTD_DEFAULTS, type VtdConfig, vtdPresets, vtdSchema } from './config.ts';
@@ -23,7 +24,7 @@ function create(config: VtdConfig, services: IommuServices): Iommu {
   services.clock.handle(services.id, (event, arg) => device.clockEvent(event, arg));
   return {
     device,
-    translator: device,
+    translator: withPolicy(device, config, services.memory),
     mmio: [{ name: services.id, base: config.base, size: REGISTER_BYTES, handler: device }],
     firmware: {
       table: 'DMAR',

@@ -372,6 +372,14 @@ export class DmaRemapper {
     return DMA_OK;
   }
 
+  /** Caches what a request needs, where nothing is wrong with it and no bit of any entry has to be set. */
+  fetchAhead(port: DmaPort, lo: number, hi: number): void {
+    if (!this.#caching || (this.#regs[GSTS_WORD]! & TES) === 0) return;
+    this.scalable.ahead = true;
+    this.procedure(port, lo >>> 0, hi >>> 0, READ, true);
+    this.scalable.ahead = false;
+  }
+
   /**
    * The translation procedure, in the order of the specification. Returns 0, a fault code, MESSAGE or BLOCKED and leaves
    * what it read in `record` and `walker`. `live` false changes no cache: for explanations.

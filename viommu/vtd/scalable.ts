@@ -33,12 +33,18 @@ import {
   SSS_RESERVED,
 } from '../spec/vtd/faults.ts';
 import { PGTT_PASS_THROUGH, PGTT_SECOND } from '../spec/vtd/structures.ts';
-import { FirstStageWalker, StageTables } from '../walk/first-stage.ts';
+import { FirstStageWalker, FS_NOT_COHERENT, StageTables } from '../walk/first-stage.ts';
 import { PAGE_MASK, SIZE_1G, SIZE_2M, SIZE_4K } from '../walk/iotlb.ts';
 import type { WalkMemory } from '../walk/memory.ts';
 import { TRANSLATIONS } from '../walk/pair-tags.ts';
 import { PASID_ENTRY_AT, PASID_ENTRY_WORDS, PASID_FPD, PASID_PAIR_AT } from '../walk/pasid-cache.ts';
-import { type SecondStageWalker, SS_ACCESSED_DIRTY, SS_EXECUTE, WALK_OK } from '../walk/second-stage.ts';
+import {
+  type SecondStageWalker,
+  SS_ACCESSED_DIRTY,
+  SS_EXECUTE,
+  SS_NOT_COHERENT,
+  WALK_OK,
+} from '../walk/second-stage.ts';
 import { FROM_CACHE } from '../watch/entry-steps.ts';
 import type { AccessRecord } from './access-record.ts';
 import { NO_DOMAIN, type RemappingCaches } from './caches.ts';
@@ -98,6 +104,8 @@ export class ScalableTranslation {
   pageDomain = -1;
   /** Outcome of a walk that miss() did and the procedure is to explain, or -1. */
   walked = -1;
+  /** Nobody has asked yet: walks end where they would have to set a bit. */
+  ahead = false;
   readonly #s: VtdState;
   readonly #w: VtdWiring;
   readonly #caches: RemappingCaches;
@@ -297,7 +305,7 @@ export class ScalableTranslation {
     const walker = this.#second;
     this.#record.walked = true;
     walker.fills = live;
-    walker.mode = mode;
+    walker.mode = this.ahead ? mode | SS_NOT_COHERENT : mode;
     walker.intent = access;
     const outcome = this.walked >= 0 ? this.walked : walker.walk(e[0]!, e[1]!, width + 2, lo, hi, need, tag);
     if (live) this.#reads.sawTables(walker);
@@ -335,6 +343,10 @@ export class ScalableTranslation {
     const t = this.#tables;
     const did = record.pasidEntry[2]! & 0xffff;
     this.#fill(t, record.pasidEntry, 0, live);
+    if (this.ahead) {
+      t.controls |= FS_NOT_COHERENT;
+      t.secondMode |= SS_NOT_COHERENT;
+    }
     const canonical = this.#qemu
       ? isCanonicalInQemu(lo, hi, (record.pasidEntry[0]! >>> 2) & 7, this.#w.config['aw-bits'])
       : ((hi ^ (hi >> 31)) & beyondCanonical(t.levels)) === 0;

@@ -2,7 +2,18 @@ import type { PendingDeviceTlb } from '../../vmm/bus/device-tlbs.ts';
 import { RegisterBlock } from '../../vmm/regs/block.ts';
 import type { Register } from '../../vmm/regs/layout.ts';
 import { defineState, type StateDef } from '../../vmm/state/define.ts';
-import { bool, count, list, registers, type Schema, u8, u16, u32, words } from '../../vmm/state/schema.ts';
+import {
+  bool,
+  count,
+  type Json,
+  list,
+  registers,
+  type Schema,
+  u8,
+  u16,
+  u32,
+  words,
+} from '../../vmm/state/schema.ts';
 import { CAP, ECAP } from '../spec/vtd/capabilities.ts';
 import { REGISTER_BYTES, vtdRegisters } from '../spec/vtd/registers.ts';
 import { ENTRY_ROW_WORDS } from '../walk/entry-cache.ts';
@@ -74,6 +85,8 @@ export interface VtdState {
   /** Stores to watched tables since the last invalidation. */
   tableStores: number;
   changed: ChangedEntry[];
+  /** `cache: random`: the last chance taken; 0: none yet. */
+  chance: number;
 }
 
 const DOMAINS = 65536;
@@ -88,9 +101,12 @@ const PAIR_ROWS = 262144;
 const WIDE_IOTLB_ROWS = 131072;
 /** Without: one PASID for each requester. */
 const RID_ROWS = 1024;
-const CONTEXT_ROWS = 1024;
-const INTERRUPT_ROWS = 1024;
+/** Context entries, and interrupt entries. */
+const ENTRY_ROWS = 1024;
 const UNBOUNDED_ENTRY_ROWS = 65536;
+/** `cache: random`: so few that entries put each other out, and that one taken at random is often in use. */
+const FEW_IOTLB_ROWS = 64;
+const FEW_ROWS = 16;
 
 /** The register block of a unit with these options: CAP and ECAP hold what the options give. */
 export function vtdBlock(config: VtdConfig): RegisterBlock {
@@ -117,21 +133,32 @@ export function resetCapabilities(regs: Uint32Array, config: VtdConfig): void {
 
 /** Rows of the caches, by the options. */
 function sizes(config: VtdConfig) {
-  const large = config.cache === 'unbounded';
   const scalable = config['scalable-mode'];
   const pasids = config['pasid-bits'] > 0;
+  const domains = scalable ? DOMAINS : 1;
+  if (config.cache === 'random')
+    return {
+      iotlb: FEW_IOTLB_ROWS,
+      paging: FEW_ROWS,
+      entries: FEW_ROWS,
+      pasids: FEW_ROWS,
+      pairs: FEW_ROWS * PAIR_WAYS,
+      domains,
+    };
+  const large = config.cache === 'unbounded';
   return {
     iotlb: large ? UNBOUNDED_ROWS : pasids ? WIDE_IOTLB_ROWS : IOTLB_ROWS,
+    paging: large ? UNBOUNDED_PAGING_ROWS : PAGING_ROWS,
+    entries: large ? UNBOUNDED_ENTRY_ROWS : ENTRY_ROWS,
     pasids: !scalable ? 4 : pasids ? PASID_ROWS : RID_ROWS,
     pairs: !scalable ? PAIR_WAYS : pasids ? PAIR_ROWS : RID_ROWS * PAIR_WAYS,
-    domains: scalable ? DOMAINS : 1,
+    domains,
   };
 }
 
 export function vtdState(config: VtdConfig, block: RegisterBlock): StateDef<VtdState> {
-  const large = config.cache === 'unbounded';
   const size = sizes(config);
-  return defineState('viommu.intel', 1, {
+  const shape = {
     regs: vtdRegisterState(config, block),
     rootLo: u32,
     rootHi: u32,
@@ -149,15 +176,15 @@ export function vtdState(config: VtdConfig, block: RegisterBlock): StateDef<VtdS
     interruptCounters: words(2),
     iotlb: words(size.iotlb * ROW_WORDS),
     iotlbSizes: words(1),
-    pagingCache: words((large ? UNBOUNDED_PAGING_ROWS : PAGING_ROWS) * PAGING_ROW_WORDS),
+    pagingCache: words(size.paging * PAGING_ROW_WORDS),
     pasidCache: words(size.pasids * PASID_ROW_WORDS),
     pairs: words(size.pairs * PAIR_WORDS),
     pairFloors: words(size.domains),
     pairLatest: words(size.domains),
     pasidFloors: words(size.domains),
     pasidFloor: words(1),
-    contextCache: words((large ? UNBOUNDED_ENTRY_ROWS : CONTEXT_ROWS) * ENTRY_ROW_WORDS),
-    interruptCache: words((large ? UNBOUNDED_ENTRY_ROWS : INTERRUPT_ROWS) * ENTRY_ROW_WORDS),
+    contextCache: words(size.entries * ENTRY_ROW_WORDS),
+    interruptCache: words(size.entries * ENTRY_ROW_WORDS),
     watched: list({ page: u32, kind: u8, level: u8, base: u32, owner: u32, detached: bool }),
     tableStores: u32,
     changed: list({
@@ -170,5 +197,12 @@ export function vtdState(config: VtdConfig, block: RegisterBlock): StateDef<VtdS
       live: count,
       used: bool,
     }),
-  });
+    chance: u32,
+  };
+  return defineState('viommu.intel', 2, shape, { 1: withoutChance });
+}
+
+/** Before there was a cache policy with chance. */
+function withoutChance(old: Json): Json {
+  return { ...(old as Readonly<Record<string, Json>>), chance: 0 };
 }

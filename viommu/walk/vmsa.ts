@@ -108,6 +108,8 @@ export class VmsaWalker {
   updating = false;
   /** False: the walk changes neither the walk cache nor memory. */
   fills = true;
+  /** The walk is nobody's yet: it ends where a descriptor would have to be updated. */
+  ahead = false;
   /** What the translation will be used for. */
   intent = 0;
   readonly address = new Uint32Array(LEVELS);
@@ -344,6 +346,7 @@ export class VmsaWalker {
       this.dirty = true;
     }
     if (marked === e0) return VMSA_OK;
+    if (this.ahead) return VMSA_ACCESS_FLAG;
     if (under !== undefined) {
       const { outLo, outHi } = this;
       const outcome = this.#openTable(under, underTag, WRITE);

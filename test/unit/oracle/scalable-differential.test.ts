@@ -25,6 +25,9 @@ const UNITS: readonly Partial<VtdConfig>[] = [
   { 'scalable-mode': true, fsts: true, cache: 'none', 'pasid-bits': 20 },
   { 'scalable-mode': true, nested: true, 'pasid-bits': 8, 'accessed-dirty': true, cache: 'none' },
   { svm: true, 'caching-mode': true },
+  { svm: true, cache: 'random' },
+  { svm: true, cache: 'prefetch', 'aw-bits': 57 },
+  { svm: true, cache: 'prefetch', 'caching-mode': true },
 ];
 
 /** Registers, tables and requests: everything a disagreement needs. */

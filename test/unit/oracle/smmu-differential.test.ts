@@ -71,7 +71,7 @@ describe('the SMMUv3 against the oracle, random structures and requests', () => 
   }, 600_000);
 
   test('with caches that one request fills and another one finds, all is the same', () => {
-    const totals = compare(['normal', 'unbounded'], TREES);
+    const totals = compare(['normal', 'unbounded', 'random', 'prefetch'], TREES);
 
     expect(TREES < 10_000 ? [] : missing(totals, TREES)).toEqual([]);
   }, 600_000);

@@ -7,7 +7,7 @@ import { RESET } from '../../oracle/vtd/types.ts';
 import { QIE, REG, VtdBench } from './vtd-bench.ts';
 
 // TSVMM_ORACLE_SEQUENCES: how many; TSVMM_SEED: where to start.
-const SEQUENCES = Number(process.env['TSVMM_ORACLE_SEQUENCES'] ?? 60);
+const SEQUENCES = Number(process.env['TSVMM_ORACLE_SEQUENCES'] ?? 120);
 const SEED = Number(process.env['TSVMM_SEED'] ?? 1);
 const STEPS = 120;
 const RAM = 0x100_0000;
@@ -22,6 +22,10 @@ const UNITS: readonly Partial<VtdConfig>[] = [
   { cache: 'unbounded', 'aw-bits': 39 },
   { cache: 'normal', 'caching-mode': true, 'aw-bits': 39 },
   { cache: 'none', 'aw-bits': 57 },
+  { cache: 'random' },
+  { cache: 'random', 'cache-seed': 77, 'caching-mode': true },
+  { cache: 'prefetch' },
+  { cache: 'prefetch', 'caching-mode': true, 'aw-bits': 39 },
 ];
 
 /** Input pages in play: neighbours, the same index in other tables, both sides of 2 MiB and 1 GiB. */

@@ -3,6 +3,11 @@ import type { Limit } from '../../../vmm/core/limit.ts';
 /** What the architecture defines and this model does not do. Printed by `tsvmm info limits`. */
 export const LIMITS: readonly Limit[] = [
   {
+    id: 'smmu-adverse-caches',
+    what: 'the cache policy `prefetch` fetches the pages before and after that of a transaction, and the structures of the stream and of the substream whose number differs in bit 0, where they are valid and no access flag has to be set; `random` keeps 64 translations and 16 CDs, and takes one row of each cache after every transaction, an STE in one of 8 times',
+    cite: 'SMMUv3: Caching',
+  },
+  {
     id: 'smmu-security-states',
     what: 'only the Non-secure programming interface is there; Secure, Realm and Root registers read 0',
     cite: 'SMMUv3: Security states',

@@ -88,6 +88,11 @@ export const LIMITS: readonly Limit[] = [
     cite: 'VT-d: Caching Translation Information',
   },
   {
+    id: 'vtd-adverse-caches',
+    what: 'the cache policy `prefetch` fetches the pages before and after that of a request, and the structures of the function, the PASID and the interrupt entry whose number differs in bit 0, where no accessed bit has to be set; `random` keeps 64 translations and 16 entries of other caches, and takes one row of each after every request',
+    cite: 'VT-d: Caching Translation Information',
+  },
+  {
     id: 'vtd-watched-tables',
     what: 'at most 4096 pages of page tables and 32768 pages of other structures below 4 GiB are watched for stores; further ones, and those above, work unwatched; 4096 changed scalable-mode entries are remembered until they are announced',
     cite: 'VT-d: Translation Structure Formats',

@@ -1,3 +1,10 @@
+import {
+  CACHE_POLICIES,
+  CACHE_POLICY_TEXT,
+  CACHE_SEED_TEXT,
+  type CachePolicy,
+  MOST_CACHE_SEED,
+} from '../../../viommu/spec/cache-policies.ts';
 import type { Zod, ZodType } from '../../core/zod.ts';
 import { ACS } from '../vfio/topology.ts';
 
@@ -37,7 +44,9 @@ interface UnitBase {
   readonly devices: readonly string[] | 'rest';
   readonly quirks: readonly UnitQuirk[];
   /** How its caches behave: a property of the model, no register tells it. */
-  readonly cache: 'normal' | 'none' | 'unbounded';
+  readonly cache: CachePolicy;
+  /** `cache: random`: where its chance begins. */
+  readonly cacheSeed: number;
   readonly invalidation: 'immediate' | 'async';
 }
 export interface VtdUnitEntry extends UnitBase {
@@ -138,10 +147,8 @@ export function hostSchema(z: Zod): ZodType<HostFile> {
       .describe(
         'errata: no read-only second stage under a first stage (VT-d); invalidation commands issued twice (SMMUv3)',
       ),
-    cache: z
-      .enum(['normal', 'none', 'unbounded'])
-      .default('normal')
-      .describe('how its caches keep translations'),
+    cache: z.enum(CACHE_POLICIES).default('normal').describe(CACHE_POLICY_TEXT),
+    cacheSeed: z.number().int().min(1).max(MOST_CACHE_SEED).default(1).describe(CACHE_SEED_TEXT),
     invalidation: z
       .enum(['immediate', 'async'])
       .default('immediate')

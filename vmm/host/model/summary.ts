@@ -41,6 +41,10 @@ function unitSummary(unit: UnitModel) {
     about: entry.about,
     base: entry.base,
     quirks: entry.quirks,
+    /** Of the model: no register tells them. */
+    caches: entry.cache,
+    ...(entry.cache === 'random' ? { cacheSeed: entry.cacheSeed } : {}),
+    invalidation: entry.invalidation,
     registers: registers.map(({ layout, words }) => ({
       name: layout.name,
       value: (entry.registers as unknown as Record<string, string>)[layout.name]!,
@@ -154,6 +158,9 @@ function unitLines({
   title,
   base,
   quirks,
+  caches,
+  cacheSeed,
+  invalidation,
   registers,
   abilities,
   limits,
@@ -164,6 +171,8 @@ function unitLines({
     const here = modelled === undefined ? '' : `; the model: ${modelled}`;
     lines.push(`  ${ability}: ${value}${here} [${bits}]`);
   }
+  const seed = cacheSeed === undefined ? '' : ` (seed ${cacheSeed})`;
+  lines.push(`  caches: ${caches}${seed}; invalidation: ${invalidation}`);
   for (const quirk of quirks) lines.push(`  erratum: ${QUIRK_TEXTS[quirk]}`);
   if (limits.length > 0) lines.push(`  where the model of this unit is not as its registers say:`);
   for (const { register, field, bits, stated, modelled, doc } of limits)

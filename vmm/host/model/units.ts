@@ -43,10 +43,11 @@ export function unitModel(entry: UnitEntry, source: string): UnitModel {
   const words = (name: string) => stated.get(name)!;
   const number = (name: string) => words(name)[0]!;
   // What no register tells comes from the file: how caches behave, where the registers are.
-  const { cache, invalidation } = entry;
+  const { cache, cacheSeed, invalidation } = entry;
+  const told = { cache, 'cache-seed': cacheSeed, invalidation };
   if (entry.kind === 'vtd') {
     const { options, differences } = vtdOptionsOf(words('CAP'), words('ECAP'), where);
-    const likeness = { options: { ...options, cache, invalidation }, differences };
+    const likeness = { options: { ...options, ...told }, differences };
     const modelled = { VER: fresh(VER), CAP: capability(options), ECAP: extendedCapability(options) };
     return { kind: 'vtd', entry, registers: pairsOf(VTD_LAYOUTS, stated, modelled), likeness };
   }
@@ -61,7 +62,7 @@ export function unitModel(entry: UnitEntry, source: string): UnitModel {
     AIDR: number('AIDR'),
   };
   const { options, differences } = smmuOptionsOf(identity, where);
-  const likeness = { options: { ...options, cache, invalidation }, differences };
+  const likeness = { options: { ...options, ...told }, differences };
   const { idr0, idr1, idr3, idr5, aidr } = identification(options);
   const modelled = { IDR0: idr0, IDR1: idr1, IDR3: idr3, IDR5: idr5, AIDR: aidr };
   return { kind: 'smmuv3', entry, registers: pairsOf(SMMU_LAYOUTS, stated, modelled), likeness };

@@ -28,11 +28,6 @@ export const PIOMMU_LIMITS: readonly Limit[] = [
     cite: 'Linux, include/uapi/linux/iommufd.h: enum iommu_hw_info_vtd_flags, struct iommu_hw_info_arm_smmuv3',
   },
   {
-    id: 'piommu-cache-policies',
-    what: 'caches of physical units are normal, absent or unbounded; none evicts at random or is filled ahead',
-    cite: 'VT-d: Caching Translation Information; SMMUv3: Caching',
-  },
-  {
     id: 'piommu-interrupts',
     what: 'physical units do not remap interrupts: messages of assigned devices end in VFIO',
     cite: 'VT-d: Interrupt Remapping',
