@@ -24,7 +24,16 @@ const LAYERS: Readonly<Record<string, readonly string[] | 'all'>> = {
   'vmm/bus': BASE,
   'vmm/host/kernel': ['vmm/core'],
   'vmm/host/iommufd': ['vmm/core', 'vmm/host/kernel'],
-  'vmm/host/vfio': [...BUS, 'vmm/host/kernel', 'vmm/host/iommufd', 'devices/pci', 'devices/vconfig'],
+  // What a guest hands down is in the architectures' own formats.
+  'vmm/host/svm-channel': ['vmm/core', 'vmm/host/kernel', 'vmm/host/iommufd', 'viommu/spec'],
+  'vmm/host/vfio': [
+    ...BUS,
+    'vmm/host/kernel',
+    'vmm/host/iommufd',
+    'vmm/host/svm-channel',
+    'devices/pci',
+    'devices/vconfig',
+  ],
   'vmm/host/piommu': [
     ...BUS,
     'vmm/host/kernel',

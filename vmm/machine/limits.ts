@@ -5,6 +5,7 @@ import type { Limit } from '../core/limit.ts';
 import { IOMMUFD_LIMITS } from '../host/iommufd/limits.ts';
 import { HOST_LIMITS } from '../host/model/limits.ts';
 import { PIOMMU_LIMITS } from '../host/piommu/limits.ts';
+import { SVM_CHANNEL_LIMITS } from '../host/svm-channel/limits.ts';
 import { VFIO_LIMITS } from '../host/vfio/limits.ts';
 import { VCPU_LIMITS } from '../vcpu/limits.ts';
 import { KEPT_FAULTS } from './explain.ts';
@@ -21,6 +22,7 @@ export function allLimits(registry: Registry): readonly Limit[] {
     ...FIRMWARE_LIMITS,
     ...VCPU_LIMITS,
     ...IOMMUFD_LIMITS,
+    ...SVM_CHANNEL_LIMITS,
     ...PIOMMU_LIMITS,
     ...VFIO_LIMITS,
     ...HOST_LIMITS,

@@ -4,7 +4,7 @@ import type { HostMemory } from '../kernel/host-memory.ts';
 import type { Process } from '../kernel/process.ts';
 import { transact } from '../kernel/undo.ts';
 import type { IommufdGroup } from './device.ts';
-import type { HostGroup } from './driver.ts';
+import type { HostDevice, HostGroup } from './driver.ts';
 import type { Ioas } from './ioas.ts';
 import { type IommufdObject, type ObjectKind, Objects } from './objects.ts';
 import type { LockAccount } from './pages.ts';
@@ -17,6 +17,23 @@ export interface IommufdHost {
   readonly wordBits: 32 | 64;
   /** Bytes that all processes of the user have pinned. */
   readonly userLocked: { locked: bigint };
+}
+
+/** A device of a container, as VFIO attaches it: `pasid` absent is the device itself, and a second attach replaces. */
+export interface ContainerMember {
+  readonly id: number;
+  attach(pasid: number | undefined, target: number): number;
+  detach(pasid: number | undefined): void;
+}
+
+/** A second interface to the devices of VFIO's container. */
+export interface ContainerExtension {
+  /** The device was attached to what the container maps. Throws where the extension cannot serve it. */
+  joined(member: ContainerMember): void;
+  /** Before it is given back. */
+  left(member: ContainerMember): void;
+  /** More flags of VFIO_DEVICE_GET_INFO. */
+  deviceFlags(device: HostDevice): number;
 }
 
 /** A region that user space may map: whole, shared, never executable. */
@@ -40,6 +57,8 @@ export class IommufdContext {
   payer: Process;
   /** The IOAS that VFIO's old ioctls act on. */
   vfioIoas: Ioas | undefined;
+  /** Of a container that has more than mappings. */
+  extension: ContainerExtension | undefined;
   #holders = 0;
   #closed = false;
   #nextOffset = 0n;

@@ -2,14 +2,17 @@ import { Refusal, refuse } from '../kernel/errno.ts';
 import type { Process } from '../kernel/process.ts';
 import { decode, type UapiFields, type UapiStruct, type UapiValues } from '../kernel/struct.ts';
 
+/** Where bytes are: a process, or the kernel's own. */
+type Memory = Pick<Process, 'bytes'>;
+
 /** Driver-specific data of one allocation: type, and bytes in the caller's memory. */
 export class UserData {
   readonly type: number;
   readonly length: number;
-  readonly #caller: Process;
+  readonly #caller: Memory;
   readonly #address: bigint;
 
-  constructor(caller: Process, type: number, address: bigint, length: number) {
+  constructor(caller: Memory, type: number, address: bigint, length: number) {
     this.type = type;
     this.length = length;
     this.#caller = caller;
@@ -40,12 +43,12 @@ export class UserArray {
   readonly type: number;
   readonly entries: number;
   readonly #entryBytes: number;
-  readonly #caller: Process;
+  readonly #caller: Memory;
   readonly #address: bigint;
   /** Goes back to the caller, also where an entry is refused. */
   done = 0;
 
-  constructor(caller: Process, type: number, address: bigint, entryBytes: number, entries: number) {
+  constructor(caller: Memory, type: number, address: bigint, entryBytes: number, entries: number) {
     this.type = type;
     this.entries = entries;
     this.#entryBytes = entryBytes;
@@ -83,7 +86,7 @@ export class UserArray {
   }
 }
 
-function entryOf(caller: Process, address: bigint, length: number, struct: UapiStruct): Uint8Array {
+function entryOf(caller: Memory, address: bigint, length: number, struct: UapiStruct): Uint8Array {
   if (length < struct.least)
     refuse('EINVAL', `${length} bytes where ${struct.name} has at least ${struct.least}`);
   const given = caller.bytes(address, length, false);

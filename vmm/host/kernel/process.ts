@@ -27,6 +27,11 @@ interface Mapping {
   unmapped(): void;
 }
 
+/** Told when addresses of a process came, went or changed: what the MMU notifiers of Linux are for. */
+export interface ProcessFollower {
+  changed(start: bigint, last: bigint): void;
+}
+
 export type Capability = 'CAP_SYS_RESOURCE' | 'CAP_SYS_RAWIO' | 'CAP_IPC_LOCK';
 
 export interface ProcessOptions {
@@ -48,6 +53,8 @@ export class Process {
   readonly memlock: bigint;
   /** Bytes pinned on its account. */
   locked = 0n;
+  /** Who follows its addresses. */
+  readonly followers = new Set<ProcessFollower>();
   /** Files that are mapped, by address: told when the addresses go. */
   readonly #mappings = new Map<bigint, Mapping>();
   readonly #backing: Backing;
@@ -74,12 +81,26 @@ export class Process {
 
   /** Makes addresses valid, as an mmap of anonymous memory does. */
   map(range: MemoryRange): void {
-    this.unmap(range.start, range.last);
+    this.#remove(range.start, range.last);
     this.#ranges.push(range);
+    for (const follower of this.followers) follower.changed(range.start, range.last);
+  }
+
+  /** The addresses with memory behind them. */
+  mapped(): MemoryRange[] {
+    const end = BigInt(this.#backing.buffer().byteLength);
+    return this.#ranges
+      .filter(({ start }) => start < end)
+      .map((range) => (range.last < end ? range : { ...range, last: end - 1n }));
   }
 
   /** Makes addresses invalid; parts of ranges stay. Pages pinned before keep their pins. */
   unmap(start: bigint, last: bigint): void {
+    this.#remove(start, last);
+    for (const follower of this.followers) follower.changed(start, last);
+  }
+
+  #remove(start: bigint, last: bigint): void {
     this.#last = -1;
     this.#ranges = this.#ranges.flatMap((range) => {
       if (range.last < start || range.start > last) return [range];

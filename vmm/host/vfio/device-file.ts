@@ -19,7 +19,6 @@ const UUID_BYTES = 16;
 /** Calls that concern the device alone, whoever opened it. */
 const CALLS: ReadonlyMap<number, (open: OpenDevice, caller: Process, argument: bigint) => void> = new Map([
   [VFIO.FEATURE, deviceFeature],
-  [VFIO.GET_INFO, deviceInfo],
   [VFIO.GET_REGION_INFO, regionInfo],
   [VFIO.GET_IRQ_INFO, irqInfo],
   [VFIO.SET_IRQS, (open: OpenDevice, caller: Process, argument: bigint) => open.irqs.set(caller, argument)],
@@ -63,6 +62,7 @@ export class DeviceFile implements HostFile {
       const binding = device.first(context);
       try {
         binding.attach(undefined, compatIoas(context).id);
+        context.extension?.joined(binding);
       } catch (cause) {
         device.last();
         throw cause;
@@ -89,7 +89,10 @@ export class DeviceFile implements HostFile {
     else if (word === VFIO.DETACH_IOMMUFD_PT) this.#detach(caller, argument);
     else if (word === VFIO.GET_PCI_HOT_RESET_INFO) hotResetInfo(this.device, this.#find, caller, argument);
     else if (word === VFIO.PCI_HOT_RESET) hotReset(this.device, this.#find, caller, argument);
-    else {
+    else if (word === VFIO.GET_INFO) {
+      const { extension } = this.#binding().context;
+      deviceInfo(open, caller, argument, extension?.deviceFlags(this.device.host) ?? 0);
+    } else {
       const run = CALLS.get(word) ?? refuse('ENOTTY', `a device has no ioctl 0x${word.toString(16)}`);
       run(open, caller, argument);
     }

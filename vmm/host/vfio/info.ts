@@ -27,8 +27,8 @@ interface InfoCap {
   readonly words: readonly number[];
 }
 
-/** VFIO_DEVICE_GET_INFO. Throws EFAULT, EINVAL. */
-export function deviceInfo(device: OpenDevice, caller: Process, argument: bigint): void {
+/** VFIO_DEVICE_GET_INFO; `more`: flags that are not the device's own. Throws EFAULT, EINVAL. */
+export function deviceInfo(device: OpenDevice, caller: Process, argument: bigint, more = 0): void {
   const { argsz } = fetchSized(caller, argument, DEVICE_INFO);
   const atomics = device.fn.atomicCompletions ?? 0;
   const caps = atomics === 0 ? [] : [{ id: INFO_CAP_ATOMIC, words: [atomics, 0] }];
@@ -37,6 +37,7 @@ export function deviceInfo(device: OpenDevice, caller: Process, argument: bigint
     argsz: placed.argsz,
     flags:
       DEVICE_FLAGS.PCI |
+      more |
       (device.resettable ? DEVICE_FLAGS.RESET : 0) |
       (caps.length > 0 ? DEVICE_FLAGS.CAPS : 0),
     num_regions: REGIONS,

@@ -124,6 +124,7 @@ export class VfioDevice {
     if (this.physical?.tokens !== undefined) this.physical.tokens.users--;
     this.open?.close();
     this.open = undefined;
+    if (this.binding !== undefined) this.binding.context.extension?.left(this.binding);
     this.binding?.unbind();
     this.binding = undefined;
   }

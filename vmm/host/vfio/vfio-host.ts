@@ -1,8 +1,8 @@
 import { TsvmmError } from '../../core/errors.ts';
 import type { HostGroup } from '../iommufd/driver.ts';
 import type { HostKernel } from '../iommufd/host-kernel.ts';
-import { Iommufd } from '../iommufd/iommufd.ts';
 import { TextFile } from '../kernel/text-file.ts';
+import { SvmContainer } from '../svm-channel/container.ts';
 import { DeviceFile } from './device-file.ts';
 import { checkIntents, pciIntents } from './intents.ts';
 import { constraintOf, type GroupConstraint, type GroupPlan } from './topology.ts';
@@ -17,10 +17,10 @@ export class VfioHost {
   readonly #constraints = new Map<number, GroupConstraint>();
   #next = 0;
 
-  /** Adds `/dev/vfio/vfio`, which is an iommufd: the old container in its compatible mode. */
+  /** Adds `/dev/vfio/vfio`, which is an iommufd: the old container in its compatible mode, with shared virtual memory. */
   constructor(kernel: HostKernel) {
     this.#kernel = kernel;
-    kernel.devices.set('/dev/vfio/vfio', (opener) => new Iommufd(kernel, opener));
+    kernel.devices.set('/dev/vfio/vfio', (opener) => new SvmContainer(kernel, opener));
   }
 
   /**
