@@ -14,7 +14,7 @@ export const VTD_HOST = 'xeon-sapphire-rapids';
 const ENGINE = '0000:16:00.0';
 /** Where the queue of page requests lies. */
 export const PRQ = 0x40000;
-const PRQ_BYTES = 4096;
+export const PRQ_BYTES = 4096;
 
 export interface NestedOptions {
   readonly mode?: PathMode;
@@ -43,7 +43,8 @@ export class NestedVtd {
     this.vtd = new ScalableMachine({ machine: this.machine, config: options });
     this.frames = new SvmFrames(this.machine.mmio);
     this.top = this.vtd.page();
-    this.vtd.scalableContext(this.requester);
+    // A directory of one page: what lies behind it in the kit is not stored to as a table.
+    this.vtd.scalableContext(this.requester, { PDTS: 0 });
     this.vtd.pasid(5, { PGTT: 1, DID: 5, FSPTPTR: this.top });
     this.vtd.write(PQA, PRQ);
     this.vtd.startScalable();

@@ -1,3 +1,5 @@
+import type { DmaPort } from '../../vmm/bus/dma.ts';
+
 /**
  * Who forwards what the guest does with its SMMUv3 to somewhere else. Called when a command has been done by the unit, before
  * CMDQ_CONS moves past it. StreamIDs, ASIDs and VMIDs are the guest's.
@@ -51,9 +53,17 @@ export interface SmmuPort {
   readonly stage2: boolean;
   readonly deviceTlb: boolean;
   readonly pageRequests: boolean;
+  /** IDR0.STALL_MODEL allows transactions to be held. */
+  readonly stalls: boolean;
   connect(backend: SmmuBackend | null): void;
   /** Looks in memory, not in caches, and changes nothing. */
   binding(sid: number, out: StreamBinding): void;
   /** An event that the hardware behind the port recorded: 8 words, written to the event queue as they are. */
   event(words: Uint32Array): void;
+  /**
+   * The hardware behind the port holds a transaction of stage 1: the guest is told as of one that the unit holds itself, by an event
+   * with the tag that is returned. Its end comes through DmaEndpoints.resume, never before this returns. -1: the unit has no place
+   * for it; the event says that it has ended.
+   */
+  hold(port: DmaPort, lo: number, hi: number, access: number): number;
 }

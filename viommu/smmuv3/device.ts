@@ -1,5 +1,5 @@
 import { Device, type ResetKind } from '../../vmm/bus/device.ts';
-import { DMA_UR, type DmaPort, type DmaTranslator, READ, WRITE } from '../../vmm/bus/dma.ts';
+import { DMA_STALLED, DMA_UR, type DmaPort, type DmaTranslator, READ, WRITE } from '../../vmm/bus/dma.ts';
 import type { WalkStep } from '../../vmm/bus/iommu.ts';
 import type { MmioBus, MmioHandler } from '../../vmm/bus/mmio.ts';
 import { Bug } from '../../vmm/core/errors.ts';
@@ -132,6 +132,11 @@ export class SmmuV3 extends Device<SmmuState, SmmuWiring, SmmuParts> implements 
     const recording = sink.relay(words);
     sink.settle();
     return recording;
+  }
+
+  /** SmmuPort.hold. */
+  hold(port: DmaPort, lo: number, hi: number, access: number): number {
+    return this.c.translation.hold(port, lo | 0, hi | 0, access) === DMA_STALLED ? port.stallTag : -1;
   }
 
   /** How a request would be translated now; changes nothing. */

@@ -5,7 +5,7 @@ import { ReadEntry } from './access-record.ts';
 import { identification } from './config.ts';
 import type { SmmuV3 } from './device.ts';
 import { decodeSte, isLegalSte, Stream, StreamTable } from './stream-table.ts';
-import { type UnitFeatures, unitFeatures } from './unit.ts';
+import { STALLS_NEVER, type UnitFeatures, unitFeatures } from './unit.ts';
 
 const CR0_WORD = CR0ACK.offset / 4;
 const CR2_WORD = CR2.offset / 4;
@@ -31,6 +31,7 @@ export function smmuPort(device: SmmuV3): SmmuPort {
     stage2: features.s2,
     deviceTlb: features.ats,
     pageRequests: features.pri,
+    stalls: features.stallModel !== STALLS_NEVER,
     connect: (backend) => {
       forward.to = backend;
     },
@@ -38,6 +39,7 @@ export function smmuPort(device: SmmuV3): SmmuPort {
     event: (words) => {
       device.relayEvent(words);
     },
+    hold: (port, lo, hi, access) => device.hold(port, lo, hi, access),
   };
 }
 

@@ -12,11 +12,13 @@ import {
   READ,
   WRITE,
 } from '../../vmm/bus/dma.ts';
+import { CLASS_IN } from '../spec/smmuv3/events.ts';
 import {
   C_BAD_STREAMID,
   EVENT_BY_CODE,
   F_BAD_ATS_TREQ,
   F_TRANSL_FORBIDDEN,
+  F_TRANSLATION,
   F_WALK_EABT,
 } from '../spec/smmuv3/faults.ts';
 import { CR0ACK, CR2, GBPA } from '../spec/smmuv3/registers.ts';
@@ -425,6 +427,20 @@ export class SmmuTranslation extends TranslationProcedure {
     const privileged = port.privileged && port.pasid >= 0;
     port.outAccess = granted === 0 ? 0 : granted | (privileged ? GRANTED_PRIVILEGED : 0);
     return DMA_OK;
+  }
+
+  /**
+   * A transaction that other hardware holds, by the tables of the unit: they say why. Where they say nothing, because they are others
+   * by now, it is what most are held for. DMA_STALLED, or how it ends where there is no place.
+   */
+  hold(port: DmaPort, lo: number, hi: number, access: number): number {
+    let code = this.procedure(port, lo, hi, access, false);
+    const { event } = this;
+    if (!event.stalls) {
+      code = F_TRANSLATION;
+      Object.assign(event, { type: code, stage2: false, class: CLASS_IN, recorded: true, stalls: true });
+    }
+    return this.#refuse(port, code, lo, hi, access);
   }
 
   /** What becomes of a transaction that met an event. */

@@ -56,6 +56,8 @@ export interface GuestDevice {
 export interface ForwarderNeeds {
   /** Page requests may come from now on. */
   readonly faultsWanted: () => void;
+  /** A page table was taken off a device or one of its PASIDs: PageFaults.unbound. */
+  readonly unbound: (device: GuestDevice, pasid: number) => void;
   /** A device is bound to what the host cannot follow. */
   readonly unsupported: (device: GuestDevice, why: string) => void;
 }

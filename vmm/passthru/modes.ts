@@ -78,6 +78,12 @@ function againstSmmu({ type, idr }: HardwareInfo, port: SmmuPort): string[] {
     reasons.push('the vIOMMU has stage 2 only (IDR0.S1P, bit 1, is 0): the hardware nests stage 1');
   if (((idr[0] ?? 0) & S1P) === 0) reasons.push("IDR0.S1P (bit 1) of the host's unit is 0");
   if (((idr[0] ?? 0) & S2P) === 0) reasons.push("IDR0.S2P (bit 0) of the host's unit is 0");
+  const host = stallModelOf(idr);
+  const guest = stallModelOf(port.identity);
+  if (host !== STALLS_OPTIONAL && host !== guest)
+    reasons.push(
+      `IDR0.STALL_MODEL (bits 25:24) of the host's unit is ${host}, the vIOMMU's is ${guest}: CDs that one allows are ILLEGAL to the other`,
+    );
   for (const { register, name, msb, lsb } of PROMISED) {
     const valueIn = (words: readonly number[]) => ((words[register] ?? 0) >>> lsb) & ((2 << (msb - lsb)) - 1);
     const [has, promised] = [valueIn(idr), valueIn(port.identity)];
@@ -88,6 +94,13 @@ function againstSmmu({ type, idr }: HardwareInfo, port: SmmuPort): string[] {
       );
   }
   return reasons;
+}
+
+/** IDR0.STALL_MODEL: CDs say whether transactions are held. */
+export const STALLS_OPTIONAL = 0;
+
+export function stallModelOf(idr: readonly number[]): number {
+  return ((idr[0] ?? 0) >>> 24) & 3;
 }
 
 function typeName(type: number): string {

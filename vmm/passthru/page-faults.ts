@@ -1,6 +1,5 @@
-import { type DmaTranslator, NO_PASID, PAGE_RESPONSE_SUCCESS } from '../bus/dma.ts';
+import { type DmaPort, type DmaTranslator, NO_PASID, PAGE_RESPONSE_SUCCESS } from '../bus/dma.ts';
 import { PAGE_RESPONSE, PGFAULT, PGFAULT_FLAGS } from '../host/iommufd/abi.ts';
-import { decode, encode } from '../host/kernel/struct.ts';
 import type { GuestDevice } from './guest-device.ts';
 import type { HostCalls } from './host-calls.ts';
 import type { PassthroughLog } from './log.ts';
@@ -10,29 +9,46 @@ const BATCH = 64;
 const RESPONSE = { success: 0, invalid: 1 } as const;
 const PRIVILEGED = 8;
 const ACCESS = 7;
+const IN_PAGE = 4095;
+/** In place of a PASID: whatever a requester has bound. */
+export const EVERY_PASID = -2;
 
+/** Where fields of a request lie, read one by one: page requests are many. */
+const { flags, dev_id, pasid: pasidAt, grpid, perm, addr, cookie: cookieAt } = PGFAULT.fields;
+
+/** A group of page requests, or a transaction that is held, that waits for the guest's answer. */
 interface Waiting {
   readonly device: GuestDevice;
+  /** A transaction is held: `group` is the tag that the guest knows. */
+  readonly held: boolean;
   readonly pasid: number;
   readonly group: number;
   readonly cookie: number;
 }
 
+/** Tells the guest of a transaction that the host's IOMMU holds: SmmuPort.hold. */
+export type Hold = (port: DmaPort, lo: number, hi: number, access: number) => number;
+
 /**
- * Page requests of assigned devices: those that the host's IOMMU passes on go into the guest's own queue, in the name of the
- * requester that the guest knows, and what the guest answers goes back.
+ * Page requests of assigned devices, and transactions of theirs that the host's IOMMU holds, which iommufd tells of in the same
+ * words. What the host passes on is told to the guest in the name of the requester that the guest knows, and what the guest answers
+ * goes back.
  */
 export class PageFaults {
   readonly #calls: HostCalls;
   readonly #translator: DmaTranslator;
   readonly #log: PassthroughLog;
+  /** Undefined: the guest's IOMMU holds nothing. */
+  readonly #hold: Hold | undefined;
   readonly #devices = new Map<number, GuestDevice>();
   readonly #waiting: Waiting[] = [];
+  readonly #records = new DataView(new ArrayBuffer(BATCH * PGFAULT.bytes));
   #fd = -1;
 
-  constructor(calls: HostCalls, translator: DmaTranslator, log: PassthroughLog) {
+  constructor(calls: HostCalls, translator: DmaTranslator, hold: Hold | undefined, log: PassthroughLog) {
     this.#calls = calls;
     this.#translator = translator;
+    this.#hold = hold;
     this.#log = log;
   }
 
@@ -52,62 +68,144 @@ export class PageFaults {
     this.#devices.delete(device.host.id);
   }
 
+  /** What waits for an answer of the guest. */
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
   /** Nobody answers what the device has asked for so far: it was reset, or is gone. */
   drop(device: GuestDevice): void {
-    const dropped = this.#waiting.filter((one) => one.device === device);
-    for (const one of dropped) {
-      this.#waiting.splice(this.#waiting.indexOf(one), 1);
-      this.#answer(one.cookie, RESPONSE.invalid);
+    for (const one of this.#taken(device, EVERY_PASID)) this.#answer(one.cookie, RESPONSE.invalid);
+  }
+
+  /**
+   * A page table of the device was taken away: iommufd has answered what came by it, and gives its cookies to others. An answer of
+   * the guest that comes later is nobody's.
+   * @param pasid NO_PASID: that of requests without one; EVERY_PASID: one for all
+   */
+  unbound(device: GuestDevice, pasid: number): void {
+    if (this.#waiting.length > 0) this.#taken(device, pasid);
+  }
+
+  #taken(device: GuestDevice, pasid: number): readonly Waiting[] {
+    const waiting = this.#waiting;
+    const taken: Waiting[] = [];
+    for (let i = waiting.length - 1; i >= 0; i--) {
+      const one = waiting[i]!;
+      if (one.device !== device || (pasid !== EVERY_PASID && one.pasid !== pasid)) continue;
+      taken.unshift(one);
+      waiting.splice(i, 1);
     }
+    return taken;
   }
 
   #read(): void {
-    const { sys, data } = this.#calls;
+    const { sys, data, view } = this.#calls;
+    const records = this.#records;
     for (;;) {
       const done = sys.read(this.#fd, data, BATCH * PGFAULT.bytes);
       if (done <= 0) return;
-      const bytes = this.#calls.bytes(done).slice();
-      for (let at = 0; at < done; at += PGFAULT.bytes)
-        this.#pass(decode(PGFAULT, bytes.subarray(at, at + PGFAULT.bytes)));
+      // What is done for one uses the place where they lie.
+      for (let at = 0; at < done; at += 4) records.setUint32(at, view.getUint32(data + at, true), true);
+      for (let at = 0; at < done; at += PGFAULT.bytes) this.#pass(at);
+      if (done < BATCH * PGFAULT.bytes) return;
     }
   }
 
-  #pass(fault: ReturnType<typeof decode<(typeof PGFAULT)['fields']>>): void {
-    const device = this.#devices.get(fault.dev_id);
-    const pasid = (fault.flags & PGFAULT_FLAGS.PASID_VALID) !== 0 ? fault.pasid : NO_PASID;
-    const last = (fault.flags & PGFAULT_FLAGS.LAST_PAGE) !== 0;
+  #pass(at: number): void {
+    const r = this.#records;
+    const cookie = r.getUint32(at + cookieAt.at, true);
+    const device = this.#devices.get(r.getUint32(at + dev_id.at, true));
     if (device === undefined) {
-      this.#answer(fault.cookie, RESPONSE.invalid);
+      this.#answer(cookie, RESPONSE.invalid);
       return;
     }
+    const given = r.getUint32(at + flags.at, true);
+    const pasid = (given & PGFAULT_FLAGS.PASID_VALID) !== 0 ? r.getUint32(at + pasidAt.at, true) : NO_PASID;
+    const last = (given & PGFAULT_FLAGS.LAST_PAGE) !== 0;
+    const group = r.getUint32(at + grpid.at, true);
+    const lo = r.getInt32(at + addr.at, true);
+    const hi = r.getInt32(at + addr.at + 4, true);
+    const permissions = r.getUint32(at + perm.at, true);
+    const access = permissions & ACCESS;
     const { dma } = device;
-    // Answered maybe before pageRequest returns.
-    if (last) this.#waiting.push({ device, pasid, group: fault.grpid, cookie: fault.cookie });
-    const before = { pasid: dma.pasid, privileged: dma.privileged };
+    const { pasid: before, privileged } = dma;
     dma.pasid = pasid;
-    dma.privileged = (fault.perm & PRIVILEGED) !== 0;
-    const lo = Number(fault.addr & 0xffffffffn) | 0;
-    const hi = Number(fault.addr >> 32n) | 0;
-    const taken = this.#translator.pageRequest?.(dma, lo, hi, fault.perm & ACCESS, fault.grpid, last);
-    dma.pasid = before.pasid;
-    dma.privileged = before.privileged;
-    if (taken === undefined || taken !== 0) this.respond(device, pasid, fault.grpid, -1);
+    dma.privileged = (permissions & PRIVILEGED) !== 0;
+    if (this.#isHeld(device, lo)) this.#held(device, lo, hi, access, cookie);
+    else this.#request(device, lo, hi, access, { device, held: false, pasid, group, cookie }, last);
+    dma.pasid = before;
+    dma.privileged = privileged;
+  }
+
+  /**
+   * The words are the same for both. A function whose guest has not switched page requests on makes none; of one that does, requests
+   * are for whole pages. LIMIT passthru-stalls.
+   */
+  #isHeld(device: GuestDevice, lo: number): boolean {
+    if (this.#hold === undefined) return false;
+    const { ats, pri } = device.controls();
+    return !ats || !pri || (lo & IN_PAGE) !== 0;
+  }
+
+  #held(device: GuestDevice, lo: number, hi: number, access: number, cookie: number): void {
+    const { dma } = device;
+    const { mayStall } = dma;
+    dma.mayStall = true;
+    const group = this.#hold!(dma, lo, hi, access);
+    dma.mayStall = mayStall;
+    if (group < 0) this.#answer(cookie, RESPONSE.invalid);
+    else this.#waiting.push({ device, held: true, pasid: dma.pasid, group, cookie });
+  }
+
+  #request(
+    device: GuestDevice,
+    lo: number,
+    hi: number,
+    access: number,
+    waiting: Waiting,
+    last: boolean,
+  ): void {
+    // Answered maybe before pageRequest returns.
+    if (last) this.#waiting.push(waiting);
+    const { group, pasid } = waiting;
+    const taken = this.#translator.pageRequest?.(device.dma, lo, hi, access, group, last);
+    if (taken === undefined || taken !== 0) this.respond(device, pasid, group, -1);
   }
 
   /** The guest's answer to a group, with or without its PASID. */
   respond(device: GuestDevice, pasid: number, group: number, code: number): void {
-    const at = this.#waiting.findIndex(
-      (one) => one.device === device && one.group === group && (pasid === NO_PASID || one.pasid === pasid),
+    this.#end(
+      this.#waiting.findIndex(
+        (one) =>
+          one.device === device &&
+          !one.held &&
+          one.group === group &&
+          (pasid === NO_PASID || one.pasid === pasid),
+      ),
+      code === PAGE_RESPONSE_SUCCESS,
     );
+  }
+
+  /** The guest's word on a transaction that is held: try it again, or end it. */
+  resume(device: GuestDevice, tag: number, retry: boolean): void {
+    this.#end(
+      this.#waiting.findIndex((one) => one.device === device && one.held && one.group === tag),
+      retry,
+    );
+  }
+
+  #end(at: number, success: boolean): void {
     const found = this.#waiting[at];
     if (found === undefined) return;
     this.#waiting.splice(at, 1);
-    this.#answer(found.cookie, code === PAGE_RESPONSE_SUCCESS ? RESPONSE.success : RESPONSE.invalid);
+    this.#answer(found.cookie, success ? RESPONSE.success : RESPONSE.invalid);
   }
 
   #answer(cookie: number, code: number): void {
-    const { sys, data } = this.#calls;
-    encode(PAGE_RESPONSE, { cookie, code }, this.#calls.bytes(PAGE_RESPONSE.bytes));
+    const { sys, data, view } = this.#calls;
+    view.setUint32(data, cookie, true);
+    view.setUint32(data + PAGE_RESPONSE.fields.code.at, code, true);
     const result = sys.write(this.#fd, data, PAGE_RESPONSE.bytes);
     if (result < 0) this.#log.refused(this.#calls.refusal('write to the fault queue', result));
   }

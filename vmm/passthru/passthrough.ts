@@ -198,6 +198,7 @@ export class Passthrough {
       const { port } = this;
       const needs = {
         faultsWanted: () => this.faults?.listen(this.space.faults.fd),
+        unbound: (device: GuestDevice, pasid: number) => this.#faults?.unbound(device, pasid),
         unsupported: (device: GuestDevice, why: string) => this.#degrade(device, why),
       };
       if (port?.architecture === 'smmuv3') {
@@ -227,7 +228,11 @@ export class Passthrough {
 
   get faults(): PageFaults | undefined {
     if (this.#iommu === undefined) return undefined;
-    this.#faults ??= new PageFaults(this.space.calls, this.#iommu.translator, this.log);
+    if (this.#faults === undefined) {
+      const { port } = this;
+      const hold = port?.architecture === 'smmuv3' && port.stalls ? port.hold : undefined;
+      this.#faults = new PageFaults(this.space.calls, this.#iommu.translator, hold, this.log);
+    }
     return this.#faults;
   }
 
@@ -271,6 +276,7 @@ export class Passthrough {
 
   resume(device: GuestDevice, tag: number, retry: boolean): void {
     if (this.#software?.has(device) === true) this.#host.endpoint(device.host.name).resume(tag, retry);
+    else this.#faults?.resume(device, tag, retry);
   }
 
   /** The guest sees a device that has asked for nothing yet. */

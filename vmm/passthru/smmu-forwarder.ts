@@ -29,6 +29,8 @@ import type { Bound, ForwarderNeeds, GuestDevice } from './guest-device.ts';
 import { HostRefused } from './host-calls.ts';
 import { InvalidationArray, MOST_INVALIDATIONS } from './invalidation-array.ts';
 import type { PassthroughLog } from './log.ts';
+import { STALLS_OPTIONAL, stallModelOf } from './modes.ts';
+import { EVERY_PASID } from './page-faults.ts';
 
 /** `enum iommu_viommu_type`, `enum iommu_veventq_type` (Linux, include/uapi/linux/iommufd.h): Arm SMMUv3 in both. */
 const ARM_SMMUV3 = 1;
@@ -54,6 +56,8 @@ const TAKEN = takenBits([
   'S1STALLD',
   'EATS',
 ]);
+/** S1STALLD in word 2. */
+const STALLS_OFF = 1 << 27;
 const CONFIG_ABORT = 0;
 const CONFIG_BYPASS = 4;
 
@@ -291,13 +295,28 @@ export class SmmuForwarder implements SmmuBackend {
   #bindStage1(one: Attached, words: Uint32Array): void {
     const { device } = one;
     for (let i = 0; i < 4; i++) this.#words[i] = words[i]! & TAKEN[i]!;
+    // A CD that asks for stalls is ILLEGAL to a unit that has none, and has to be to the host's.
+    if (!this.#port.stalls && stallModelOf(device.host.info.idr) === STALLS_OPTIONAL)
+      this.#words[2]! |= STALLS_OFF;
     const sid = device.dma.requester;
     const key = `stage 1 ${sid} ${this.#words.join(' ')}`;
     if (key === one.bound.key) return;
     this.#identify(one, sid);
-    const faults = device.wantsFaults();
-    if (faults) this.#needs.faultsWanted();
-    const hwpt = this.#space.smmuNested(device.host, one.slice.id, this.#words, faults);
+    const wants = device.wantsFaults();
+    if (!wants && !this.#port.stalls) {
+      this.#nest(one, key, false);
+      return;
+    }
+    this.#needs.faultsWanted();
+    const refused = this.#attempt(() => this.#nest(one, key, true));
+    if (refused === undefined) return;
+    // The host can neither ask for pages of it nor hold it, or its page requests are another function's.
+    if (wants) throw refused;
+    this.#nest(one, key, false);
+  }
+
+  #nest(one: Attached, key: string, faults: boolean): void {
+    const hwpt = this.#space.smmuNested(one.device.host, one.slice.id, this.#words, faults);
     this.#bind(one, { kind: 'nested', hwpt, own: true, did: 0, pasid: 0, key });
   }
 
@@ -339,16 +358,22 @@ export class SmmuForwarder implements SmmuBackend {
       throw cause;
     }
     one.bound = next;
+    this.#needs.unbound(one.device, EVERY_PASID);
     if (old.own) this.#space.destroy(old.hwpt);
   }
 
   #guarded(work: () => void): HostRefused | undefined {
+    const refused = this.#attempt(work);
+    if (refused !== undefined) this.#log.refused(refused);
+    return refused;
+  }
+
+  #attempt(work: () => void): HostRefused | undefined {
     try {
       work();
       return undefined;
     } catch (cause) {
       if (!(cause instanceof HostRefused)) throw cause;
-      this.#log.refused(cause);
       return cause;
     }
   }

@@ -317,6 +317,7 @@ export class VtdForwarder implements VtdBackend {
     const old = one.rid;
     this.#attach(one, 0, next);
     one.rid = next;
+    this.#needs.unbound(one.device, NO_PASID);
     this.#drop(old);
   }
 
@@ -324,6 +325,7 @@ export class VtdForwarder implements VtdBackend {
     const old = one.bound.get(pasid);
     this.#attach(one, pasid, next);
     one.bound.set(pasid, next);
+    this.#needs.unbound(one.device, pasid);
     if (old !== undefined) this.#drop(old);
   }
 
@@ -343,6 +345,7 @@ export class VtdForwarder implements VtdBackend {
     this.#guarded(() => {
       one.device.host.detach(pasid);
       one.bound.delete(pasid);
+      this.#needs.unbound(one.device, pasid);
       this.#drop(old);
     });
   }
