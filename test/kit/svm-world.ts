@@ -51,12 +51,14 @@ export function enableSvm(fn: PciFunction, { pasid = 1, allocation = 16 } = {}):
   fn.configWrite(layout.pri + PRI.offset, 2, 1);
 }
 
-/** The frames of an SVM engine whose BAR 0 is at SVM_BAR of a bus. */
+/** The frames of an SVM engine whose BAR 0 is at `base` of a bus. */
 export class SvmFrames {
   readonly bus: MmioBus;
+  readonly #base: number;
 
-  constructor(bus: MmioBus) {
+  constructor(bus: MmioBus, base = SVM_BAR) {
     this.bus = bus;
+    this.#base = base;
   }
 
   set(
@@ -65,12 +67,12 @@ export class SvmFrames {
     value: bigint | number,
   ): void {
     const v = BigInt(value);
-    const at = SVM_BAR + SVM_FRAME_BASE + frame * SVM_FRAME_BYTES + register.offset;
+    const at = this.#base + SVM_FRAME_BASE + frame * SVM_FRAME_BYTES + register.offset;
     this.bus.write(at, register.bytes, Number(v & 0xffffffffn), Number(v >> 32n));
   }
 
   get(frame: number, register: { readonly offset: number; readonly bytes: number }): bigint {
-    const at = SVM_BAR + SVM_FRAME_BASE + frame * SVM_FRAME_BYTES + register.offset;
+    const at = this.#base + SVM_FRAME_BASE + frame * SVM_FRAME_BYTES + register.offset;
     const lo = BigInt(this.bus.read(at, register.bytes) >>> 0);
     return register.bytes === 8 ? lo | (BigInt(this.bus.hi >>> 0) << 32n) : lo;
   }
@@ -110,11 +112,11 @@ export class SvmFrames {
   }
 
   register(register: { readonly offset: number }): number {
-    return this.bus.read(SVM_BAR + register.offset, 4) >>> 0;
+    return this.bus.read(this.#base + register.offset, 4) >>> 0;
   }
 
   setRegister(register: { readonly offset: number }, value: number): void {
-    this.bus.write(SVM_BAR + register.offset, 4, value, 0);
+    this.bus.write(this.#base + register.offset, 4, value, 0);
   }
 }
 

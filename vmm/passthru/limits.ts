@@ -36,7 +36,7 @@ export const PASSTHRU_LIMITS: readonly Limit[] = [
   },
   {
     id: 'passthru-stalls',
-    what: 'while the hardware translates, transactions that an SMMUv3 holds are not told to the guest as stalled events: the host ends them',
+    what: 'while the hardware translates, a transaction that an SMMUv3 holds at the first byte of a page is told as a page request where the guest has page requests of that function on: iommufd has the same words for both. It ends when the page table of its stream is replaced, which iommufd answers by itself, and one of a virtual function is not held',
     cite: IOMMUFD,
   },
   {
