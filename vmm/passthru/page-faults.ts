@@ -144,7 +144,7 @@ export class PageFaults {
    */
   #isHeld(device: GuestDevice, lo: number): boolean {
     if (this.#hold === undefined) return false;
-    const { ats, pri } = device.controls();
+    const { ats, pri } = device.enables;
     return !ats || !pri || (lo & IN_PAGE) !== 0;
   }
 
