@@ -33,6 +33,7 @@ export const SMMU_UNIT: Json = {
     AIDR: '0x2',
   },
   devices: 'rest',
+  lacks: ['IDR0.TTF', 'IDR0.TTENDIAN', 'IDR0.TERM_MODEL', 'IDR5.VAX'],
 };
 
 export const ACS_ON = ['SV', 'RR', 'CR', 'UF'];

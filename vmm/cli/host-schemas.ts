@@ -17,6 +17,7 @@ export function hostShowSchema(z: Zod) {
     bits: text,
     stated: z.number(),
     modelled: z.number(),
+    told: z.enum(['registers', 'model']).describe('whose value iommufd tells'),
     doc: text,
   });
   const unit = z.strictObject({

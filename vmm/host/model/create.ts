@@ -24,7 +24,7 @@ import { DumpedFunction } from './dumped-function.ts';
 import { createFunctions, type HostFunctions, hostEndpoints } from './functions.ts';
 import { type HostDescription, type HostFunction, intervalOf } from './host.ts';
 import type { KindLookup } from './parse.ts';
-import type { UnitModel } from './units.ts';
+import { told, type UnitModel } from './units.ts';
 
 /** What a host runs on. */
 export interface HostParts {
@@ -216,12 +216,14 @@ const idOf = ({ entry }: UnitModel): string => `host:${entry.id}`;
 function startUnit(model: UnitModel, options: UnitOptions): RunningUnit {
   if (model.kind === 'vtd') {
     const unit = PhysicalUnit.of(INTEL_IOMMU, model.likeness.options, options);
+    const identity = { CAP: told(model, 'CAP'), ECAP: told(model, 'ECAP') };
     const readOnlyErratum = model.entry.quirks.includes('read-only-parents');
-    return { model, unit, driver: new VtdHostDriver(unit, { readOnlyErratum }) };
+    return { model, unit, driver: new VtdHostDriver(unit, { readOnlyErratum, identity }) };
   }
   const unit = PhysicalUnit.of(SMMUV3, model.likeness.options, options);
+  const identity = new Map(model.registers.map(({ layout, told }) => [layout.name, told[0]!]));
   const commandsTwice = model.entry.quirks.includes('repeat-invalidations');
-  return { model, unit, driver: new SmmuHostDriver(unit, { commandsTwice }) };
+  return { model, unit, driver: new SmmuHostDriver(unit, { commandsTwice, identity }) };
 }
 
 /** All functions of the bus behind a port go together. */

@@ -43,6 +43,8 @@ interface UnitBase {
   /** What it stands for: functions with all that is behind them; `rest`: what no other unit of the host names. */
   readonly devices: readonly string[] | 'rest';
   readonly quirks: readonly UnitQuirk[];
+  /** Fields of its registers that the model does not follow, as `IDR0.TTF`: users are told what the model has. */
+  readonly lacks: readonly string[];
   /** How its caches behave: a property of the model, no register tells it. */
   readonly cache: CachePolicy;
   /** `cache: random`: where its chance begins. */
@@ -146,6 +148,12 @@ export function hostSchema(z: Zod): ZodType<HostFile> {
       .default([])
       .describe(
         'errata: no read-only second stage under a first stage (VT-d); invalidation commands issued twice (SMMUv3)',
+      ),
+    lacks: z
+      .array(z.string().regex(/^[A-Z0-9]+\.[A-Za-z0-9_]+$/, 'write a field as IDR0.TTF'))
+      .default([])
+      .describe(
+        'fields of the registers that promise what the model does not have: users are told what it has',
       ),
     cache: z.enum(CACHE_POLICIES).default('normal').describe(CACHE_POLICY_TEXT),
     cacheSeed: z.number().int().min(1).max(MOST_CACHE_SEED).default(1).describe(CACHE_SEED_TEXT),

@@ -19,7 +19,7 @@ export const HOST_LIMITS: readonly Limit[] = [
   },
   {
     id: 'host-unit-registers',
-    what: 'features that the registers of a host name and the models do not have are not there; tsvmm host show lists them by their bits',
+    what: 'features that the registers of a host name and the models do not have are not there, and tsvmm host show lists them by their bits; those that users of iommufd could rely on are told as the models have them, and a file has to name them (lacks)',
     cite: 'VT-d: Capability Register; SMMUv3: Identification registers',
   },
   {

@@ -33,7 +33,7 @@ export function hostSummary(host: HostDescription) {
 export type HostSummary = ReturnType<typeof hostSummary>;
 
 function unitSummary(unit: UnitModel) {
-  const { entry, registers, likeness } = unit;
+  const { entry, registers, differences } = unit;
   return {
     id: entry.id,
     kind: entry.kind,
@@ -56,12 +56,13 @@ function unitSummary(unit: UnitModel) {
       ...(modelled === value ? {} : { modelled: modelled || 'no' }),
       bits,
     })),
-    limits: likeness.differences.map(({ register, field, bits, doc, a, b }) => ({
+    limits: differences.map(({ register, field, bits, doc, a, b, told }) => ({
       register,
       field,
       bits,
       stated: a,
       modelled: b,
+      told,
       doc,
     })),
   };
@@ -175,10 +176,11 @@ function unitLines({
   lines.push(`  caches: ${caches}${seed}; invalidation: ${invalidation}`);
   for (const quirk of quirks) lines.push(`  erratum: ${QUIRK_TEXTS[quirk]}`);
   if (limits.length > 0) lines.push(`  where the model of this unit is not as its registers say:`);
-  for (const { register, field, bits, stated, modelled, doc } of limits)
-    lines.push(
-      `    ${register}.${field} (${bits}) ${numberText(stated)}, the model has ${numberText(modelled)}: ${doc}`,
-    );
+  for (const { register, field, bits, stated, modelled, told, doc } of limits) {
+    const values = `${numberText(stated)}, the model has ${numberText(modelled)}`;
+    const which = told === 'model' ? ', and so iommufd says' : '';
+    lines.push(`    ${register}.${field} (${bits}) ${values}${which}: ${doc}`);
+  }
   return lines;
 }
 

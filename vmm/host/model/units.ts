@@ -8,14 +8,17 @@ import { type VtdLikeness, vtdOptionsOf } from '../../../viommu/vtd/options-of.t
 import { RegisterBlock } from '../../regs/block.ts';
 import type { Layout, Register } from '../../regs/layout.ts';
 import type { SmmuUnitEntry, UnitEntry, VtdUnitEntry } from './file.ts';
+import { judge, toldWords, type UnitDifference } from './identity.ts';
 
 /** A register that identifies a unit. */
 export interface UnitRegister {
   readonly layout: Layout;
   /** What it says on the host. */
   readonly words: Uint32Array;
-  /** What the model's says, which is what the host's drivers go by. */
+  /** What the model's says. */
   readonly modelled: Uint32Array;
+  /** What the host's driver goes by and iommufd tells. */
+  readonly told: Uint32Array;
 }
 
 /** A unit of a VT-d host: what its registers say, and the unit of the model that comes nearest. */
@@ -24,12 +27,14 @@ export interface VtdUnit {
   readonly entry: VtdUnitEntry;
   readonly registers: readonly UnitRegister[];
   readonly likeness: VtdLikeness;
+  readonly differences: readonly UnitDifference[];
 }
 export interface SmmuUnit {
   readonly kind: 'smmuv3';
   readonly entry: SmmuUnitEntry;
   readonly registers: readonly UnitRegister[];
   readonly likeness: SmmuLikeness;
+  readonly differences: readonly UnitDifference[];
 }
 export type UnitModel = VtdUnit | SmmuUnit;
 
@@ -49,7 +54,9 @@ export function unitModel(entry: UnitEntry, source: string): UnitModel {
     const { options, differences } = vtdOptionsOf(words('CAP'), words('ECAP'), where);
     const likeness = { options: { ...options, ...told }, differences };
     const modelled = { VER: fresh(VER), CAP: capability(options), ECAP: extendedCapability(options) };
-    return { kind: 'vtd', entry, registers: pairsOf(VTD_LAYOUTS, stated, modelled), likeness };
+    const judged = judge(differences, entry.lacks, where);
+    const registers = registersOf(VTD_LAYOUTS, stated, modelled, judged);
+    return { kind: 'vtd', entry, registers, likeness, differences: judged };
   }
   const identity = {
     IDR0: number('IDR0'),
@@ -65,7 +72,9 @@ export function unitModel(entry: UnitEntry, source: string): UnitModel {
   const likeness = { options: { ...options, ...told }, differences };
   const { idr0, idr1, idr3, idr5, aidr } = identification(options);
   const modelled = { IDR0: idr0, IDR1: idr1, IDR3: idr3, IDR5: idr5, AIDR: aidr };
-  return { kind: 'smmuv3', entry, registers: pairsOf(SMMU_LAYOUTS, stated, modelled), likeness };
+  const judged = judge(differences, entry.lacks, where);
+  const registers = registersOf(SMMU_LAYOUTS, stated, modelled, judged);
+  return { kind: 'smmuv3', entry, registers, likeness, differences: judged };
 }
 
 /** A register as it is after reset. */
@@ -77,16 +86,22 @@ function statedBy({ registers }: UnitEntry): ReadonlyMap<string, Uint32Array> {
   return new Map(Object.entries(registers).map(([name, hex]) => [name, wordsOf(hex as string)]));
 }
 
-function pairsOf(
+function registersOf(
   layouts: object,
   stated: ReadonlyMap<string, Uint32Array>,
-  modelled: Readonly<Record<string, Uint32Array>>,
+  models: Readonly<Record<string, Uint32Array>>,
+  differences: readonly UnitDifference[],
 ): readonly UnitRegister[] {
-  return Object.entries(layouts as Record<string, Layout>).map(([name, layout]) => ({
-    layout,
-    words: stated.get(name)!,
-    modelled: modelled[name] ?? new Uint32Array(2),
-  }));
+  return Object.entries(layouts as Record<string, Layout>).map(([name, layout]) => {
+    const words = stated.get(name)!;
+    const modelled = models[name] ?? new Uint32Array(2);
+    return { layout, words, modelled, told: toldWords(layout, words, modelled, differences) };
+  });
+}
+
+/** What iommufd tells of a register of a unit. */
+export function told(unit: UnitModel, name: string): Uint32Array {
+  return unit.registers.find(({ layout }) => layout.name === name)!.told;
 }
 
 function wordsOf(hex: string): Uint32Array {

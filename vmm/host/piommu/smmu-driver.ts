@@ -101,6 +101,8 @@ interface Stream {
 export interface SmmuDriverOptions {
   /** Erratum: whoever issues TLBI and CFGI commands issues them twice. */
   readonly commandsTwice?: boolean;
+  /** Identification registers as user space is told them, by name; those of the unit if absent. */
+  readonly identity?: ReadonlyMap<string, number>;
 }
 
 /** The host's driver of one SMMUv3: it does with registers, tables and queues what Linux' driver does. */
@@ -118,12 +120,14 @@ export class SmmuHostDriver implements PhysicalDriver {
   readonly #asids: TagIds;
   readonly #devices = new Map<PhysicalDevice, Stream>();
   readonly #twice: boolean;
+  readonly #identity: ReadonlyMap<string, number>;
 
   /** Brings the unit up: from here on every function behind it is aborted. Throws ENOMEM. @throws TsvmmError where it cannot be driven */
   constructor(unit: PhysicalUnit, options: SmmuDriverOptions = {}) {
     this.unit = unit;
     this.name = `arm-smmu-v3 ${unit.id}`;
     this.#twice = options.commandsTwice ?? false;
+    this.#identity = options.identity ?? new Map();
     const words = (offset: number) => Uint32Array.of(unit.read(offset));
     this.#idr0 = IDR0.decode(words(IDR0.offset));
     this.#idr1 = IDR1.decode(words(IDR1.offset));
@@ -188,17 +192,18 @@ export class SmmuHostDriver implements PhysicalDriver {
   }
 
   hwInfo() {
-    const { unit } = this;
+    const told = ({ name, offset }: { readonly name: string; readonly offset: number }) =>
+      this.#identity.get(name) ?? this.unit.read(offset);
     const bytes = encode(HW_INFO_SMMUV3, {
       flags: this.#twice ? SMMU_ERRATUM_TWICE : 0,
-      idr0: unit.read(IDR0.offset),
-      idr1: unit.read(IDR1.offset),
-      idr2: unit.read(IDR2.offset),
-      idr3: unit.read(IDR3.offset),
-      idr4: unit.read(IDR4.offset),
-      idr5: unit.read(IDR5.offset),
-      iidr: unit.read(IIDR.offset),
-      aidr: unit.read(AIDR.offset),
+      idr0: told(IDR0),
+      idr1: told(IDR1),
+      idr2: told(IDR2),
+      idr3: told(IDR3),
+      idr4: told(IDR4),
+      idr5: told(IDR5),
+      iidr: told(IIDR),
+      aidr: told(AIDR),
     });
     return { type: HW_INFO_TYPE.ARM_SMMUV3, bytes };
   }

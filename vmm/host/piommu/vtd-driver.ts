@@ -63,6 +63,8 @@ const EAFE = 1 << 7;
 export interface VtdDriverOptions {
   /** Sapphire Rapids' erratum: parents of nesting have no read-only mappings, and user space is told. */
   readonly readOnlyErratum?: boolean;
+  /** CAP and ECAP as user space is told them, where the unit's own say more, or tell of what makes no difference. */
+  readonly identity?: { readonly CAP: Uint32Array; readonly ECAP: Uint32Array };
 }
 
 /** The host's driver of one VT-d unit: it does with registers, tables and queue what Linux' driver does. */
@@ -81,14 +83,17 @@ export class VtdHostDriver implements PhysicalDriver {
   readonly #dids: TagIds;
   readonly #places = new Map<PhysicalDevice, VtdPlace>();
   readonly #erratum: boolean;
+  readonly #identity: { readonly CAP: Uint32Array; readonly ECAP: Uint32Array };
 
   /** Brings the unit up: from here on every function behind it is blocked. Throws ENOMEM. @throws TsvmmError where it cannot be driven */
   constructor(unit: PhysicalUnit, options: VtdDriverOptions = {}) {
     this.unit = unit;
     this.name = `intel-iommu ${unit.id}`;
     this.#erratum = options.readOnlyErratum ?? false;
-    this.#cap = CAP.decode(registerWords(unit, CAP.offset));
-    this.#ecap = ECAP.decode(registerWords(unit, ECAP.offset));
+    const own = { CAP: registerWords(unit, CAP.offset), ECAP: registerWords(unit, ECAP.offset) };
+    this.#identity = options.identity ?? own;
+    this.#cap = CAP.decode(this.#identity.CAP);
+    this.#ecap = ECAP.decode(this.#identity.ECAP);
     const { SMTS, SSTS, FSTS, QI } = this.#ecap;
     this.#levels = levelsOf(this.#cap.SAGAW);
     this.#scalable = SMTS === 1;
@@ -105,7 +110,10 @@ export class VtdHostDriver implements PhysicalDriver {
     this.#tables = new VtdTables(memory, this.#scalable);
     this.#queue = new VtdQueue(unit, this.#scalable);
     this.#dids = new TagIds('domain-id', FIRST_DID, 2 ** (4 + 2 * this.#cap.ND));
-    const limits = { pageSelective: this.#cap.PSI === 1, maxOrder: this.#cap.MAMV };
+    const limits = {
+      pageSelective: this.#cap.PSI === 1,
+      maxOrder: Math.min(this.#cap.MAMV, CAP.get.MAMV(own.CAP, 0)),
+    };
     this.#flusher = new VtdFlusher(this.#queue, limits, (attachment, enable) =>
       this.#setTracking(attachment, enable),
     );
@@ -155,8 +163,8 @@ export class VtdHostDriver implements PhysicalDriver {
   hwInfo() {
     const bytes = encode(HW_INFO_VTD, {
       flags: this.#erratum ? VTD_ERRATUM_READ_ONLY : 0,
-      cap_reg: this.unit.readWide(CAP.offset),
-      ecap_reg: this.unit.readWide(ECAP.offset),
+      cap_reg: wide(this.#identity.CAP),
+      ecap_reg: wide(this.#identity.ECAP),
     });
     return { type: HW_INFO_TYPE.INTEL_VTD, bytes };
   }
@@ -441,6 +449,10 @@ export class VtdHostDriver implements PhysicalDriver {
 
 function registerWords(unit: PhysicalUnit, offset: number): Uint32Array {
   return Uint32Array.of(unit.read(offset), unit.read(offset + 4));
+}
+
+function wide(words: Uint32Array): bigint {
+  return BigInt(words[0]!) | (BigInt(words[1]!) << 32n);
 }
 
 /** Levels of the widest second-stage table that the unit walks; 0: none. */

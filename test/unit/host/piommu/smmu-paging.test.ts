@@ -4,6 +4,7 @@ import { BUFFER, smmuHost } from '../../../kit/physical-host.ts';
 
 const DEV = 0x100;
 const AT = Number(BUFFER);
+const CMDQ_PROD = 0x98;
 const { NEST_PARENT, PASID, DIRTY_TRACKING } = abi.HWPT_FLAGS;
 describe('PASIDs', () => {
   function world(config = {}) {
@@ -95,3 +96,22 @@ test('dirty state of stage 1: pages that a function writes to are found, and aga
   host.write(DEV, AT + 0x8000, 1);
   expect(host.dirtyPages(hwpt_id)).toEqual([3, 8]);
 });
+
+test.each([
+  [false, 2],
+  [true, 3],
+])(
+  'erratum of double commands %j: unmapping a page puts %d commands into the queue',
+  (commandsTwice, commands) => {
+    const host = smmuHost({}, { commandsTwice });
+    host.map(0x4000);
+    host.bind(host.plug({ requester: DEV })).attach(0, host.ioas);
+    const prod = () => host.unit.read(CMDQ_PROD);
+    const before = prod();
+
+    host.unmap(BUFFER, 0x4000);
+
+    // TLBI, once or twice, and CMD_SYNC.
+    expect(prod() - before).toBe(commands);
+  },
+);
