@@ -1,4 +1,5 @@
 import type { DmaPort } from '../../vmm/bus/dma.ts';
+import type { GuestTables } from './tables.ts';
 
 /** In place of a domain-id or a PASID: every one. */
 export const ANY = -1;
@@ -58,6 +59,10 @@ export interface VtdBinding {
   secondLo: number;
   secondHi: number;
   width: number;
+  /** How tables are walked: execute permissions, accessed and dirty flags, coherency. */
+  walkMode: number;
+  /** Requests without PASID are privileged ones (RID_PRIV). */
+  privileged: boolean;
   /** Device-TLBs and page requests are allowed by the context entry. */
   deviceTlb: boolean;
   pageRequests: boolean;
@@ -85,6 +90,8 @@ export function vtdBinding(): VtdBinding {
     secondLo: 0,
     secondHi: 0,
     width: 0,
+    walkMode: 0,
+    privileged: false,
     deviceTlb: false,
     pageRequests: false,
     context: new Uint32Array(8),
@@ -111,6 +118,8 @@ export interface VtdPort {
    * memory, because nothing has been announced of it since.
    */
   binding(requester: number, pasid: number, out: VtdBinding, held?: Uint32Array): void;
+  /** The tables of a requester or PASID whose binding is a first or a second stage now. */
+  tables(requester: number, pasid: number, held?: Uint32Array): GuestTables;
   /** Calls `found` for every PASID of the requester that has a present entry now, ascending. */
   pasids(requester: number, found: (pasid: number) => void, held?: Uint32Array): void;
   /**

@@ -9,6 +9,7 @@ import {
 } from '../spec/vtd/faults.ts';
 import { TT_DEVICE_TLB, TT_PASS_THROUGH } from '../spec/vtd/structures.ts';
 import type { WalkMemory } from '../walk/memory.ts';
+import type { SecondStageOptions } from '../walk/second-stage.ts';
 import { FROM_MEMORY } from '../watch/entry-steps.ts';
 import type { AccessRecord } from './access-record.ts';
 import type { VtdConfig } from './config.ts';
@@ -32,6 +33,20 @@ export function contextOptions(config: VtdConfig): ContextOptions {
     widths: (2 << widest) - 2,
     deviceTlb: config['device-iotlb'],
     passThrough: config.pt,
+  };
+}
+
+const LARGE_PAGES = { none: 0, '2M': 1, '1G': 3 } as const;
+
+/** Second-stage tables as the unit walks them. */
+export function secondStageOptions(config: VtdConfig): SecondStageOptions {
+  const qemu = config.profile === 'qemu';
+  return {
+    haw: config['aw-bits'],
+    largePages: LARGE_PAGES[config['large-pages']],
+    // docs/deviations.md: vtd-snoop-bit.
+    snoop: config['snoop-control'] || (qemu && config['scalable-mode']),
+    strict: qemu,
   };
 }
 

@@ -8,9 +8,9 @@ export class MarkedMemory implements WalkMemory {
   readonly base: number;
   readonly end: number;
   readonly #w: VtdWiring;
-  readonly #reads: ReadSink;
+  readonly #reads: Pick<ReadSink, 'updating'>;
 
-  constructor(w: VtdWiring, reads: ReadSink) {
+  constructor(w: VtdWiring, reads: Pick<ReadSink, 'updating'>) {
     const { ram } = w.services.memory;
     this.u32 = ram.u32;
     this.base = ram.base;

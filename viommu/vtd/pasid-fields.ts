@@ -9,6 +9,7 @@ import {
   type StageTables,
 } from '../walk/first-stage.ts';
 import { SS_ACCESSED_DIRTY, SS_EXECUTE, SS_NOT_COHERENT, SS_STRUCTURE_FIRST } from '../walk/second-stage.ts';
+import type { VtdConfig } from './config.ts';
 import type { ScalableOptions } from './scalable-structures.ts';
 import { beyondWidth } from './translation.ts';
 
@@ -71,6 +72,11 @@ export class PasidFields {
     t.secondBeyond = beyondWidth(width);
     return true;
   }
+}
+
+/** How a unit takes them. Without ECAP.SMPWCS nothing says that walks are not coherent; here they are. */
+export function pasidFields(config: VtdConfig, options: ScalableOptions): PasidFields {
+  return new PasidFields(options, !config['accessed-dirty']);
 }
 
 /** PASIDs that the directory of a context entry has room for: 2^(PDTS+13). */

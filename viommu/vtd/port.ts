@@ -1,5 +1,6 @@
 import { NO_PASID } from '../../vmm/bus/dma.ts';
-import type { VtdBinding, VtdPort } from '../port/vtd.ts';
+import type { GuestTables } from '../port/tables.ts';
+import { type VtdBinding, type VtdPort, vtdBinding } from '../port/vtd.ts';
 import {
   LCT_NOT_PRESENT,
   LRT_NOT_PRESENT,
@@ -22,7 +23,8 @@ import { unitCapabilities } from './capabilities.ts';
 import { stagesOf } from './config.ts';
 import { type ContextOptions, contextOptions, fetchContext } from './contexts.ts';
 import type { VtdIommu } from './device.ts';
-import { pasidLimit } from './pasid-fields.ts';
+import { FirstStageTables, SecondStageTables } from './guest-tables.ts';
+import { pasidFields, pasidLimit } from './pasid-fields.ts';
 import {
   fetchPasidEntry,
   fetchScalableContext,
@@ -39,6 +41,7 @@ const DTE = 1 << 2;
 const PASIDE = 1 << 3;
 const PRE = 1 << 4;
 const RID_PASID = 0xfffff;
+const RID_PRIV = 1 << 20;
 const SRE = 1 << 0;
 const ERE = 1 << 1;
 const WPE = 1 << 4;
@@ -75,6 +78,7 @@ export function vtdPort(device: VtdIommu): VtdPort {
     },
     binding: (requester, pasid, out, held) => new Look(device, held).binding(requester, pasid, out),
     pasids: (requester, found, held) => new Look(device, held).pasids(requester, found),
+    tables: (requester, pasid, held) => new Look(device, held).tables(requester, pasid),
     pages: (requester, found) => new Look(device).pages(requester, found),
     fault: (port, code, lo, hi, access) => device.reportFault(port, code, lo, hi, access),
   };
@@ -105,6 +109,8 @@ class Look {
     out.deviceTlb = false;
     out.pageRequests = false;
     out.context.fill(0);
+    out.walkMode = 0;
+    out.privileged = false;
     const { s } = this.#device;
     if ((s.regs[GSTS_WORD]! & TE) !== 0) {
       const mode = s.rootLo & TTM;
@@ -145,7 +151,9 @@ class Look {
     out.deviceTlb = (e0 & DTE) !== 0;
     out.pageRequests = (e0 & PRE) !== 0;
     if (pasid === NO_PASID) {
-      out.pasid = this.#device.w.config['rid-pasid'] ? e2 & RID_PASID : 0;
+      const { config } = this.#device.w;
+      out.pasid = config['rid-pasid'] ? e2 & RID_PASID : 0;
+      out.privileged = config['supervisor-requests'] && (e2 & RID_PRIV) !== 0;
       if (out.pasid >= pasidLimit(e0)) return SCT_RID_PASID;
     } else if ((e0 & PASIDE) === 0 || this.#device.w.config['pasid-bits'] === 0) return SCT_NO_PASIDS;
     else if (pasid >= pasidLimit(e0)) return SCT_PASID_SIZE;
@@ -160,6 +168,7 @@ class Look {
     const type = (e[0]! >>> 6) & 7;
     out.did = e[2]! & 0xffff;
     if (type === PGTT_PASS_THROUGH) return;
+    out.walkMode = pasidFields(this.#device.w.config, this.#scalable).secondMode(e[0]!, e[2]!);
     out.kind = type === PGTT_FIRST ? 'first-stage' : type === PGTT_NESTED ? 'nested' : 'second-stage';
     const controls = e[4]! & this.#scalable.offered[1];
     out.firstLo = controls & -4096;
@@ -172,6 +181,21 @@ class Look {
     out.secondLo = e[0]! & -4096;
     out.secondHi = e[1]! | 0;
     out.width = (e[0]! >>> 2) & 7;
+  }
+
+  tables(requester: number, pasid: number): GuestTables {
+    const device = this.#device;
+    const out = vtdBinding();
+    this.binding(requester, pasid, out);
+    const marks = {
+      // The watch is another after a reset.
+      set updating(on: boolean) {
+        device.c.watch.updating = on;
+      },
+    };
+    if (out.kind === 'second-stage')
+      return new SecondStageTables(device.w, marks, out.secondLo, out.secondHi, out.width, out.walkMode);
+    return new FirstStageTables(device.w, marks, this.#record.pasidEntry, out.privileged);
   }
 
   pasids(requester: number, found: (pasid: number) => void): void {

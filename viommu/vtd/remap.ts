@@ -48,7 +48,13 @@ import {
 import { FROM_CACHE } from '../watch/entry-steps.ts';
 import { AccessRecord } from './access-record.ts';
 import type { RemappingCaches } from './caches.ts';
-import { type ContextOptions, contextOptions, fetchContext, reservedAddressHi } from './contexts.ts';
+import {
+  type ContextOptions,
+  contextOptions,
+  fetchContext,
+  reservedAddressHi,
+  secondStageOptions,
+} from './contexts.ts';
 import { MarkedMemory } from './marked-memory.ts';
 import { isProtected, protectionOn } from './protected-memory.ts';
 import {
@@ -144,16 +150,10 @@ export class DmaRemapper {
     this.#iotlb = caches.iotlb;
     this.#rows = s.iotlb;
     this.#regs = s.regs;
-    const sizes = { none: 0, '2M': 1, '1G': 3 } as const;
     this.#modes = (config['scalable-mode'] ? 2 : 0) | (config['abort-dma'] ? 8 : 0) | 1;
     const memory = new MarkedMemory(w, reads);
-    this.walker = new SecondStageWalker(memory, this.#qemu ? undefined : caches.paging, {
-      haw: config['aw-bits'],
-      largePages: sizes[config['large-pages']],
-      // docs/deviations.md: vtd-snoop-bit.
-      snoop: config['snoop-control'] || (this.#qemu && config['scalable-mode']),
-      strict: this.#qemu,
-    });
+    const paging = this.#qemu ? undefined : caches.paging;
+    this.walker = new SecondStageWalker(memory, paging, secondStageOptions(config));
     const { record, result, walker: second } = this;
     this.scalable = new ScalableTranslation(s, w, memory, { caches, record, result, second, reads });
     this.#short = new ShortMiss(memory, caches, reads, { first: this.firstStage, second });

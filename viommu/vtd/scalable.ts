@@ -50,7 +50,13 @@ import type { AccessRecord } from './access-record.ts';
 import { NO_DOMAIN, type RemappingCaches } from './caches.ts';
 import type { VtdConfig } from './config.ts';
 import { reservedAddressHi } from './contexts.ts';
-import { beyondCanonical, isCanonicalInQemu, PasidFields, pasidLimit } from './pasid-fields.ts';
+import {
+  beyondCanonical,
+  isCanonicalInQemu,
+  type PasidFields,
+  pasidFields,
+  pasidLimit,
+} from './pasid-fields.ts';
 import { isProtected, protectionOn } from './protected-memory.ts';
 import {
   IDENTITY,
@@ -154,8 +160,7 @@ export class ScalableTranslation {
     this.#pasids = config['pasid-bits'] > 0 ? PASIDE : 0;
     this.#ridPasid = config['rid-pasid'];
     this.#ridPrivilege = config['supervisor-requests'];
-    // Without ECAP.SMPWCS nothing says that walks are not coherent; here they are.
-    this.#fields = new PasidFields(this.options, !config['accessed-dirty']);
+    this.#fields = pasidFields(config, this.options);
     this.#zeroLength = config.zlr ? 0 : READ;
     this.#beyondHost = reservedAddressHi(config['aw-bits']) | 0;
     this.first = new FirstStageWalker(memory, this.#qemu ? undefined : parts.caches.paging, parts.second, {

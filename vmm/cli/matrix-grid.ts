@@ -60,7 +60,7 @@ export interface Grid {
   readonly machines: readonly MachineGrid[];
 }
 
-export const MODES: readonly PathMode[] = ['nested', 'software'];
+export const MODES: readonly PathMode[] = ['nested', 'shadow', 'software'];
 
 /** Console output byte for byte, and how it ended. TAP is in both. */
 export function compare(emulated: Seen, assigned: Seen): Pick<Cell, 'state' | 'end' | 'line'> {

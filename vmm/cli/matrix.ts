@@ -165,8 +165,8 @@ async function rowOf(
   });
   const cells: Cell[] = [];
   for (const mode of MODES) {
-    // Nesting counts only where the hardware can do all of it, which is what forbid asks for.
-    const possible = mode === 'nested' ? assigned('auto', 'forbid') : undefined;
+    // A path of the hardware counts only where that can do all of it, which is what forbid asks for.
+    const possible = mode === 'software' ? undefined : assigned(mode, 'forbid');
     cells.push(await player.cell(mode, possible, assigned(mode, 'explain'), device.id, emulated));
   }
   const unlike = unlikeOptions(player.registry, device, entry);

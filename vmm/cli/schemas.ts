@@ -132,7 +132,7 @@ export function matrixSchema(z: Zod) {
   });
   const sides = { emulated: text.nullable(), assigned: text.nullable() };
   const cell = z.strictObject({
-    mode: z.enum(['nested', 'software']),
+    mode: z.enum(['nested', 'shadow', 'software']),
     state: z.enum(['same', 'differs', 'cannot']),
     why: text.nullable().describe('why the host cannot, or why the device moved to software'),
     moved: z.boolean().describe('the device moved to software while the guest ran'),

@@ -499,7 +499,7 @@ export const MATRIX = {
   name: 'matrix',
   summary: 'run a guest on emulated devices and on those of hosts, and compare what it sees',
   details: [
-    "Runs the guest once on emulated devices, and then with its first device that the host has assigned from the host, on each path: nested and software. It does so on the machine of each IOMMU that the guest says it runs behind (TSVMM_MACHINE). Of the host's devices it takes the first one of the model.",
+    "Runs the guest once on emulated devices, and then with its first device that the host has assigned from the host, on each path: nested, shadow and software. It does so on the machine of each IOMMU that the guest says it runs behind (TSVMM_MACHINE). Of the host's devices it takes the first one of the model.",
     'A cell says same where console output, TAP, exit status and verdict are those of the emulated run; what the host cannot do is a - with the reason. Of a cell that differs, the first line that differs is shown, and with --trace the first event.',
     'Exits with 0 when no cell differs and with 1 when one does.',
   ],

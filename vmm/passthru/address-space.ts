@@ -66,9 +66,10 @@ export class AddressSpace {
     this.calls.ioctl(this.fd, NR.IOAS_UNMAP, IOMMU_IOAS_UNMAP, { ioas_id: ioas, iova, length });
   }
 
-  /** A page table for what is mapped in an IOAS. @throws HostRefused */
-  paging(device: AssignedDevice, ioas: number, flags: number): number {
-    const values = { flags, dev_id: device.id, pt_id: ioas };
+  /** A page table for what is mapped in an IOAS; with `faults` page requests come to the fault queue. @throws HostRefused */
+  paging(device: AssignedDevice, ioas: number, more: number, faults = false): number {
+    const flags = more | (faults ? HWPT_FLAGS.FAULT_ID_VALID : 0);
+    const values = { flags, dev_id: device.id, pt_id: ioas, fault_id: faults ? this.faults.id : 0 };
     return this.calls.ioctl(this.fd, NR.HWPT_ALLOC, IOMMU_HWPT_ALLOC, values).out_hwpt_id;
   }
 

@@ -2,9 +2,10 @@ import { AtsControls } from '../../devices/pci/ats-controls.ts';
 import type { PciFunction } from '../../devices/pci/function.ts';
 import type { DmaPort } from '../bus/dma.ts';
 import type { AssignedDevice } from './assigned-device.ts';
+import type { ShadowSpace } from './shadow-space.ts';
 
 /** Which path serves a device's DMA. */
-export type PathMode = 'nested' | 'software';
+export type PathMode = 'nested' | 'shadow' | 'software';
 
 /**
  * PASID, ATS and page requests as the guest has switched them on: in what it sees of the device, never in the device itself, whose
@@ -64,7 +65,7 @@ export interface ForwarderNeeds {
 
 /** What a requester, or one PASID of it, is attached to on the host. */
 export interface Bound {
-  readonly kind: 'blocked' | 'identity' | 'nested';
+  readonly kind: 'blocked' | 'identity' | 'nested' | 'shadow';
   readonly hwpt: number;
   /** The page table is this binding's own: it goes with it. */
   readonly own: boolean;
@@ -73,4 +74,6 @@ export interface Bound {
   readonly pasid: number;
   /** What the page table was made of: equal texts are equal page tables. */
   readonly key: string;
+  /** Of 'shadow': what is mapped in the page table, and whose it is. */
+  readonly shadow?: ShadowSpace;
 }

@@ -51,7 +51,22 @@ export const PASSTHRU_LIMITS: readonly Limit[] = [
   },
   {
     id: 'passthru-second-stage',
-    what: 'second-stage tables of the guest are not shadowed: a device that is bound to one is served by software from then on, until the machine ends',
+    what: 'an STE with stage 2 tables of the guest is not shadowed: its device is served by software from then on, until the machine ends; so is one behind VT-d whose guest nests tables itself without caching mode',
+    cite: IOMMUFD,
+  },
+  {
+    id: 'passthru-shadow-rights',
+    what: 'a shadow knows reading and writing, not execution and not privilege: it has what requests without privilege may do, and lets them execute what they may read',
+    cite: IOMMUFD,
+  },
+  {
+    id: 'passthru-shadow-flags',
+    what: 'accessed and dirty flags of tables in shadow mode are set when a page is mapped on the host, as for a write, not when a device uses it',
+    cite: 'VT-d: First-Stage Translation, accessed and dirty flags',
+  },
+  {
+    id: 'passthru-shadow-size',
+    what: 'tables of more than 1048576 entries to look at in one go, or of more than 262144 mappings, are not shadowed, nor those with addresses that the host reserves: the device is served by software from then on',
     cite: IOMMUFD,
   },
   {

@@ -1,3 +1,4 @@
+import type { DeviceFacts } from '../../devices/vconfig/facts.ts';
 import type { ViommuPort } from '../../viommu/port/port.ts';
 import type { SmmuPort } from '../../viommu/port/smmuv3.ts';
 import type { VtdPort } from '../../viommu/port/vtd.ts';
@@ -7,13 +8,15 @@ import type { PathMode } from './guest-device.ts';
 
 /** What the user wants of a device: the best there is, or one path. */
 export type ModeWish = 'auto' | PathMode;
-export const MODE_WISHES: readonly ModeWish[] = ['auto', 'nested', 'software'];
+export const MODE_WISHES: readonly ModeWish[] = ['auto', 'nested', 'shadow', 'software'];
 
 /** Which path serves a device. */
 export interface Choice {
   readonly mode: PathMode;
   /** Why not a better one, naming the register bits that say so; none: it is the best one. */
   readonly reasons: readonly string[];
+  /** What the path cannot do that the guest was promised; only where the user wants it all the same. */
+  readonly lacks: readonly string[];
 }
 
 /** Bits of VT-d's ECAP. */
@@ -38,20 +41,64 @@ const PROMISED = [
   { register: 5, name: 'VAX', msb: 11, lsb: 10 },
 ] as const;
 
-/** The best path that host and guest IOMMU leave, with the reasons against better ones. `wish` takes what it says. */
-export function choose(info: HardwareInfo, port: ViommuPort | undefined, wish: ModeWish): Choice {
-  const reasons = port === undefined ? [] : againstNesting(info, port);
-  if (wish !== 'auto') return { mode: wish, reasons };
-  if (reasons.length === 0) return { mode: 'nested', reasons };
-  return { mode: 'software', reasons };
+/** What a device has in hardware, and what of it the host lets its user have. */
+export interface Abilities {
+  readonly own: DeviceFacts;
+  readonly shown: DeviceFacts;
 }
 
-function againstNesting(info: HardwareInfo, port: ViommuPort): string[] {
-  if (port.architecture === 'vtd') return againstVtd(info, port);
+/**
+ * The best path that host and guest IOMMU leave, with the reasons against better ones. `wish` takes what it says.
+ * @param abilities absent: the host lets its user have all that the device has
+ */
+export function choose(
+  info: HardwareInfo,
+  port: ViommuPort | undefined,
+  wish: ModeWish,
+  abilities?: Abilities,
+): Choice {
+  const paths: readonly { readonly mode: PathMode; readonly against: readonly string[] }[] = [
+    { mode: 'nested', against: port === undefined ? [] : againstNesting(info, port, abilities) },
+    { mode: 'shadow', against: againstShadowing(info, port, abilities) },
+    { mode: 'software', against: [] },
+  ];
+  const at = paths.findIndex(({ mode, against }) => (wish === 'auto' ? against.length === 0 : mode === wish));
+  const { mode, against } = paths[at]!;
+  const reasons = new Set(paths.slice(0, at).flatMap((path) => path.against));
+  return { mode, reasons: [...reasons], lacks: against };
+}
+
+/** A shadow needs nothing but page tables of the host; what else a device has must not be less than the guest was promised. */
+function againstShadowing(
+  { type, pasidBits }: HardwareInfo,
+  port: ViommuPort | undefined,
+  abilities: Abilities | undefined,
+): string[] {
+  if (port === undefined) return ['there is no vIOMMU whose tables could be shadowed'];
+  if (type === HW_INFO_TYPE.NONE) return ['the host has no IOMMU for the device'];
+  const reasons = port.architecture === 'smmuv3' ? ['tables of an SMMUv3 are not shadowed'] : [];
+  const pasids = port.architecture === 'vtd' ? port.pasidBits : port.substreamBits;
+  if (pasids > 0 && pasidBits === 0 && abilities?.own.pasidWidth !== 0)
+    reasons.push('the device has no PASIDs on this host, and the vIOMMU has');
+  if (abilities === undefined) return reasons;
+  const { own, shown } = abilities;
+  if (port.deviceTlb && own.ats && !shown.ats)
+    reasons.push('the device has no ATS on this host, and the vIOMMU has device TLBs');
+  if (port.pageRequests && own.pri && !shown.pri)
+    reasons.push('the device has no page requests on this host, and the vIOMMU has');
+  return reasons;
+}
+
+function againstNesting(info: HardwareInfo, port: ViommuPort, abilities: Abilities | undefined): string[] {
+  if (port.architecture === 'vtd') return againstVtd(info, port, abilities);
   return againstSmmu(info, port);
 }
 
-function againstVtd({ type, ecap, pasidBits }: HardwareInfo, port: VtdPort): string[] {
+function againstVtd(
+  { type, ecap, pasidBits }: HardwareInfo,
+  port: VtdPort,
+  abilities: Abilities | undefined,
+): string[] {
   if (type !== HW_INFO_TYPE.INTEL_VTD)
     return [`the host's IOMMU is no VT-d (${typeName(type)}): tables have another format`];
   const reasons: string[] = [];
@@ -65,7 +112,7 @@ function againstVtd({ type, ecap, pasidBits }: HardwareInfo, port: VtdPort): str
   lacks(NEST, 'NEST');
   if (port.pasidBits > 0 && ((ecap >> PASID) & 1n) === 0n)
     reasons.push(`ECAP.PASID (bit ${PASID}) of the host's unit is 0, and the vIOMMU has PASIDs`);
-  else if (port.pasidBits > 0 && pasidBits === 0)
+  else if (port.pasidBits > 0 && pasidBits === 0 && abilities?.own.pasidWidth !== 0)
     reasons.push('the device has no PASIDs on this host, and the vIOMMU has');
   return reasons;
 }

@@ -40,12 +40,21 @@ export class PageFaults {
   readonly #log: PassthroughLog;
   /** Undefined: the guest's IOMMU holds nothing. */
   readonly #hold: Hold | undefined;
+  readonly #asked: (device: GuestDevice, pasid: number, lo: number, hi: number) => void;
   readonly #devices = new Map<number, GuestDevice>();
   readonly #waiting: Waiting[] = [];
   readonly #records = new DataView(new ArrayBuffer(BATCH * PGFAULT.bytes));
   #fd = -1;
 
-  constructor(calls: HostCalls, translator: DmaTranslator, hold: Hold | undefined, log: PassthroughLog) {
+  /** @param asked told of every page that a device asks for, before the guest is */
+  constructor(
+    calls: HostCalls,
+    translator: DmaTranslator,
+    hold: Hold | undefined,
+    log: PassthroughLog,
+    asked: (device: GuestDevice, pasid: number, lo: number, hi: number) => void = () => {},
+  ) {
+    this.#asked = asked;
     this.#calls = calls;
     this.#translator = translator;
     this.#hold = hold;
@@ -132,6 +141,7 @@ export class PageFaults {
     const { pasid: before, privileged } = dma;
     dma.pasid = pasid;
     dma.privileged = (permissions & PRIVILEGED) !== 0;
+    this.#asked(device, pasid, lo, hi);
     if (this.#isHeld(device, lo)) this.#held(device, lo, hi, access, cookie);
     else this.#request(device, lo, hi, access, { device, held: false, pasid, group, cookie }, last);
     dma.pasid = before;

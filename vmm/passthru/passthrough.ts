@@ -115,6 +115,7 @@ export class Passthrough {
     dma.pasid = pasid;
     const status = this.#iommu?.translator.translate(dma, lo, hi, access);
     dma.pasid = before;
+    this.#refusedAt(found.device, pasid, lo, hi);
     if (status === DMA_OK) this.log.note(`${device}: ${what}; the guest's unit would have let it pass`);
   }
 
@@ -146,15 +147,17 @@ export class Passthrough {
     return this.#iommu === undefined ? undefined : portOf(this.#iommu);
   }
 
-  /** Which path is to serve a device. @throws TsvmmError where the policy forbids it */
-  choose(wish: AssignmentWish, host: AssignedDevice): Choice {
-    const choice = choose(host.info, this.port, wish.mode);
-    const lesser = choice.reasons.length > 0 && wish.mode === 'auto';
-    if (lesser && this.#host.fallback === 'forbid') {
+  /** Which path is to serve a device. @param shown what the host lets it do @throws TsvmmError where the policy forbids it */
+  choose(wish: AssignmentWish, host: AssignedDevice, shown: DeviceFacts): Choice {
+    const abilities = { own: this.#host.own(wish.address), shown };
+    const choice = choose(host.info, this.port, wish.mode, abilities);
+    const { mode, reasons, lacks } = choice;
+    const against = wish.mode === 'auto' && mode === 'software' ? reasons : lacks;
+    if (against.length > 0 && this.#host.fallback === 'forbid') {
       throw new TsvmmError({
         code: 'no-nesting',
         object: `${wish.id}: host=${wish.address}`,
-        why: `cannot be served by the hardware: ${choice.reasons.join('; ')}`,
+        why: `cannot be served by the hardware: ${against.join('; ')}`,
         mend: 'take another host or vIOMMU, or --fallback explain',
         exit: EXIT.hostRefused,
       });
@@ -177,13 +180,15 @@ export class Passthrough {
     return this.#software?.has(device) === true ? 'software' : choice.mode;
   }
 
-  reasonsOf({ device, choice }: Assignment): readonly string[] {
+  reasonsOf({ device, choice: { reasons, lacks } }: Assignment): readonly string[] {
     const later = this.#degraded.get(device.id);
-    return later === undefined ? choice.reasons : [...choice.reasons, later];
+    const all = new Set([...reasons, ...lacks]);
+    return later === undefined ? [...all] : [...all, later];
   }
 
   #connect(device: GuestDevice, mode: PathMode): void {
     if (mode === 'software') this.software.add(device);
+    else if (this.forwarder instanceof VtdForwarder) this.forwarder.add(device, mode === 'nested');
     else this.forwarder.add(device);
     this.faults?.add(device);
   }
@@ -231,7 +236,13 @@ export class Passthrough {
     if (this.#faults === undefined) {
       const { port } = this;
       const hold = port?.architecture === 'smmuv3' && port.stalls ? port.hold : undefined;
-      this.#faults = new PageFaults(this.space.calls, this.#iommu.translator, hold, this.log);
+      this.#faults = new PageFaults(
+        this.space.calls,
+        this.#iommu.translator,
+        hold,
+        this.log,
+        (device, pasid, lo, hi) => this.#refusedAt(device, pasid, lo, hi),
+      );
     }
     return this.#faults;
   }
@@ -271,7 +282,14 @@ export class Passthrough {
       // PCI Express Base: PRG Response Message: a Response Failure disables page requests: those that the guest sees.
       device.pageRequestsFailed();
       this.#host.rearm(device.host.name);
-    } else this.#faults?.respond(device, pasid, group, code);
+    } else {
+      this.settle();
+      this.#faults?.respond(device, pasid, group, code);
+    }
+  }
+
+  #refusedAt(device: GuestDevice, pasid: number, lo: number, hi: number): void {
+    if (this.#forwarder instanceof VtdForwarder) this.#forwarder.refusedAt(device, pasid, lo, hi);
   }
 
   resume(device: GuestDevice, tag: number, retry: boolean): void {

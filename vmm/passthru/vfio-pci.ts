@@ -91,8 +91,9 @@ function create({ host: address, mode }: VfioPciConfig, services: PciServices): 
   const passthrough = services.passthrough;
   const host = passthrough.open(id, address);
   const device = new VfioPci();
-  const choice = passthrough.choose({ id, address, mode }, host);
   const bytes = host.config();
+  const shown = factsOf(host, bytes);
+  const choice = passthrough.choose({ id, address, mode }, host, shown);
   const fn = new PciFunction(services, {
     vendor: 0,
     device: 0,
@@ -101,7 +102,7 @@ function create({ host: address, mode }: VfioPciConfig, services: PciServices): 
     bars: barsOf(host, bytes),
     held: {
       bytes,
-      facts: passthrough.factsOf(address, choice, factsOf(host, bytes)),
+      facts: passthrough.factsOf(address, choice, shown),
       backing: {
         read: (offset, size) => host.read(REGION.CONFIG, offset, size),
         write: (offset, size, value) => host.write(REGION.CONFIG, offset, size, value, 0),

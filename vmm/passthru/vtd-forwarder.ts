@@ -13,6 +13,8 @@ import type { AddressSpace, FirstStage } from './address-space.ts';
 import type { Bound, ForwarderNeeds, GuestDevice } from './guest-device.ts';
 import { HostRefused } from './host-calls.ts';
 import type { PassthroughLog } from './log.ts';
+import type { ShadowSpace } from './shadow-space.ts';
+import { Shadows } from './shadows.ts';
 import { VtdInvalidations } from './vtd-invalidations.ts';
 
 /** Flags of a VT-d first stage in iommufd (Linux, include/uapi/linux/iommufd.h: enum iommu_hwpt_vtd_s1_flags). */
@@ -26,6 +28,8 @@ interface Attached {
   readonly parent: number;
   readonly blocked: number;
   readonly pasids: boolean;
+  /** The host walks first stages of the guest; otherwise they are mapped page by page. */
+  readonly nests: boolean;
   /** The requester id that it was looked at under. */
   sid: number;
   /** Its context entry in scalable mode as it was last announced; undefined: there was none, or it was not good. */
@@ -43,9 +47,9 @@ interface Plan {
 }
 
 /**
- * A guest's VT-d unit in front of a physical one that nests: for each requester and PASID with a first-stage entry a page table of
- * iommufd, on top of the guest's RAM. What is announced is looked at again: entries that went or changed are taken off the host
- * before others are put on, and a requester is never attached to nothing.
+ * A guest's VT-d unit in front of physical ones: for each requester and PASID with a first-stage entry a page table of iommufd, on
+ * top of the guest's RAM, where the host nests; for other tables a shadow. What is announced is looked at again: entries that went
+ * or changed are taken off the host before others are put on, and a requester is never attached to nothing.
  */
 export class VtdForwarder implements VtdBackend {
   readonly #space: AddressSpace;
@@ -54,8 +58,10 @@ export class VtdForwarder implements VtdBackend {
   readonly #log: PassthroughLog;
   readonly #needs: ForwarderNeeds;
   readonly #devices: Attached[] = [];
-  readonly #parents: number[] = [];
-  readonly #blocked: number[] = [];
+  /** Page tables that several devices use, by their flags. */
+  readonly #parents = new Map<number, number[]>();
+  readonly #blocked = new Map<number, number[]>();
+  readonly #shadows: Shadows;
   readonly #out: VtdBinding = vtdBinding();
   readonly #invalidations: VtdInvalidations;
   /** With caching mode off: pages that a store could make an entry present in; of a PASID table, with its first PASID. */
@@ -81,19 +87,20 @@ export class VtdForwarder implements VtdBackend {
     this.#log = log;
     this.#needs = needs;
     this.#invalidations = new VtdInvalidations(space, log);
+    this.#shadows = new Shadows(space, ram, (shadow, why) => this.#lost(shadow, why));
   }
 
-  /** Takes a device on. @throws HostRefused where the host cannot do it */
-  add(device: GuestDevice): void {
+  /** Takes a device on. @param nests with its host's nesting; else by shadows @throws HostRefused where the host cannot do it */
+  add(device: GuestDevice, nests: boolean): void {
     const space = this.#space;
     const pasids = device.host.info.pasidBits > 0;
     const more = pasids ? HWPT_FLAGS.PASID : 0;
     // Without a vIOMMU nothing is ever nested, and a host that cannot nest will do.
-    const nest = this.#port === undefined ? 0 : HWPT_FLAGS.NEST_PARENT;
-    const parent = space.suiting(device.host, this.#parents, () =>
+    const nest = this.#port === undefined || !nests ? 0 : HWPT_FLAGS.NEST_PARENT;
+    const parent = space.suiting(device.host, listOf(this.#parents, nest | more), () =>
       space.paging(device.host, space.ioas, nest | more),
     );
-    const blocked = space.suiting(device.host, this.#blocked, () =>
+    const blocked = space.suiting(device.host, listOf(this.#blocked, more), () =>
       space.paging(device.host, space.empty, more),
     );
     const rid = { kind: 'blocked', hwpt: blocked, own: false, did: 0, pasid: 0, key: '' } as const;
@@ -103,6 +110,7 @@ export class VtdForwarder implements VtdBackend {
       parent,
       blocked,
       pasids,
+      nests,
       sid,
       context: undefined,
       rid,
@@ -161,7 +169,12 @@ export class VtdForwarder implements VtdBackend {
   }
 
   /** First stages lose everything of the domain, whatever the address is (VT-d: IOTLB Invalidate Descriptor). */
-  domainInvalidated(did: number): void {
+  domainInvalidated(did: number, lo: number, hi: number, order: number): void {
+    for (const shadow of [...this.#shadows.all]) {
+      if (did !== ANY && shadow.tag.domain !== did) continue;
+      if (order < WHOLE && shadow.tag.inner === NO_PASID) shadow.invalidate(lo, hi, order);
+      else shadow.replay();
+    }
     for (const { rid, bound } of this.#devices) {
       if (did === ANY || rid.did === did) this.#invalidate(rid, 0, 0, WHOLE, false);
       for (const one of bound.values())
@@ -170,6 +183,12 @@ export class VtdForwarder implements VtdBackend {
   }
 
   pasidInvalidated(did: number, pasid: number, lo: number, hi: number, order: number, leaf: boolean): void {
+    for (const shadow of [...this.#shadows.all]) {
+      const { domain, inner } = shadow.tag;
+      if (domain !== did || inner !== pasid) continue;
+      if (order >= WHOLE) shadow.replay();
+      else shadow.invalidate(lo, hi, order);
+    }
     for (const { rid, bound } of this.#devices) {
       if (rid.pasid === pasid && rid.did === did) this.#invalidate(rid, lo, hi, order, leaf);
       const one = bound.get(pasid);
@@ -194,6 +213,7 @@ export class VtdForwarder implements VtdBackend {
       const one = this.#devices[i]!;
       if (one.sid !== one.device.dma.requester) this.#refresh([one], () => true);
     }
+    this.#shadows.settle();
     if (!this.#stale && this.#stalePasids.size === 0) return;
     const only = this.#stale ? undefined : [...this.#stalePasids];
     this.#stale = false;
@@ -210,6 +230,21 @@ export class VtdForwarder implements VtdBackend {
     const last = (address + bytes - 1) & 4095;
     for (let entry = (address & 4095) >>> 6; entry <= last >>> 6; entry++)
       this.#stalePasids.add(first + entry);
+  }
+
+  /** The device has asked for a page, or was refused it. */
+  refusedAt(device: GuestDevice, pasid: number, lo: number, hi: number): void {
+    const attached = this.#devices.find((one) => one.device === device);
+    const bound = pasid === NO_PASID ? attached?.rid : attached?.bound.get(pasid);
+    bound?.shadow?.refusedAt(lo, hi);
+  }
+
+  /** The host cannot follow a shadow any more: those that use it go elsewhere. */
+  #lost(shadow: ShadowSpace, why: string): void {
+    const users = this.#devices.filter(
+      ({ rid, bound }) => rid.shadow === shadow || [...bound.values()].some((one) => one.shadow === shadow),
+    );
+    for (const { device } of users) this.#needs.unsupported(device, why);
   }
 
   #invalidate(bound: Bound, lo: number, hi: number, order: number, leaf: boolean): void {
@@ -239,7 +274,7 @@ export class VtdForwarder implements VtdBackend {
       this.#look(requester, NO_PASID, one.context);
       if (this.#out.context[0] !== 0) one.context ??= this.#out.context.slice();
       if (may(one.rid, this.#out.pasid) || one.rid.kind === 'blocked') {
-        const plan = this.#plan(one, this.#out);
+        const plan = this.#plan(one, this.#out, NO_PASID);
         if (plan.kind === 'unsupported') unsupported.set(device, plan.why ?? '');
         if (plan.key !== one.rid.key)
           additions.push({ device, add: () => this.#attachRid(one, plan.make()) });
@@ -250,7 +285,7 @@ export class VtdForwarder implements VtdBackend {
         // Requests with PASID 0 cannot be told from those without on the host. LIMIT passthru-pasid-0.
         if (pasid === 0 || !may(now, pasid)) continue;
         this.#look(requester, pasid, one.context);
-        const plan = this.#plan(one, this.#out);
+        const plan = this.#plan(one, this.#out, pasid);
         if (plan.kind === 'unsupported') unsupported.set(device, plan.why ?? '');
         if (plan.kind === 'blocked' || plan.kind === 'unsupported') {
           if (now !== undefined) this.#detach(one, pasid);
@@ -281,19 +316,19 @@ export class VtdForwarder implements VtdBackend {
     this.#port.binding(requester, pasid, this.#out, held);
   }
 
-  /** What a binding is to be on the host; nothing is made yet. */
-  #plan(one: Attached, out: VtdBinding): Plan {
+  /**
+   * What a binding is to be on the host; nothing is made yet.
+   * @param asked the PASID, or NO_PASID
+   */
+  #plan(one: Attached, out: VtdBinding, asked: number): Plan {
     const { did, pasid } = out;
     if (out.kind === 'identity') {
       const bound = { kind: 'identity', hwpt: one.parent, own: false, did, pasid } as const;
       const key = `identity ${did} ${pasid}`;
       return { kind: 'identity', key, make: () => ({ ...bound, key }) };
     }
-    if (out.kind === 'second-stage' || out.kind === 'nested') {
-      const why = `the guest uses second-stage tables for it (${out.legacy ? 'legacy mode' : `PASID ${pasid}`}), which the host does not nest`;
-      return { kind: 'unsupported', key: '', why, make: () => this.#blockedOf(one) };
-    }
     if (out.kind === 'blocked') return { kind: 'blocked', key: '', make: () => this.#blockedOf(one) };
+    if (out.kind !== 'first-stage' || !one.nests) return this.#shadowPlan(one, out, asked);
     const stage: FirstStage = {
       pgd: (BigInt(out.firstHi >>> 0) << 32n) | BigInt(out.firstLo >>> 0),
       flags: (out.supervisor ? SRE : 0) | (out.extendedAccessed ? EAFE : 0) | (out.writeProtect ? WPE : 0),
@@ -307,6 +342,43 @@ export class VtdForwarder implements VtdBackend {
       return { kind: 'nested', hwpt, own: true, did, pasid, key } as const;
     };
     return { kind: 'nested', key, make };
+  }
+
+  /** The tables of a binding, mapped page by page. */
+  #shadowPlan(one: Attached, out: VtdBinding, asked: number): Plan {
+    const port = this.#port!;
+    const { did, pasid, kind } = out;
+    const nested = kind === 'nested';
+    if (nested && !port.cachingMode) {
+      const why = `the guest nests tables itself for it (PASID ${pasid}), and does not announce what becomes present (CAP.CM, bit 7, of the vIOMMU is 0)`;
+      return { kind: 'unsupported', key: '', why, make: () => this.#blockedOf(one) };
+    }
+    const second = kind === 'second-stage';
+    const tag = { domain: did, inner: second ? NO_PASID : pasid, nested };
+    const first = second ? [] : [pasid, out.firstLo, out.firstHi, out.levels, out.writeProtect];
+    const rights = second ? [] : [out.privileged, out.supervisor];
+    const under = [out.secondLo, out.secondHi, out.width];
+    const parts = [kind, did, out.walkMode, ...first, ...rights, ...(kind === 'first-stage' ? [] : under)];
+    const space = parts.join(' ');
+    const faults = out.pageRequests;
+    const key = `shadow ${space} ${faults}`;
+    // First stages are not announced even in caching mode (VT-d: Caching Mode).
+    const watched = !second || !port.cachingMode;
+    const requester = one.device.dma.requester;
+    const make = () => {
+      if (faults) this.#needs.faultsWanted();
+      const tables = () => port.tables(requester, asked, one.context);
+      const shadow = this.#shadows.take({ key: space, tag, watched, tables });
+      try {
+        const flags = one.pasids ? HWPT_FLAGS.PASID : 0;
+        const hwpt = shadow.hwptFor(one.device.host, one.parent, flags, faults);
+        return { kind: 'shadow', hwpt, own: false, did, pasid, key, shadow } as const;
+      } catch (cause) {
+        this.#shadows.give(shadow);
+        throw cause;
+      }
+    };
+    return { kind: 'shadow', key, make };
   }
 
   #blockedOf(one: Attached): Bound {
@@ -351,6 +423,8 @@ export class VtdForwarder implements VtdBackend {
   }
 
   #drop(bound: Bound): void {
+    const { shadow } = bound;
+    if (shadow !== undefined) this.#guarded(() => this.#shadows.give(shadow));
     if (bound.own) this.#guarded(() => this.#space.destroy(bound.hwpt));
   }
 
@@ -389,4 +463,10 @@ export class VtdForwarder implements VtdBackend {
 /** Entries that become present need no announcement with caching mode off. */
 function isAbsent(bound: Bound | undefined): boolean {
   return bound === undefined || bound.kind === 'blocked';
+}
+
+function listOf(lists: Map<number, number[]>, flags: number): number[] {
+  const found = lists.get(flags) ?? [];
+  lists.set(flags, found);
+  return found;
 }

@@ -75,22 +75,25 @@ test('the grid has a row for each host, reasons once, and what differs below', (
       viommu: 'intel',
       emulated: PASSED,
       rows: [
-        row('a', none, cell({ mode: 'software' })),
-        row('long', none, wrong),
-        { ...row('c', cell({ moved: true, why: 'no second stages' }), cell({})), unlike: ['vfs is 2'] },
+        row('a', none, cell({ mode: 'shadow' }), cell({ mode: 'software' })),
+        row('long', none, cell({ mode: 'shadow' }), wrong),
+        {
+          ...row('c', cell({ moved: true, why: 'no second stages' }), cell({}), cell({})),
+          unlike: ['vfs is 2'],
+        },
       ],
     },
   ]);
 
   expect(matrixSchema(z).parse(grid)).toEqual(grid);
-  expect([grid.agree, grid.compared]).toEqual([false, 4]);
+  expect([grid.agree, grid.compared]).toEqual([false, 7]);
   expect(gridText(grid)).toBe(
     [
       'g.c on q35 with intel; on emulated devices: passed',
-      '  host  device            nested                       software',
-      '  a     0000:01:00.0      - (1)                        same',
-      '  long  0000:01:00.0      - (1)                        differs',
-      '  c     0000:01:00.0 (2)  same, moved to software (3)  same',
+      '  host  device            nested                       shadow  software',
+      '  a     0000:01:00.0      - (1)                        same    same',
+      '  long  0000:01:00.0      - (1)                        same    differs',
+      '  c     0000:01:00.0 (2)  same, moved to software (3)  same    same',
       '  (1)  ECAP.NEST (bit 26) is 0',
       '  (2)  vfs is 2',
       '  (3)  no second stages',
@@ -100,7 +103,7 @@ test('the grid has a row for each host, reasons once, and what differs below', (
       '    event 7, emulated: edu_irq',
       '    event 7, assigned: (no more)',
       '',
-      '4 runs on assigned devices, 1 of them not as on emulated ones',
+      '7 runs on assigned devices, 1 of them not as on emulated ones',
       '',
     ].join('\n'),
   );

@@ -67,7 +67,7 @@ function busMaster(machine: Machine): boolean {
 
 const passthroughOf = (machine: Machine) => machine.host!.passthrough as Passthrough;
 
-describe.each(['nested', 'software'] as const)('an assigned device on path %s', (mode) => {
+describe.each(['nested', 'shadow', 'software'] as const)('an assigned device on path %s', (mode) => {
   const config = assigned(EDU, 'edu', 'rp0', mode);
   const machine = () => machineOn(HOST, [PORT, config], { viommu: VIOMMU });
 
