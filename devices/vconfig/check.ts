@@ -22,7 +22,8 @@ export interface CheckResult {
 export function checkDevice(plan: Plan, device: FleetDevice): CheckResult {
   const misfits: Misfit[] = [];
   const served: { key: string; by: string }[] = [];
-  if (device.space.bytes.length < plan.bytes) {
+  // A device without extended configuration space lacks bytes like another one: those that are missing can be emulated.
+  if (device.space.bytes.length < plan.bytes && plan.policy.missing !== 'emulate') {
     misfits.push({
       key: 'space',
       why: `it has ${device.space.bytes.length} bytes, and the plan ${plan.bytes}`,

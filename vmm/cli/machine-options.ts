@@ -55,6 +55,7 @@ export async function machineFrom(
     devices: added.length === 0 ? base.devices : nameDevices([...base.devices, ...added]),
     ...(vconfigs === undefined ? {} : { vconfigs }),
     ...(await quirksOf(options['vconfig-quirks'], host, base)),
+    ...(await policyOf(options['vconfig-policy'], host, base)),
   };
 }
 
@@ -80,17 +81,34 @@ async function quirksOf(
 ): Promise<Pick<MachineConfig, 'vconfigQuirks'>> {
   if (host === undefined) {
     if (file === undefined) return {};
-    throw new TsvmmError({
-      code: 'bad-value',
-      object: '--vconfig-quirks',
-      why: 'is about devices of a host, and the machine runs on none',
-      mend: 'name a host (--host), or leave it out',
-    });
+    throw withoutHost('--vconfig-quirks');
   }
   if (file === undefined && base.vconfigQuirks !== undefined) return { vconfigQuirks: base.vconfigQuirks };
   const { quirksText } = await import('./vconfig-files.ts');
   return { vconfigQuirks: quirksText(file) };
 }
+
+/** What becomes of devices of the host that have no plan. */
+async function policyOf(
+  file: string | undefined,
+  host: MachineConfig['host'],
+  base: MachineConfig,
+): Promise<Pick<MachineConfig, 'vconfigPolicy'>> {
+  const before = base.vconfigPolicy === undefined ? {} : { vconfigPolicy: base.vconfigPolicy };
+  if (file === undefined) return before;
+  if (host === undefined) throw withoutHost('--vconfig-policy');
+  if (file === 'refuse') return { vconfigPolicy: 'refuse' };
+  const { readPolicy } = await import('./vconfig-files.ts');
+  return { vconfigPolicy: await readPolicy(file) };
+}
+
+const withoutHost = (option: string): TsvmmError =>
+  new TsvmmError({
+    code: 'bad-value',
+    object: option,
+    why: 'is about devices of a host, and the machine runs on none',
+    mend: 'name a host (--host), or leave it out',
+  });
 
 /** The host of the command line, else that of the description. */
 async function hostFrom(

@@ -89,6 +89,7 @@ async function emulatedMachine(
     host: undefined,
     fallback: undefined,
     'vconfig-quirks': undefined,
+    'vconfig-policy': undefined,
     memory: undefined,
     firmware: undefined,
     seed: options.seed,

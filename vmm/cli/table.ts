@@ -55,6 +55,11 @@ export const MACHINE_OPTIONS = options({
     ...VCONFIG_QUIRKS,
     doc: "Of the host's devices: list of those with registers that no capability claims, instead of the one that comes with tsvmm",
   },
+  'vconfig-policy': {
+    value: 'FILE',
+    doc: "Of the host's devices without vconfig=: lay their config spaces out by this policy (see tsvmm schema vconfig-policy); or 'refuse' them",
+    complete: 'file',
+  },
   memory: { value: 'SIZE', short: 'm', doc: 'RAM, such as 64M or 1G', fallback: '48M' },
   firmware: {
     value: 'STATE',

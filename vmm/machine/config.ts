@@ -1,4 +1,5 @@
 import { checkPlan, type Plan, planSchema } from '../../devices/vconfig/plan.ts';
+import { DEFAULT_POLICY, type Policy, policySchema } from '../../devices/vconfig/policy.ts';
 import type { IommuKind } from '../bus/iommu.ts';
 import { TsvmmError } from '../core/errors.ts';
 import { didYouMean } from '../core/suggest.ts';
@@ -41,6 +42,8 @@ export interface MachineConfig {
   readonly vconfigs?: Readonly<Record<string, Plan>>;
   /** Of a machine that runs on a host: the text of the list of devices with registers that no capability claims. */
   readonly vconfigQuirks?: string;
+  /** Of devices of the host that are given without a plan: what their own layout is made by, or that they are refused. */
+  readonly vconfigPolicy?: Policy | 'refuse';
   /** The modelled host that the machine runs on, if it has any of its devices. */
   readonly host?: HostConfig | undefined;
 }
@@ -152,6 +155,10 @@ export function machineSchema(z: Zod, registry: Registry) {
       .string()
       .optional()
       .describe("the text of --vconfig-quirks: registers of the host's devices that no capability claims"),
+    vconfigPolicy: z
+      .union([z.literal('refuse'), policySchema(z)])
+      .optional()
+      .describe('what becomes of devices of the host without a plan: laid out by this policy, or refused'),
     host: z
       .record(z.string(), z.unknown())
       .optional()
@@ -196,11 +203,15 @@ export function parseMachineConfig(z: Zod, registry: Registry, json: unknown, so
     reserved: value.reserved,
     ...(value.vconfigs === undefined ? {} : { vconfigs: plansOf(value.vconfigs as never, source) }),
     ...(value.vconfigQuirks === undefined ? {} : { vconfigQuirks: value.vconfigQuirks }),
+    ...(value.vconfigPolicy === undefined ? {} : { vconfigPolicy: wholePolicy(value.vconfigPolicy as never) }),
     ...(value.host === undefined
       ? {}
       : { host: { file: checkedHost(z, registry, value.host, source), source, fallback: value.fallback } }),
   };
 }
+
+const wholePolicy = (given: Partial<Policy> | 'refuse'): Policy | 'refuse' =>
+  given === 'refuse' ? given : { ...DEFAULT_POLICY, ...given };
 
 function checkedHost(z: Zod, registry: Registry, host: Record<string, unknown>, source: string) {
   return supportOf(registry, source).check(z, registry, host, `${source} at host`);
@@ -298,6 +309,7 @@ function keyHint(registry: Registry, json: unknown, issue: KeyIssue): string {
     'reserved',
     'vconfigs',
     'vconfigQuirks',
+    'vconfigPolicy',
     'host',
     'fallback',
   ]);
@@ -392,6 +404,7 @@ export function configToJson(config: MachineConfig): unknown {
     reserved: config.reserved,
     ...(config.vconfigs === undefined ? {} : { vconfigs: config.vconfigs }),
     ...(config.vconfigQuirks === undefined ? {} : { vconfigQuirks: config.vconfigQuirks }),
+    ...(config.vconfigPolicy === undefined ? {} : { vconfigPolicy: config.vconfigPolicy }),
     ...(config.host === undefined ? {} : { host: config.host.file, fallback: config.host.fallback }),
   };
 }

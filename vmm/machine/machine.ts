@@ -26,7 +26,7 @@ import { MachineProvenance } from './provenance.ts';
 import type { RamPlan } from './ram-plan.ts';
 import { HOST_BYTES, type MachineHost, type Registry } from './registry.ts';
 import { freeSlot, parseSlot } from './slots.ts';
-import { layoutAt, planNamed } from './vconfig.ts';
+import { layoutAt, ownPlanName, planFor } from './vconfig.ts';
 import { machineViews } from './views.ts';
 
 /** A view with the device it belongs to. */
@@ -169,16 +169,22 @@ export class Machine {
       parent: parent?.fn,
       viommu: this.iommu?.svm,
       quirks: this.config.vconfigQuirks,
+      unplanned: this.config.vconfigPolicy,
+      keep: (made) => this.#keepPlan(id, made),
     });
     const host = this.host === undefined ? {} : { passthrough: this.host.passthrough };
     return { id, dma, clock: this.clock, tracer: this.tracer, bypass: this.memory, virtual, layout, ...host };
   }
 
+  /** The layout of a device that was given without a plan is part of the description from now on. */
+  #keepPlan(id: string, plan: Plan): void {
+    this.config = { ...this.config, vconfigs: { ...this.config.vconfigs, [ownPlanName(id)]: plan } };
+  }
+
   #addDevice(config: DeviceConfig, registry: Registry): void {
     const kind = registry.pci(config.kind);
     const parent = config.bus === undefined ? undefined : this.#bus(config.bus, config.id);
-    const plan = config.vconfig === undefined ? undefined : planNamed(this.config, config.vconfig, config.id);
-    const services = this.#services(config.id, plan, parent);
+    const services = this.#services(config.id, planFor(this.config, config), parent);
     const device = kind.create(completeOptions(kind, config.options as object), services);
     const slot =
       config.addr === undefined ? this.#free(parent, config.id) : parseSlot(config.addr, config.id);
@@ -188,9 +194,11 @@ export class Machine {
   /** Plugs a device in while the machine exists; it is as after power-on. @throws TsvmmError, and nothing has changed */
   plug(config: DeviceConfig): void {
     if (this.devices.has(config.id) || this.clock.handles(config.id)) throw duplicateId(config.id);
+    const before = this.config;
     try {
       this.#addDevice(config, this.#registry);
     } catch (error) {
+      this.config = before;
       this.host?.release(config.id);
       this.clock.drop(config.id);
       for (let n = 1; this.clock.handles(`${config.id}.vf${n}`); n++) this.clock.drop(`${config.id}.vf${n}`);
