@@ -89,6 +89,11 @@ export function hostNames(): string[] {
     .sort();
 }
 
+/** What a name stands for where files of other sorts can stand, too: a host that comes with tsvmm, else the file itself. */
+export function hostOrFile(nameOrFile: string): string {
+  return hostNames().includes(nameOrFile) ? join(hostDirectory(), `${nameOrFile}.json`) : nameOrFile;
+}
+
 /** The file of a host: what looks like a path is one, else it is a name. @throws TsvmmError with a suggestion */
 export function hostFile(nameOrFile: string): string {
   if (/[/\\]|\.json$/.test(nameOrFile)) return nameOrFile;

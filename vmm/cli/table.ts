@@ -395,7 +395,7 @@ const VCONFIG_DEVICE = {
 
 const DUMPS = {
   name: 'DUMP',
-  doc: 'Output of lspci -xxxx, with any number of devices, a sysfs config file, or a host (tsvmm host show)',
+  doc: 'Output of lspci -xxxx, with any number of devices, a sysfs config file, or a host: by name (tsvmm host list), or its file',
   complete: 'file',
 } as const;
 
@@ -421,7 +421,10 @@ export const VCONFIG_PLAN = {
     json: { doc: 'Print the plan on stdout and nothing else' },
   }),
   json: 'vconfig-plan',
-  examples: ['tsvmm vconfig plan rack1.txt rack2.txt --want pasid,ats -o plan.json'],
+  examples: [
+    'tsvmm vconfig plan rack1.txt rack2.txt --want pasid,ats -o plan.json',
+    'tsvmm vconfig plan xeon-sapphire-rapids rack1.txt --device 16:00.0 --device 3a:00.0',
+  ],
 } as const satisfies CommandDecl;
 
 export const VCONFIG_CHECK = {
@@ -468,13 +471,20 @@ export const VCONFIG_SHOW = {
 export const VCONFIG_DIFF = {
   name: 'vconfig diff',
   summary: 'compare two plans or two configuration spaces',
-  details: ['Exits with 0 when they are the same and with 1 when they differ.'],
+  details: [
+    'Exits with 0 when they are the same and with 1 when they differ.',
+    'Of a dump or a host with several devices, --device chooses one: the first --device is for A, the second for B; one alone is for both.',
+  ],
   operands: [
-    { name: 'A', doc: 'A plan, or a dump with one device', complete: 'file' },
+    { name: 'A', doc: 'A plan, a dump, or a host', complete: 'file' },
     { name: 'B', doc: 'Another one of the same sort', complete: 'file' },
   ],
-  options: options({ json: JSON_OPTION }),
+  options: options({ device: VCONFIG_DEVICE, json: JSON_OPTION }),
   json: 'vconfig-diff',
+  examples: [
+    'tsvmm vconfig diff plan.json larger.json',
+    'tsvmm vconfig diff xeon-sapphire-rapids xeon-mixed --device 16:00.0 --device 27:00.0',
+  ],
 } as const satisfies CommandDecl;
 
 export const HOST_SHOW = {

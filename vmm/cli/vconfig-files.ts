@@ -9,11 +9,12 @@ import { DEFAULT_POLICY, type Policy, policySchema } from '../../devices/vconfig
 import { parseQuirks, type Quirk } from '../../devices/vconfig/quirks.ts';
 import type { ConfigSpace } from '../../devices/vconfig/space.ts';
 import { TsvmmError } from '../core/errors.ts';
+import { didYouMean } from '../core/suggest.ts';
 import type { Zod, ZodType } from '../core/zod.ts';
 import { isPort } from '../host/model/check-topology.ts';
 import type { Registry } from '../machine/registry.ts';
 import { loadZod } from './machine-options.ts';
-import { quirkListFile } from './package-files.ts';
+import { hostNames, hostOrFile, quirkListFile } from './package-files.ts';
 
 const REASONS: Readonly<Record<string, string>> = {
   ENOENT: 'there is no such file',
@@ -21,12 +22,19 @@ const REASONS: Readonly<Record<string, string>> = {
   EACCES: 'cannot be read: permission denied',
 };
 
-export function readBytes(file: string): Uint8Array {
+export function readBytes(file: string, mend?: string): Uint8Array {
   try {
     return readFileSync(file);
   } catch (cause) {
     const { code, message } = cause as NodeJS.ErrnoException;
-    throw new TsvmmError({ code: 'cannot-read', object: file, why: REASONS[code ?? ''] ?? message, cause });
+    const why = REASONS[code ?? ''] ?? message;
+    throw new TsvmmError({
+      code: 'cannot-read',
+      object: file,
+      why,
+      ...(mend === undefined ? {} : { mend }),
+      cause,
+    });
   }
 }
 
@@ -46,7 +54,7 @@ export function readQuirks(file: string | undefined): readonly Quirk[] {
 }
 
 /**
- * The devices of all dumps and hosts, in order. Ports of hosts are left out: nobody is given one.
+ * The devices of all dumps and hosts, in order; hosts that come with tsvmm by name. Ports of hosts are left out: nobody is given one.
  * @param registry asked for where there is a host: its files name device kinds
  */
 export async function readFleet(
@@ -57,7 +65,7 @@ export async function readFleet(
   const spaces: ConfigSpace[] = [];
   const told = new Map<ConfigSpace, DeviceFacts>();
   for (const file of files) {
-    const bytes = readBytes(file);
+    const bytes = readDump(file);
     const host = isJson(bytes) ? await readHostOf(file, bytes, registry) : undefined;
     if (host === undefined) spaces.push(...parseDump(file, bytes));
     else {
@@ -80,6 +88,12 @@ export async function readFleet(
   return fleetOf(spaces, quirks, told);
 }
 
+/** @throws TsvmmError with the host of a similar name, where there is one */
+function readDump(file: string): Uint8Array {
+  const mend = /[/\\.]/.test(file) ? undefined : didYouMean(file, hostNames());
+  return readBytes(hostOrFile(file), mend);
+}
+
 export async function readPlan(file: string): Promise<Plan> {
   const json = parseJson(file);
   if ((json as { format?: unknown } | null)?.format !== 'tsvmm-vconfig-plan') {
@@ -99,7 +113,7 @@ export async function readPolicy(file: string | undefined): Promise<Policy> {
 
 /** JSON that is no host is a plan, good or bad. */
 export function isPlan(file: string): boolean {
-  const text = readText(file);
+  const text = new TextDecoder().decode(readDump(file));
   return text.trimStart().startsWith('{') && !text.includes('"tsvmm-host"');
 }
 

@@ -278,9 +278,10 @@ export async function vconfigDiff(
       mend: 'give two plans, or two dumps',
     });
   }
+  const [first, second = first] = slotsOf(options.device, plans[0] === true);
   const differences = plans[0]
     ? planDifferences(await readPlan(a), await readPlan(b))
-    : spaceDifferences(await single(a, backend), await single(b, backend));
+    : spaceDifferences(await single(a, first, backend), await single(b, second, backend));
   const same = differences.length === 0;
   if (options.json) host.out(`${JSON.stringify({ same, differences })}\n`);
   else for (const one of differences) host.out(`${one.what}: ${one.a} -> ${one.b}\n`);
@@ -293,14 +294,30 @@ interface Difference {
   readonly b: string;
 }
 
-async function single(file: string, backend: Context['backend']): Promise<Uint8Array> {
-  const devices = await readFleet([file], [], async () => (await backend()).registry());
+/** The devices that --device names: of A, and of B. */
+function slotsOf(slots: readonly string[], ofPlans: boolean): readonly string[] {
+  if (slots.length <= (ofPlans ? 0 : 2)) return slots;
+  throw new TsvmmError({
+    code: 'bad-value',
+    object: '--device',
+    why: ofPlans ? 'plans have no devices' : `names ${slots.length} devices, and two are compared`,
+    mend: ofPlans ? 'leave it out' : 'give one for each, or one for both',
+  });
+}
+
+async function single(
+  file: string,
+  slot: string | undefined,
+  backend: Context['backend'],
+): Promise<Uint8Array> {
+  const all = await readFleet([file], [], async () => (await backend()).registry());
+  const devices = only(all, slot === undefined ? [] : [slot]);
   if (devices.length === 1) return (devices[0] as FleetDevice).space.bytes;
   throw new TsvmmError({
     code: 'bad-operand',
     object: file,
     why: `has ${devices.length} devices`,
-    mend: 'give a dump with one',
+    mend: 'choose one with --device',
   });
 }
 
