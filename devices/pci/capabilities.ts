@@ -16,7 +16,7 @@ const CHAIN = { ID: ro(7, 0, 'Capability ID'), NEXT: ro(15, 8, 'Next Capability 
 /** Offsets here count from the start of the capability. */
 export const PM_CAP = reg32(0, 'PM', PM, { ...CHAIN, VERSION: ro(18, 16, 'Version', undefined, 3) });
 export const PM_CSR = reg32(4, 'PMCSR', PM, {
-  STATE: rw(1, 0, 'Power State', { 0: 'D0', 3: 'D3hot' }),
+  STATE: rw(1, 0, 'Power State', { 0: 'D0', 1: 'D1', 2: 'D2', 3: 'D3hot' }),
   NO_SOFT_RESET: ro(3, 3, 'No_Soft_Reset'),
 });
 

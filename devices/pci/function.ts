@@ -80,6 +80,10 @@ interface FunctionCache {
 
 const D0 = 0;
 const D3_HOT = 3;
+/** PMCSR: Power State. */
+const STATE_BITS = 3;
+/** Bit of the PM capability's first dword; D2_Support is the next one (PMC). */
+const D1_SUPPORT = 25;
 const ENTRY_MASKED = 1;
 /** PCI Local Bus 3.0, MSI-X table: the low two bits of an address and all control bits but Mask are reserved. */
 const ENTRY_WRITABLE = Uint32Array.of(~3, ~0, ~0, ENTRY_MASKED);
@@ -216,7 +220,7 @@ export class PciFunction extends Device<FunctionState, FunctionWiring, FunctionC
   }
 
   get powered(): boolean {
-    return this.#powerState() !== D3_HOT;
+    return this.#powerState() === D0;
   }
 
   /** False for a virtual function that is not enabled: nothing of it answers. */
@@ -305,9 +309,11 @@ export class PciFunction extends Device<FunctionState, FunctionWiring, FunctionC
 
   #write32(offset: number, value: number, byteMask: number): void {
     const old = this.s.config[offset >>> 2]!;
-    this.w.layout.planned?.write32(offset, value, byteMask);
-    if (offset >= FIRST_EXTENDED) this.#writeExtended(offset, value, byteMask, old);
-    else this.#writeStandard(offset, value, byteMask, old);
+    const { planned, pm } = this.w.layout;
+    const given = pm !== 0 && offset === pm + PM_CSR.offset ? this.#withPowerState(value, byteMask) : value;
+    planned?.write32(offset, given, byteMask);
+    if (offset >= FIRST_EXTENDED) this.#writeExtended(offset, given, byteMask, old);
+    else this.#writeStandard(offset, given, byteMask, old);
     if (old !== this.s.config[offset >>> 2]!) this.w.behind.backend.configChanged?.(offset);
   }
 
@@ -423,16 +429,29 @@ export class PciFunction extends Device<FunctionState, FunctionWiring, FunctionC
     return pm === 0 ? D0 : PM_CSR.get.STATE(this.s.config, (pm + PM_CSR.offset) >>> 2);
   }
 
-  /** PCI Power Management: PMCSR: D1 and D2 are not there, so a write of them changes nothing; D3hot to D0 resets. */
+  /**
+   * PCI Power Management: PMCSR: a write of a state that cannot be entered is done, and its data is discarded: D1 and D2 where the
+   * capability does not have them, and every state but D0 that is higher than the present one.
+   */
+  #withPowerState(value: number, byteMask: number): number {
+    if ((byteMask & STATE_BITS) === 0) return value;
+    const now = this.#powerState();
+    const wanted = value & STATE_BITS;
+    const offered = wanted === D0 || wanted === D3_HOT || (this.#offeredStates & (1 << wanted)) !== 0;
+    return offered && (wanted === D0 || wanted >= now) ? value : (value & ~STATE_BITS) | now;
+  }
+
+  /** Bits 1 and 2: D1 and D2. Only planned config spaces have them. */
+  get #offeredStates(): number {
+    return (this.s.config[this.w.layout.pm >>> 2]! >>> (D1_SUPPORT - 1)) & 6;
+  }
+
+  /** From D3hot, a function that does not keep what it has (No_Soft_Reset) is reset; D1 and D2 keep it. */
   #powerChanged(old: number): void {
     const at = (this.w.layout.pm + PM_CSR.offset) >>> 2;
     const state = this.#powerState();
-    if (state !== D0 && state !== D3_HOT) {
-      this.s.config[at] = old;
-      return;
-    }
     const keeps = PM_CSR.get.NO_SOFT_RESET(this.s.config, at) === 1;
-    if (state === D0 && !keeps) this.resetWithBackend('flr');
+    if (state === D0 && (old & STATE_BITS) === D3_HOT && !keeps) this.resetWithBackend('flr');
     this.w.place.fabric?.changed();
     this.w.place.fabric?.intx();
   }

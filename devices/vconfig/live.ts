@@ -24,10 +24,10 @@ const LIVE: Readonly<Record<string, readonly LiveByte[]>> = {
     ...whole(0x28, 0x2c),
     ...whole(0x30, 0x34),
   ],
-  /** PCI Power Management 1.2: PMCSR: power state, PME, data. */
+  /** PCI Power Management 1.2: PMCSR: power state, data. No wake-up events: PME_En and PME_Status are 0. */
   pm: [
     [0x04, 0x03],
-    [0x05, 0xff],
+    [0x05, 0x7e],
     [0x07, 0xff],
   ],
   /** The VMM's own: it wires messages. */

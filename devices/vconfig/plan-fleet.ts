@@ -110,7 +110,7 @@ function itemsOf(devices: readonly FleetDevice[], policy: Policy, bytes: number,
     if (why !== undefined) losses.set(key, why);
     else items.push(withMessages(commonItem(key, owners, devices), messages));
   }
-  return { items: withPrefixes(items, !losses.has('pasid')), losses };
+  return { items: withPrefixes(items.map(withoutWakeup), !losses.has('pasid')), losses };
 }
 
 /** MSI-X whose table is in a BAR of the VMM's. */
@@ -120,6 +120,19 @@ function withMessages(item: Item, messages: MessagePlace): Item {
   const view = new DataView(contents.buffer);
   view.setUint32(4, messages.index, true);
   view.setUint32(8, messages.index | messages.pbaOffset, true);
+  return { ...item, contents };
+}
+
+/**
+ * PCI Power Management: PMC: PME_Support and Aux_Current, PMCSR: PME_En and PME_Status: no wake-up event of a device reaches a guest,
+ * and vfio-pci says so, too.
+ */
+function withoutWakeup(item: Item): Item {
+  if (item.key !== 'pm') return item;
+  const contents = new Uint8Array(item.contents);
+  contents[2] = (contents[2] as number) & 0x3f;
+  contents[3] = (contents[3] as number) & 0x06;
+  contents[5] = (contents[5] as number) & 0x7e;
   return { ...item, contents };
 }
 

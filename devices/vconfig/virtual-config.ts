@@ -38,6 +38,8 @@ interface Served {
 const COMMAND = 4;
 const STATUS_ERRORS = { at: 7, mask: 0xf9 } as const;
 const NOWHERE = -1;
+/** The device follows the power state that the guest has asked for; what the guest sees of it is its own. */
+const isPowerState = (key: string, at: number): boolean => key === 'pm' && at === 4;
 /** The PCI core has their registers. */
 const EMULATED = ['pm', 'msi', 'msix', 'pcie', 'pasid', 'ats', 'pri'];
 
@@ -117,7 +119,7 @@ export class VirtualConfig implements PlannedConfig {
       const own = this.#device.anatomy.capabilities.find((one) => one.offset === from);
       const length = Math.min(capability.length, own?.length ?? 0);
       for (const [at, mask] of liveBytes(capability.key, capability.chain === 'standard' ? 2 : 4, length))
-        this.#join(capability.offset + at, from + at, mask, mask);
+        this.#join(capability.offset + at, from + at, isPowerState(capability.key, at) ? 0 : mask, mask);
     }
     for (const at of [COMMAND, COMMAND + 1]) this.#join(at, at, 0, 0xff);
     this.#join(STATUS_ERRORS.at, STATUS_ERRORS.at, STATUS_ERRORS.mask, STATUS_ERRORS.mask);

@@ -203,7 +203,9 @@ export function parseMachineConfig(z: Zod, registry: Registry, json: unknown, so
     reserved: value.reserved,
     ...(value.vconfigs === undefined ? {} : { vconfigs: plansOf(value.vconfigs as never, source) }),
     ...(value.vconfigQuirks === undefined ? {} : { vconfigQuirks: value.vconfigQuirks }),
-    ...(value.vconfigPolicy === undefined ? {} : { vconfigPolicy: wholePolicy(value.vconfigPolicy as never) }),
+    ...(value.vconfigPolicy === undefined
+      ? {}
+      : { vconfigPolicy: wholePolicy(value.vconfigPolicy as never) }),
     ...(value.host === undefined
       ? {}
       : { host: { file: checkedHost(z, registry, value.host, source), source, fallback: value.fallback } }),
