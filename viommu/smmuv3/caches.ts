@@ -149,6 +149,7 @@ export class SmmuCaches {
 
   forget(): void {
     this.epoch = (this.epoch + 1) | 0;
+    this.tlb.changed();
   }
 
   /** The live row of the STE, or -1. */
@@ -396,7 +397,7 @@ export class SmmuCaches {
     for (let r = 0; r < rows.length; r += ROW_WORDS) {
       if ((rows[r + 2]! ^ tag) !== 0 || fragmentIn(rows[r + 5]!) !== size) continue;
       const at = ((rows[r + 1]! - hi) | 0) * 4294967296 + ((rows[r]! & -4096) >>> 0);
-      if (at >= first && at < end) rows[r + 2] = 0;
+      if (at >= first && at < end) this.tlb.drop(r);
     }
   }
 

@@ -463,7 +463,7 @@ export class TranslationProcedure extends TlbAccess {
       if (this.qemu) return ABORTED;
       return this.#fault(F_PERMISSION, true, CLASS_IN, inLo, inHi);
     }
-    rows[r + 2] = 0;
+    this.caches.tlb.drop(r);
     return -1;
   }
 

@@ -1,5 +1,6 @@
 import { NO_PASID } from '../../vmm/bus/dma.ts';
 import { CONFIG_ENTRY_AT, CONFIG_ENTRY_WORDS } from '../walk/config-cache.ts';
+import { LineUser } from '../walk/substream-lines.ts';
 import { Context } from './context-descriptor.ts';
 import { Stream } from './stream-table.ts';
 
@@ -61,9 +62,7 @@ const OWN_FIRST = 2;
 const OWN_LAST = 3;
 
 /** What is known of a port. */
-export class PortContext {
-  /** Names its lines. */
-  readonly owner: number;
+export class PortContext extends LineUser {
   /** For requests without SubstreamID. */
   readonly plain = new Requester();
   /** For requests with the SubstreamID that was used twice in turn. */
@@ -81,10 +80,6 @@ export class PortContext {
   readonly #cd = new Int32Array(CONFIG_ENTRY_WORDS);
   /** Translated requests may pass while this epoch stands, or -1. */
   translatedEpoch = -1;
-
-  constructor(owner: number) {
-    this.owner = owner;
-  }
 
   /** Whose place requests of the SubstreamID, or without one, have; what is in it may be another one's. */
   of(ssid: number): Requester {

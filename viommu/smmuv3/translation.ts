@@ -29,10 +29,8 @@ import {
   LINE_ATTRIBUTES,
   LINE_EPOCH,
   LINE_MASK,
-  LINE_OWNER,
   LINE_ROW,
   LINE_TAG,
-  LINE_WHO,
   lineOf,
   SubstreamLines,
 } from '../walk/substream-lines.ts';
@@ -117,7 +115,7 @@ export class SmmuTranslation extends TranslationProcedure {
     this.#sink = sink;
     this.#report = report;
     this.#rows = new Int32Array(s.tlb.buffer, s.tlb.byteOffset, s.tlb.length);
-    this.#lines = new SubstreamLines(Math.min(2 ** w.config.ssidsize, MOST_LINES));
+    this.#lines = new SubstreamLines(Math.min(2 ** w.config.ssidsize, MOST_LINES), caches.tlb);
     this.#words = memory.u32;
     this.#firstPage = memory.base >>> 12;
     this.#endPage = (memory.end / 4096) | 0;
@@ -158,9 +156,11 @@ export class SmmuTranslation extends TranslationProcedure {
   #translateOther(port: DmaPort, known: PortContext | null, lo: number, hi: number, access: number): number {
     if (known !== null && access !== 0) {
       const { epoch } = this.caches;
+      const untranslated = port.at === AT_UNTRANSLATED;
+      if (untranslated && port.pasid >= 0 && this.#lines.serve(port, known, lo, hi, access)) return DMA_OK;
       if (port.at === AT_TRANSLATED) {
         if (known.translatedEpoch === epoch && (hi & this.beyond) === 0) return this.#pass(port, lo, hi);
-      } else if (port.at === AT_UNTRANSLATED) {
+      } else if (untranslated) {
         const q = known.of(port.pasid);
         if (q.epoch === epoch && q.ssid === port.pasid && q.privileged === port.privileged) {
           const passes = q.mode === IDENTITY && ((access & q.refused) | (hi & q.beyond)) === 0;
@@ -171,32 +171,35 @@ export class SmmuTranslation extends TranslationProcedure {
     return this.#translateSlow(port, lo, hi, access);
   }
 
-  /** A request of another SubstreamID than the last ones': its line says what a hit needs. */
+  /** A request of another SubstreamID than the last ones', which the front of its line does not answer. */
   #byLine(port: DmaPort, known: PortContext, lo: number, hi: number, access: number): number {
-    const { words } = this.#lines;
+    const { backs } = this.#lines;
     const who = lineOf(port.pasid, port.privileged);
-    const at = this.#lines.find(known.owner, port.pasid);
-    const other = (words[at + LINE_OWNER]! ^ known.owner) | (words[at + LINE_WHO]! ^ who);
+    const at = known.line;
     const twice = known.last === who;
     known.last = who;
-    if ((other | (words[at + LINE_EPOCH]! ^ this.caches.epoch)) !== 0 || twice)
+    if (at === 0 || backs[at + LINE_EPOCH] !== this.caches.epoch)
       return this.#follow(port, known, who, lo, hi, access);
-    const attributes = words[at + LINE_ATTRIBUTES]!;
-    if ((access & refusedBy(attributes)) !== 0) return this.#translateSlow(port, lo, hi, access);
+    const attributes = backs[at + LINE_ATTRIBUTES]!;
+    const refused = refusedBy(attributes);
+    if ((access & refused) !== 0) return this.#translateSlow(port, lo, hi, access);
     const rows = this.#rows;
-    const tag = words[at + LINE_TAG]!;
+    const tag = backs[at + LINE_TAG]!;
     const upper = keyOf(ignoresTopIn(attributes), hi);
-    const key = (lo & words[at + LINE_MASK]!) | (attributes & LINE_SIZE);
-    const wanted = access << classOf(attributes);
-    const p = words[at + LINE_ROW]!;
-    if (((rows[p]! ^ key) | (rows[p + 1]! ^ upper) | (rows[p + 2]! ^ tag) | (wanted & ~rows[p + 5]!)) === 0)
+    const key = (lo & backs[at + LINE_MASK]!) | (attributes & LINE_SIZE);
+    const permissions = classOf(attributes);
+    const wanted = access << permissions;
+    const p = backs[at + LINE_ROW]!;
+    if (((rows[p]! ^ key) | (rows[p + 1]! ^ upper) | (rows[p + 2]! ^ tag) | (wanted & ~rows[p + 5]!)) === 0) {
+      this.#lines.copy(at, p, lo, hi, (rows[p + 5]! >>> permissions) & EVERYTHING & ~refused);
       return this.#hit(port, p, lo);
-    const r = this.caches.tlb.lookup(lo, upper, tag);
+    }
+    const r = twice ? -1 : this.caches.tlb.lookup(lo, upper, tag);
     if (r < 0 || (wanted & ~rows[r + 5]!) !== 0) return this.#follow(port, known, who, lo, hi, access);
     const size = rows[r]! & LINE_SIZE;
-    words[at + LINE_ROW] = r;
-    words[at + LINE_MASK] = -1 << TLB_SHIFTS[size]!;
-    words[at + LINE_ATTRIBUTES] = (attributes & ~LINE_SIZE) | size;
+    backs[at + LINE_ROW] = r;
+    backs[at + LINE_MASK] = -1 << TLB_SHIFTS[size]!;
+    backs[at + LINE_ATTRIBUTES] = (attributes & ~LINE_SIZE) | size;
     return this.#hit(port, r, lo);
   }
 
@@ -210,12 +213,12 @@ export class SmmuTranslation extends TranslationProcedure {
     q.permissions = isPrivileged(known.stream, port) ? PRIVILEGED : 0;
     q.tag = tag;
     q.salt = saltOf(port.requester, port.pasid);
-    const at = this.#lines.take(known.owner, port.pasid, who);
-    const { words } = this.#lines;
-    words[at + LINE_EPOCH] = q.epoch;
-    words[at + LINE_TAG] = tag;
-    words[at + LINE_ATTRIBUTES] = attributesOf(q);
-    words[at + LINE_MASK] = q.mask;
+    const at = this.#lines.take(known, port.pasid, who);
+    const { backs } = this.#lines;
+    backs[at + LINE_EPOCH] = q.epoch;
+    backs[at + LINE_TAG] = tag;
+    backs[at + LINE_ATTRIBUTES] = attributesOf(q);
+    backs[at + LINE_MASK] = q.mask;
     return this.#lookup(port, known, q, lo, hi, keyOf(q.ignoresTop, hi), access);
   }
 

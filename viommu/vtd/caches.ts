@@ -83,6 +83,7 @@ export class RemappingCaches {
   /** What was resolved for a PASID is compared with the caches before it is believed again. */
   forgetCurrent(): void {
     this.epoch = (this.epoch + 1) | 0;
+    this.iotlb.changed();
   }
 
   contextGlobal(): void {

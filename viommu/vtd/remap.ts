@@ -38,10 +38,8 @@ import {
   LINE_BEYOND,
   LINE_EPOCH,
   LINE_MASK,
-  LINE_OWNER,
   LINE_ROW,
   LINE_TAG,
-  LINE_WHO,
   lineOf,
   SubstreamLines,
 } from '../walk/substream-lines.ts';
@@ -71,7 +69,7 @@ import {
   refusedBy,
   SLOW,
 } from './requester.ts';
-import { allowedIn, faultFlags, faultIn, untrackedFlags } from './row-flags.ts';
+import { allowedIn, faultFlags, faultIn, untrackedFlags, usableIn } from './row-flags.ts';
 import { ScalableTranslation } from './scalable.ts';
 import { isReadError, isRecoverable, qemuStructureCode } from './scalable-faults.ts';
 import { fetchScalableContext } from './scalable-structures.ts';
@@ -146,7 +144,7 @@ export class DmaRemapper {
     this.#noZeroLength = !config.zlr;
     this.#beyondHost = reservedAddressHi(config['aw-bits']);
     this.#beyondIdentity = this.#qemu ? 0 : this.#beyondHost;
-    this.#lines = new SubstreamLines(Math.min(2 ** config['pasid-bits'], MOST_LINES));
+    this.#lines = new SubstreamLines(Math.min(2 ** config['pasid-bits'], MOST_LINES), caches.iotlb);
     this.#iotlb = caches.iotlb;
     this.#rows = s.iotlb;
     this.#regs = s.regs;
@@ -208,45 +206,52 @@ export class DmaRemapper {
     hi: number,
     access: number,
   ): number {
-    if (context !== null && access !== 0 && (((lo >>> 20) ^ MSI_WINDOW_PAGE) | hi) !== 0) {
-      if (port.at === AT_TRANSLATED) {
-        const known = context.translatedEpoch === this.#caches.epoch;
+    if (context !== null && access !== 0) {
+      const { epoch } = this.#caches;
+      const untranslated = port.at === AT_UNTRANSLATED && port.pasid >= 0;
+      if (untranslated && this.#lines.serve(port, context, lo, hi, access)) return DMA_OK;
+      if ((((lo >>> 20) ^ MSI_WINDOW_PAGE) | hi) === 0) return this.#translateSlow(port, lo, hi, access);
+      if (untranslated) {
+        const q = context.substream;
+        const known = q.epoch === epoch && port.pasid === q.pasid;
+        if (!(known && port.privileged === q.privileged)) return this.#byLine(port, context, lo, hi, access);
+      } else if (port.at === AT_TRANSLATED) {
+        const known = context.translatedEpoch === epoch;
         if (known && port.pasid < context.translatedPasids && (hi & this.#beyondHost) === 0)
           return this.#pass(port, lo, hi);
-      } else if (port.at === AT_UNTRANSLATED && port.pasid >= 0) {
-        const q = context.substream;
-        const known = q.epoch === this.#caches.epoch && port.pasid === q.pasid;
-        if (!(known && port.privileged === q.privileged)) return this.#byLine(port, context, lo, hi, access);
       }
     }
     return this.#translateSlow(port, lo, hi, access);
   }
 
-  /** A request of another PASID than the last ones': its line says what a hit needs. */
+  /** A request of another PASID than the last ones', which the front of its line does not answer. */
   #byLine(port: DmaPort, context: PortContext, lo: number, hi: number, access: number): number {
-    const { words } = this.#lines;
+    const { backs } = this.#lines;
     const who = lineOf(port.pasid, port.privileged);
-    const at = this.#lines.find(context.owner, port.pasid);
-    const other = (words[at + LINE_OWNER]! ^ context.owner) | (words[at + LINE_WHO]! ^ who);
+    const at = context.line;
     const twice = context.last === who;
     context.last = who;
-    if ((other | (words[at + LINE_EPOCH]! ^ this.#caches.epoch)) !== 0 || twice)
+    if (at === 0 || backs[at + LINE_EPOCH] !== this.#caches.epoch)
       return this.#byPasidCache(port, context, lo, hi, access);
-    const attributes = words[at + LINE_ATTRIBUTES]!;
+    const attributes = backs[at + LINE_ATTRIBUTES]!;
+    const refused = refusedBy(attributes);
     const signs = (hi >> 31) & (attributes >> 31);
-    if (((access & refusedBy(attributes)) | ((hi ^ signs) & words[at + LINE_BEYOND]!)) !== 0)
+    if (((access & refused) | ((hi ^ signs) & backs[at + LINE_BEYOND]!)) !== 0)
       return this.#translateSlow(port, lo, hi, access);
     if ((attributes & LINE_IDENTITY) !== 0) return this.#pass(port, lo, hi);
     const rows = this.#rows;
-    const tag = words[at + LINE_TAG]!;
-    const key = (lo & words[at + LINE_MASK]!) | (attributes & LINE_SIZE);
-    const wanted = access << classOf(attributes);
-    const p = words[at + LINE_ROW]!;
-    if (((rows[p]! ^ key) | (rows[p + 1]! ^ hi) | (rows[p + 2]! ^ tag) | (wanted & ~rows[p + 5]!)) === 0)
+    const tag = backs[at + LINE_TAG]!;
+    const key = (lo & backs[at + LINE_MASK]!) | (attributes & LINE_SIZE);
+    const permissions = classOf(attributes);
+    const wanted = access << permissions;
+    const p = backs[at + LINE_ROW]!;
+    if (((rows[p]! ^ key) | (rows[p + 1]! ^ hi) | (rows[p + 2]! ^ tag) | (wanted & ~rows[p + 5]!)) === 0) {
+      this.#lines.copy(at, p, lo, hi, usableIn(rows[p + 5]!, permissions) & ~refused);
       return this.#hit(port, p, lo);
-    const r = this.#iotlb.lookup(lo, hi, tag);
+    }
+    const r = twice ? -1 : this.#iotlb.lookup(lo, hi, tag);
     if (r < 0 || (wanted & ~rows[r + 5]!) !== 0) return this.#byPasidCache(port, context, lo, hi, access);
-    words[at + LINE_ROW] = r;
+    backs[at + LINE_ROW] = r;
     return this.#hit(port, r, lo);
   }
 
@@ -255,13 +260,13 @@ export class DmaRemapper {
     const q = context.substream;
     if (!this.scalable.predicted(port, context, q)) return this.#translateSlow(port, lo, hi, access);
     const who = lineOf(port.pasid, port.privileged);
-    const at = this.#lines.take(context.owner, port.pasid, who);
-    const { words } = this.#lines;
-    words[at + LINE_EPOCH] = q.epoch;
-    words[at + LINE_TAG] = q.tag;
-    words[at + LINE_BEYOND] = q.beyond;
-    words[at + LINE_ATTRIBUTES] = attributesOf(q);
-    words[at + LINE_MASK] = q.mask;
+    const at = this.#lines.take(context, port.pasid, who);
+    const { backs } = this.#lines;
+    backs[at + LINE_EPOCH] = q.epoch;
+    backs[at + LINE_TAG] = q.tag;
+    backs[at + LINE_BEYOND] = q.beyond;
+    backs[at + LINE_ATTRIBUTES] = attributesOf(q);
+    backs[at + LINE_MASK] = q.mask;
     return this.#predicted(port, q, lo, hi, access);
   }
 
@@ -580,7 +585,7 @@ export class DmaRemapper {
     const sizes = iotlb.sizes[0]!;
     // docs/deviations.md: vtd-iotlb-by-requester. The row of another requester is replaced.
     const old = this.#qemu ? iotlb.find(lo, hi, tag, size) : -1;
-    if (old >= 0) iotlb.rows[old + 2] = 0;
+    if (old >= 0) iotlb.drop(old);
     iotlb.insert(lo, hi, tag, size, outLo, outHi, flags, did);
     if (iotlb.sizes[0] !== sizes) this.#caches.forgetRequesters();
   }

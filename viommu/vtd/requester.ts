@@ -1,5 +1,6 @@
 import { NO_PASID } from '../../vmm/bus/dma.ts';
 import { StageTables } from '../walk/first-stage.ts';
+import { LineUser } from '../walk/substream-lines.ts';
 
 /** How a requester's next plain request is served without asking tables. */
 export const SLOW = 0;
@@ -69,9 +70,7 @@ export class PortTables extends StageTables {
 }
 
 /** What is known of a port. */
-export class PortContext {
-  /** Names its lines. */
-  readonly owner: number;
+export class PortContext extends LineUser {
   /** For requests without PASID. */
   readonly plain: Requester;
   /** For requests with the PASID that was used twice in turn. */
@@ -86,7 +85,7 @@ export class PortContext {
   pasids = 0;
 
   constructor(owner: number) {
-    this.owner = owner;
+    super(owner);
     const tables = new PortTables();
     const hints = new Int32Array(HINTS);
     this.plain = new Requester(hints, tables);

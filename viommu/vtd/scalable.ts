@@ -449,7 +449,7 @@ export class ScalableTranslation {
     if (faultIn(flags) === 0 && (need & ~allowed) === 0 && (wanted & ~usableIn(flags, shift)) !== 0) {
       // Accessed or dirty bits are to be set: the tables are walked again, and the row they give takes this one's place.
       if (!this.#qemu) {
-        if (live) rows[r + 2] = 0;
+        if (live) iotlb.drop(r);
         return ASK_TABLES;
       }
     }
@@ -504,7 +504,7 @@ export class ScalableTranslation {
     const sizes = iotlb.sizes[0]!;
     // docs/deviations.md: vtd-iotlb-by-requester. The row of another requester is replaced.
     const old = this.#qemu ? iotlb.find(lo, hi, tag, size) : -1;
-    if (old >= 0) iotlb.rows[old + 2] = 0;
+    if (old >= 0) iotlb.drop(old);
     iotlb.insert(lo, hi, tag, size, outLo, outHi, flags, owner);
     if (iotlb.sizes[0] !== sizes) this.#caches.forgetRequesters();
   }

@@ -28,12 +28,21 @@ export const SIZE_1G = 2;
 export const PAGE_MASK = [-0x1000, -0x200000, -0x40000000] as const;
 const SHIFT = [12, 21, 30] as const;
 
+/** Copies of rows that are used without a look at the row. */
+export interface RowCopies {
+  /** The row at `r` is to hold something else. */
+  rowGoes(r: number): void;
+}
+
 export class Iotlb {
   readonly rows: Uint32Array;
   /** The same, where values need not be told from negative ones. */
   readonly #signed: Int32Array;
   /** One word: sizes that may be present, a set of 1 << code. */
   readonly sizes: Uint32Array;
+  /** Changes whenever rows are dropped. Who has copies of rows: a row that is put out by another one does not change it. */
+  stamp = 0;
+  copies: RowCopies | null = null;
   readonly #setMask: number;
   readonly #fold: number;
   /** By size code: log2 of the page, and its address bits in the lower half. */
@@ -111,6 +120,7 @@ export class Iotlb {
     const mask = this.#masks[size]!;
     const set = this.#set(pageNumber(lo, hi, this.#shifts[size]!), hi, tag);
     const r = this.#victim(set);
+    if (this.copies !== null) this.copies.rowGoes(r);
     rows[r] = (lo & mask) | size;
     rows[r + 1] = hi;
     rows[r + 2] = tag;
@@ -141,6 +151,7 @@ export class Iotlb {
   ): void {
     const rows = this.rows;
     const r = this.#victim(set);
+    if (this.copies !== null) this.copies.rowGoes(r);
     rows[r] = lo & -0x1000;
     rows[r + 1] = hi;
     rows[r + 2] = tag;
@@ -161,8 +172,20 @@ export class Iotlb {
     return set + ROW_WORDS;
   }
 
+  /** Rows were dropped, or their tags died. */
+  changed(): void {
+    this.stamp = (this.stamp + 1) | 0;
+  }
+
+  /** Drops the row at `r`. */
+  drop(r: number): void {
+    this.changed();
+    this.rows[r + 2] = 0;
+  }
+
   /** Drops the rows of `tag` that overlap the 2^order pages at the aligned address (lo, hi); order <= 18. */
   dropPages(lo: number, hi: number, tag: number, order: number): void {
+    this.changed();
     const sizes = this.sizes[0]!;
     if ((sizes & 1) !== 0) this.#dropSize(lo, hi, tag, SIZE_4K, order);
     if ((sizes & 2) !== 0) this.#dropSize(lo, hi, tag, SIZE_2M, order > 9 ? order - 9 : 0);
@@ -175,6 +198,7 @@ export class Iotlb {
       this.dropPages(lo, hi, tag, 0);
       return;
     }
+    this.changed();
     this.#dropIn(this.setOf(lo, hi, tag), lo & -0x1000, hi, tag);
   }
 
@@ -190,6 +214,7 @@ export class Iotlb {
 
   /** Drops the rows of `tag` that overlap the `bytes` from (lo, hi), whatever their size; at most 2^30 bytes. */
   dropSpan(lo: number, hi: number, tag: number, bytes: number): void {
+    this.changed();
     const sizes = this.sizes[0]!;
     if (sizes === 1 && bytes === 1) {
       this.#dropIn(this.setOf(lo, hi, tag), lo & -0x1000, hi, tag);
