@@ -59,6 +59,7 @@ const LAYERS: Readonly<Record<string, readonly string[] | 'all'>> = {
     ...BUS,
     'vmm/host/kernel',
     'vmm/host/iommufd',
+    'vmm/host/svm-channel',
     'vmm/host/vfio',
     'viommu/port',
     'viommu/spec',

@@ -31,7 +31,11 @@ export const HOSTS: HostSupport = {
         sys: processOf(host, ram),
         devices: [...host.functions.keys()],
         fallback: config.fallback,
-        pathOf: (address) => host.pathOf(address),
+        pathsOf: (address) => {
+          const device = host.pathOf(address);
+          const group = host.functions.get(address)?.host.group.number;
+          return device === undefined ? undefined : { device, group: `/dev/vfio/${group}` };
+        },
         onFault: (listener) => listeners.push((fault) => listener(hostFault(host, fault))),
         route: (address, to) => host.route(address, to),
         own: (address) => host.functions.get(address)!.described.own,

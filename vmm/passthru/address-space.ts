@@ -7,29 +7,37 @@ import {
   IOMMU_IOAS_ALLOC,
   IOMMU_IOAS_MAP,
   IOMMU_IOAS_UNMAP,
+  IOMMU_VDEVICE_ALLOC,
+  IOMMU_VEVENTQ_ALLOC,
+  IOMMU_VIOMMU_ALLOC,
   MAP_FLAGS,
   NR,
+  VEVENT_HEADER,
 } from '../host/iommufd/abi.ts';
+import { ATTACH, ATTACH_PASID, BIND, DETACH, VFIO } from '../host/vfio/abi.ts';
 import type { GuestRam } from '../mem/ram.ts';
 import type { AssignedDevice } from './assigned-device.ts';
+import type { Channel, DevicePaths, FirstStage, OpenedDevice } from './channel.ts';
+import { hardwareInfo } from './hardware-info.ts';
 import { type HostCalls, HostRefused } from './host-calls.ts';
+import type { InvalidationArray } from './invalidation-array.ts';
 
 const FOUR_GIB = 1n << 32n;
 const VTD_S1_BYTES = 24;
-
-/** A first stage as iommufd's VT-d data say it. */
-export interface FirstStage {
-  readonly pgd: bigint;
-  /** 1 SRE, 2 EAFE, 4 WPE. */
-  readonly flags: number;
-  readonly width: number;
-}
+/** `enum iommu_viommu_type`, `enum iommu_veventq_type` (Linux, include/uapi/linux/iommufd.h): Arm SMMUv3 in both. */
+const ARM_SMMUV3 = 1;
+const EVENT_WORDS = 8;
+const EVENT_DEPTH = 1024;
+/** Ids of iommufd are the lowest that are free: numbers of other channels begin here. */
+export const FIRST_OTHER = 2 ** 30;
 
 /**
  * The address spaces of a guest on the host: its RAM at the addresses that the guest knows, one that is empty, and the page tables
- * of devices on top of them.
+ * of devices on top of them. What goes by iommufd goes by it.
  */
-export class AddressSpace {
+export class AddressSpace implements Channel {
+  readonly name = 'iommufd';
+  readonly shadows = true;
   readonly fd: number;
   readonly calls: HostCalls;
   /** Guest RAM: IOVA = guest physical address. */
@@ -124,9 +132,84 @@ export class AddressSpace {
     this.calls.ioctl(this.fd, NR.DESTROY, IOMMU_DESTROY, { id });
   }
 
+  // Devices.
+
+  open(_name: string, { device }: DevicePaths): OpenedDevice {
+    const { calls } = this;
+    const fd = calls.open(device);
+    try {
+      const { out_devid: id } = calls.ioctl(fd, VFIO.BIND_IOMMUFD, BIND, { iommufd: this.fd }, 16);
+      return { fd, id, info: hardwareInfo(calls, this.fd, id) };
+    } catch (cause) {
+      calls.sys.close(fd);
+      throw cause;
+    }
+  }
+
+  close(): void {}
+
+  owns(_device: AssignedDevice, table: number): boolean {
+    return table < FIRST_OTHER;
+  }
+
+  attach({ fd }: AssignedDevice, pasid: number, pt_id: number): void {
+    const flags = pasid === 0 ? 0 : ATTACH_PASID;
+    this.calls.ioctl(fd, VFIO.ATTACH_IOMMUFD_PT, ATTACH, { flags, pt_id, pasid });
+  }
+
+  detach({ fd }: AssignedDevice, pasid: number): void {
+    const flags = pasid === 0 ? 0 : ATTACH_PASID;
+    this.calls.ioctl(fd, VFIO.DETACH_IOMMUFD_PT, DETACH, { flags, pasid });
+  }
+
+  block(device: AssignedDevice): void {
+    this.attach(device, 0, this.empty);
+  }
+
+  send(object: number, array: InvalidationArray, first: number, count: number): number {
+    return array.send(object, first, count);
+  }
+
+  // Slices of an SMMUv3.
+
+  /** Events of the slice are the guest's: they name its StreamIDs already. */
+  viommu({ id }: AssignedDevice, parent: number, event: (words: Uint32Array) => void): number {
+    const { calls, fd } = this;
+    const { out_viommu_id: viommu } = calls.ioctl(fd, NR.VIOMMU_ALLOC, IOMMU_VIOMMU_ALLOC, {
+      type: ARM_SMMUV3,
+      dev_id: id,
+      hwpt_id: parent,
+    });
+    const { out_veventq_fd: queue } = calls.ioctl(fd, NR.VEVENTQ_ALLOC, IOMMU_VEVENTQ_ALLOC, {
+      viommu_id: viommu,
+      type: ARM_SMMUV3,
+      veventq_depth: EVENT_DEPTH,
+    });
+    const words = new Uint32Array(EVENT_WORDS);
+    calls.sys.listen(queue, () => {
+      for (;;) {
+        const done = calls.sys.read(queue, calls.data, VEVENT_HEADER.bytes + EVENT_WORDS * 4);
+        if (done <= VEVENT_HEADER.bytes) return;
+        for (let i = 0; i < EVENT_WORDS; i++)
+          words[i] = calls.view.getUint32(calls.data + VEVENT_HEADER.bytes + 4 * i, true);
+        event(words);
+      }
+    });
+    return viommu;
+  }
+
+  vdevice({ id }: AssignedDevice, viommu: number, sid: number): number {
+    return this.calls.ioctl(this.fd, NR.VDEVICE_ALLOC, IOMMU_VDEVICE_ALLOC, {
+      viommu_id: viommu,
+      dev_id: id,
+      virt_id: BigInt(sid),
+    }).out_vdevice_id;
+  }
+
   /** The first of the page tables that the device can be attached to, made anew where none suits. @throws HostRefused */
   suiting(device: AssignedDevice, known: number[], make: () => number): number {
     for (const hwpt of known) {
+      if (!device.channel.owns(device, hwpt)) continue;
       try {
         device.attach(0, hwpt);
         return hwpt;

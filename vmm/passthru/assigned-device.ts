@@ -1,13 +1,9 @@
 import { LINE_REFUSED } from '../bus/mmio.ts';
-import { HW_CAPS, HW_INFO_TYPE, IOMMU_GET_HW_INFO, NR } from '../host/iommufd/abi.ts';
 import { MAP, PROT } from '../host/kernel/files.ts';
 import { PAGE_SIZE } from '../host/kernel/host-memory.ts';
 import type { DeviceWindow } from '../host/kernel/process.ts';
+import { DEVICE_FLAG_SVM } from '../host/svm-channel/abi.ts';
 import {
-  ATTACH,
-  ATTACH_PASID,
-  BIND,
-  DETACH,
   DEVICE_FLAGS,
   DEVICE_INFO,
   IRQ_INFO,
@@ -17,6 +13,7 @@ import {
   REGION_INFO,
   VFIO,
 } from '../host/vfio/abi.ts';
+import type { Channel, DevicePaths } from './channel.ts';
 import type { HostCalls } from './host-calls.ts';
 
 /** A region of a device's file: where it begins, and its bytes; 0: not there. */
@@ -41,7 +38,6 @@ export interface HardwareInfo {
   readonly ats: boolean;
 }
 
-const INFO_BYTES = 64;
 /** Where registers are mapped: far above all memory, 2^40 bytes for a device, 2^36 for a BAR. */
 const FIRST_WINDOW = 1n << 46n;
 const DEVICE_SHIFT = 40n;
@@ -52,35 +48,32 @@ export class AssignedDevice {
   /** As the host knows it: `0000:03:00.0`. */
   readonly name: string;
   readonly fd: number;
-  /** Its id in the iommufd. */
+  /** By which page requests name it. */
   readonly id: number;
+  /** How page tables reach it. */
+  readonly channel: Channel;
+  /** VFIO says that shared virtual memory can be bound for it. */
+  readonly canBind: boolean;
   readonly info: HardwareInfo;
   readonly canReset: boolean;
   readonly regions: readonly Region[];
   readonly #calls: HostCalls;
   readonly #windows: readonly (DeviceWindow | undefined)[];
 
-  /** Opens and binds the device. @throws HostRefused */
-  constructor(calls: HostCalls, iommufd: number, name: string, path: string) {
+  /** Opens the device. @throws HostRefused */
+  constructor(calls: HostCalls, channel: Channel, name: string, paths: DevicePaths) {
     this.name = name;
+    this.channel = channel;
     this.#calls = calls;
-    this.fd = calls.open(path);
-    this.id = this.#bind(iommufd);
-    const info = calls.ioctl(this.fd, VFIO.GET_INFO, DEVICE_INFO, {});
-    this.canReset = (info.flags & DEVICE_FLAGS.RESET) !== 0;
+    const { fd, id, info } = channel.open(name, paths);
+    this.fd = fd;
+    this.id = id;
+    const { flags } = calls.ioctl(this.fd, VFIO.GET_INFO, DEVICE_INFO, {});
+    this.canReset = (flags & DEVICE_FLAGS.RESET) !== 0;
+    this.canBind = (flags & DEVICE_FLAG_SVM) !== 0;
     this.regions = Array.from({ length: REGION.CONFIG + 1 }, (_, index) => this.#region(index));
-    this.info = this.#hardware(iommufd);
+    this.info = info;
     this.#windows = this.regions.map((_, index) => (index < REGION.ROM ? this.#map(index) : undefined));
-  }
-
-  #bind(iommufd: number): number {
-    const calls = this.#calls;
-    try {
-      return calls.ioctl(this.fd, VFIO.BIND_IOMMUFD, BIND, { iommufd }, 16).out_devid;
-    } catch (cause) {
-      calls.sys.close(this.fd);
-      throw cause;
-    }
   }
 
   /** Gives the device back. Registers that are mapped would keep its file. */
@@ -88,6 +81,7 @@ export class AssignedDevice {
     const { sys } = this.#calls;
     sys.munmap(this.#windowAt(0), 1n << DEVICE_SHIFT);
     sys.close(this.fd);
+    this.channel.close(this);
   }
 
   #windowAt(index: number): bigint {
@@ -112,41 +106,14 @@ export class AssignedDevice {
     return sys.process.window(address)?.window;
   }
 
-  #hardware(iommufd: number): HardwareInfo {
-    const calls = this.#calls;
-    calls.bytes(INFO_BYTES).fill(0);
-    const out = calls.ioctl(iommufd, NR.GET_HW_INFO, IOMMU_GET_HW_INFO, {
-      dev_id: this.id,
-      data_len: INFO_BYTES,
-      data_uptr: BigInt(calls.data),
-    });
-    const { view, data } = calls;
-    const vtd = out.data_type === HW_INFO_TYPE.INTEL_VTD;
-    const smmu = out.data_type === HW_INFO_TYPE.ARM_SMMUV3;
-    const caps = Number(out.out_capabilities);
-    return {
-      type: out.data_type,
-      flags: out.data_type === HW_INFO_TYPE.NONE ? 0 : view.getUint32(data, true),
-      cap: vtd ? view.getBigUint64(data + 8, true) : 0n,
-      ecap: vtd ? view.getBigUint64(data + 16, true) : 0n,
-      idr: smmu ? [0, 1, 2, 3, 4, 5].map((i) => view.getUint32(data + 8 + 4 * i, true)) : [],
-      pasidBits: out.out_max_pasid_log2,
-      pasidExec: (caps & HW_CAPS.PASID_EXEC) !== 0,
-      pasidPriv: (caps & HW_CAPS.PASID_PRIV) !== 0,
-      ats: (caps & HW_CAPS.ATS_NOT_SUPPORTED) === 0,
-    };
-  }
-
   /** Attaches the requester (`pasid` 0) or a PASID; in place of what was attached. @throws HostRefused */
-  attach(pasid: number, pt_id: number): void {
-    const flags = pasid === 0 ? 0 : ATTACH_PASID;
-    this.#calls.ioctl(this.fd, VFIO.ATTACH_IOMMUFD_PT, ATTACH, { flags, pt_id, pasid });
+  attach(pasid: number, table: number): void {
+    this.channel.attach(this, pasid, table);
   }
 
   /** @throws HostRefused */
   detach(pasid: number): void {
-    const flags = pasid === 0 ? 0 : ATTACH_PASID;
-    this.#calls.ioctl(this.fd, VFIO.DETACH_IOMMUFD_PT, DETACH, { flags, pasid });
+    this.channel.detach(this, pasid);
   }
 
   reset(): void {

@@ -2,6 +2,7 @@ import { AtsControls } from '../../devices/pci/ats-controls.ts';
 import type { PciFunction } from '../../devices/pci/function.ts';
 import type { DmaPort } from '../bus/dma.ts';
 import type { AssignedDevice } from './assigned-device.ts';
+import type { Channel } from './channel.ts';
 import type { ShadowSpace } from './shadow-space.ts';
 
 /** Which path serves a device's DMA. */
@@ -67,6 +68,8 @@ export interface ForwarderNeeds {
 export interface Bound {
   readonly kind: 'blocked' | 'identity' | 'nested' | 'shadow';
   readonly hwpt: number;
+  /** Whose number that is. */
+  readonly channel: Channel;
   /** The page table is this binding's own: it goes with it. */
   readonly own: boolean;
   /** Of VT-d: domain-id and PASID of the entry. */

@@ -8,6 +8,7 @@ import type { Syscalls } from '../host/kernel/syscalls.ts';
 import type { GuestRam } from '../mem/ram.ts';
 import { AddressSpace } from './address-space.ts';
 import { AssignedDevice } from './assigned-device.ts';
+import type { Channel, ChannelName, DevicePaths } from './channel.ts';
 import type { GuestDevice, PathMode } from './guest-device.ts';
 import { HostCalls, HostRefused } from './host-calls.ts';
 import { PassthroughLog } from './log.ts';
@@ -15,6 +16,7 @@ import { type Choice, choose, type ModeWish } from './modes.ts';
 import { PageFaults } from './page-faults.ts';
 import { SmmuForwarder } from './smmu-forwarder.ts';
 import { SoftwarePath } from './software.ts';
+import { SvmChannel } from './svm-channel.ts';
 import { passthroughViews } from './views.ts';
 import { VtdForwarder } from './vtd-forwarder.ts';
 
@@ -22,8 +24,8 @@ import { VtdForwarder } from './vtd-forwarder.ts';
 export interface PassthroughHost {
   /** The VMM's own process: its memory is the guest's linear memory. */
   readonly sys: Syscalls;
-  /** The file of a device that VFIO has, by its address; undefined: no such device. */
-  pathOf(address: string): string | undefined;
+  /** The files of a device that VFIO has, and of its group, by its address; undefined: no such device. */
+  pathsOf(address: string): DevicePaths | undefined;
   /** Addresses of devices that VFIO has. */
   readonly devices: readonly string[];
   /** Lets another translate what a device sends: undefined puts the host's IOMMU back. */
@@ -86,6 +88,7 @@ export class Passthrough {
   readonly #ram: GuestRam;
   readonly #iommu: Iommu | undefined;
   #space: AddressSpace | undefined;
+  #svm: SvmChannel | undefined;
   #faults: PageFaults | undefined;
   #forwarder: VtdForwarder | SmmuForwarder | undefined;
   #software: SoftwarePath | undefined;
@@ -120,9 +123,9 @@ export class Passthrough {
   }
 
   /** Opens a device of the host. @throws TsvmmError where there is none, or the host refuses it */
-  open(id: string, address: string): AssignedDevice {
-    const path = this.#host.pathOf(address);
-    if (path === undefined) {
+  open(id: string, address: string, channel: ChannelName = 'iommufd'): AssignedDevice {
+    const paths = this.#host.pathsOf(address);
+    if (paths === undefined) {
       throw new TsvmmError({
         code: 'no-host-device',
         object: `${id}: host=${address}`,
@@ -131,11 +134,16 @@ export class Passthrough {
       });
     }
     return refusedAs(id, () => {
-      const space = this.space;
-      const device = new AssignedDevice(space.calls, space.fd, address, path);
+      const device = new AssignedDevice(this.space.calls, this.#channel(channel), address, paths);
       this.#open.set(id, device);
       return device;
     });
+  }
+
+  #channel(name: ChannelName): Channel {
+    if (name === 'iommufd') return this.space;
+    this.#svm ??= new SvmChannel(this.space, this.#ram);
+    return this.#svm;
   }
 
   get space(): AddressSpace {
@@ -166,8 +174,10 @@ export class Passthrough {
   }
 
   /** What a device can do for its guest on the path that is to serve it. */
-  factsOf(address: string, { mode }: Choice, shown: DeviceFacts): DeviceFacts {
-    return mode === 'software' ? this.#host.own(address) : shown;
+  factsOf(address: string, { mode }: Choice, channel: ChannelName, shown: DeviceFacts): DeviceFacts {
+    if (mode === 'software') return this.#host.own(address);
+    // Page requests come by iommufd only.
+    return channel === 'svm' ? { ...shown, pri: false } : shown;
   }
 
   /** Puts the device on its path. @throws TsvmmError where the host refuses */

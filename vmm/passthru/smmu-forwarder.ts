@@ -15,16 +15,9 @@ import {
 } from '../../viommu/spec/smmuv3/commands.ts';
 import { STE } from '../../viommu/spec/smmuv3/structures.ts';
 import { NO_PASID } from '../bus/dma.ts';
-import {
-  HWPT_FLAGS,
-  INVALIDATE_DATA,
-  IOMMU_VDEVICE_ALLOC,
-  IOMMU_VEVENTQ_ALLOC,
-  IOMMU_VIOMMU_ALLOC,
-  NR,
-  VEVENT_HEADER,
-} from '../host/iommufd/abi.ts';
+import { HWPT_FLAGS, INVALIDATE_DATA } from '../host/iommufd/abi.ts';
 import type { AddressSpace } from './address-space.ts';
+import type { Channel } from './channel.ts';
 import type { Bound, ForwarderNeeds, GuestDevice } from './guest-device.ts';
 import { HostRefused } from './host-calls.ts';
 import { InvalidationArray, MOST_INVALIDATIONS } from './invalidation-array.ts';
@@ -32,10 +25,6 @@ import type { PassthroughLog } from './log.ts';
 import { STALLS_OPTIONAL, stallModelOf } from './modes.ts';
 import { EVERY_PASID } from './page-faults.ts';
 
-/** `enum iommu_viommu_type`, `enum iommu_veventq_type` (Linux, include/uapi/linux/iommufd.h): Arm SMMUv3 in both. */
-const ARM_SMMUV3 = 1;
-const EVENT_WORDS = 8;
-const EVENT_DEPTH = 1024;
 const COMMAND_BYTES = 16;
 /** Of ATC_INV: a SubstreamID is meant, all of them, and the size of everything. */
 const SSV = 1 << 11;
@@ -64,6 +53,7 @@ const CONFIG_BYPASS = 4;
 /** A slice of one physical SMMU: the guest's unit, as far as devices behind that SMMU are concerned. */
 interface Slice {
   readonly id: number;
+  readonly channel: Channel;
   readonly parent: number;
   readonly abort: number;
   readonly bypass: number;
@@ -111,6 +101,7 @@ export class SmmuForwarder implements SmmuBackend {
     const bound = {
       kind: 'identity',
       hwpt: slice.bypass,
+      channel: slice.channel,
       own: false,
       did: 0,
       pasid: 0,
@@ -124,6 +115,7 @@ export class SmmuForwarder implements SmmuBackend {
   /** The slice of the SMMU that the device is behind: it is attached to its bypass. */
   #sliceFor(device: GuestDevice): Slice {
     for (const slice of this.#slices) {
+      if (!device.host.channel.owns(device.host, slice.bypass)) continue;
       try {
         device.host.attach(0, slice.bypass);
         return slice;
@@ -138,36 +130,12 @@ export class SmmuForwarder implements SmmuBackend {
   }
 
   #newSlice({ host }: GuestDevice): Slice {
-    const space = this.#space;
-    const parent = space.paging(host, space.ioas, HWPT_FLAGS.NEST_PARENT);
-    const { out_viommu_id: id } = space.calls.ioctl(space.fd, NR.VIOMMU_ALLOC, IOMMU_VIOMMU_ALLOC, {
-      type: ARM_SMMUV3,
-      dev_id: host.id,
-      hwpt_id: parent,
-    });
-    const fixed = (config: number) => space.smmuNested(host, id, STE.pack({ V: 1, Config: config }), false);
-    this.#events(id);
-    return { id, parent, abort: fixed(CONFIG_ABORT), bypass: fixed(CONFIG_BYPASS) };
-  }
-
-  /** Events of the slice are the guest's: they name its StreamIDs already. */
-  #events(viommu_id: number): void {
-    const { calls, fd } = this.#space;
-    const { out_veventq_fd: queue } = calls.ioctl(fd, NR.VEVENTQ_ALLOC, IOMMU_VEVENTQ_ALLOC, {
-      viommu_id,
-      type: ARM_SMMUV3,
-      veventq_depth: EVENT_DEPTH,
-    });
-    const words = new Uint32Array(EVENT_WORDS);
-    calls.sys.listen(queue, () => {
-      for (;;) {
-        const done = calls.sys.read(queue, calls.data, VEVENT_HEADER.bytes + EVENT_WORDS * 4);
-        if (done <= VEVENT_HEADER.bytes) return;
-        for (let i = 0; i < EVENT_WORDS; i++)
-          words[i] = calls.view.getUint32(calls.data + VEVENT_HEADER.bytes + 4 * i, true);
-        this.#port.event(words);
-      }
-    });
+    const { channel } = host;
+    const parent = channel.paging(host, this.#space.ioas, HWPT_FLAGS.NEST_PARENT);
+    // Events of the slice are the guest's: they name its StreamIDs already.
+    const id = channel.viommu(host, parent, (words) => this.#port.event(words));
+    const fixed = (config: number) => channel.smmuNested(host, id, STE.pack({ V: 1, Config: config }), false);
+    return { id, channel, parent, abort: fixed(CONFIG_ABORT), bypass: fixed(CONFIG_BYPASS) };
   }
 
   remove(device: GuestDevice): void {
@@ -258,7 +226,7 @@ export class SmmuForwarder implements SmmuBackend {
     // What comes after one that failed is not done: software issues it anew.
     if (this.#error !== 0) return;
     for (const slice of this.#slices) {
-      const result = this.#batch.send(slice.id, 0, count);
+      const result = slice.channel.send(slice.id, this.#batch, 0, count);
       if (result >= 0) continue;
       this.#log.refused(this.#space.calls.refusal('IOMMU_HWPT_INVALIDATE', result));
       this.failedAt = this.#cons[this.#batch.done] ?? 0;
@@ -316,8 +284,9 @@ export class SmmuForwarder implements SmmuBackend {
   }
 
   #nest(one: Attached, key: string, faults: boolean): void {
-    const hwpt = this.#space.smmuNested(one.device.host, one.slice.id, this.#words, faults);
-    this.#bind(one, { kind: 'nested', hwpt, own: true, did: 0, pasid: 0, key });
+    const { channel } = one.slice;
+    const hwpt = channel.smmuNested(one.device.host, one.slice.id, this.#words, faults);
+    this.#bind(one, { kind: 'nested', hwpt, channel, own: true, did: 0, pasid: 0, key });
   }
 
   /** The identity of the device is made when the guest first binds its stream, and again when it has another StreamID. */
@@ -327,24 +296,19 @@ export class SmmuForwarder implements SmmuBackend {
       this.#bind(one, this.#fixed(one, 'blocked'));
       this.#forget(one);
     }
-    const { calls, fd } = this.#space;
-    const { out_vdevice_id: id } = calls.ioctl(fd, NR.VDEVICE_ALLOC, IOMMU_VDEVICE_ALLOC, {
-      viommu_id: one.slice.id,
-      dev_id: one.device.host.id,
-      virt_id: BigInt(virt),
-    });
+    const id = one.slice.channel.vdevice(one.device.host, one.slice.id, virt);
     one.vdevice = { sid: virt, id };
   }
 
   #forget(one: Attached): void {
     const { vdevice } = one;
     one.vdevice = undefined;
-    if (vdevice !== undefined) this.#guarded(() => this.#space.destroy(vdevice.id));
+    if (vdevice !== undefined) this.#guarded(() => one.slice.channel.destroy(vdevice.id));
   }
 
   #fixed({ slice }: Attached, kind: 'blocked' | 'identity'): Bound {
     const hwpt = kind === 'blocked' ? slice.abort : slice.bypass;
-    return { kind, hwpt, own: false, did: 0, pasid: 0, key: kind };
+    return { kind, hwpt, channel: slice.channel, own: false, did: 0, pasid: 0, key: kind };
   }
 
   /** In place of what is bound now, which is then dropped. */
@@ -354,12 +318,12 @@ export class SmmuForwarder implements SmmuBackend {
     try {
       one.device.host.attach(0, next.hwpt);
     } catch (cause) {
-      if (next.own) this.#space.destroy(next.hwpt);
+      if (next.own) next.channel.destroy(next.hwpt);
       throw cause;
     }
     one.bound = next;
     this.#needs.unbound(one.device, EVERY_PASID);
-    if (old.own) this.#space.destroy(old.hwpt);
+    if (old.own) old.channel.destroy(old.hwpt);
   }
 
   #guarded(work: () => void): HostRefused | undefined {

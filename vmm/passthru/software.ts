@@ -53,7 +53,7 @@ export class SoftwarePath {
     const caught = new CaughtDma(device.dma, device.enables, this.#translator, this.#ram, this.#physical());
     this.#devices.set(device.id, caught);
     // The host's IOMMU lets nothing through: what is not caught is not done.
-    device.host.attach(0, this.#space.empty);
+    device.host.channel.block(device.host);
     this.#host.route(device.host.name, caught);
     // The host switches on all that the device has: what of it the guest has switched on counts where its requests are caught.
     this.#host.caught(device.host.name, true);

@@ -11,6 +11,7 @@ import { TsvmmError } from '../core/errors.ts';
 import { IRQ, REGION } from '../host/vfio/abi.ts';
 import { defineState, type StateDef } from '../state/define.ts';
 import type { AssignedDevice } from './assigned-device.ts';
+import { CHANNELS, type ChannelName } from './channel.ts';
 import { type GuestDevice, GuestEnables } from './guest-device.ts';
 import { HostRefused } from './host-calls.ts';
 import { PASSTHRU_LIMITS } from './limits.ts';
@@ -22,6 +23,8 @@ export interface VfioPciConfig {
   readonly host: string;
   /** Which path serves its DMA: the best there is, or this one. */
   readonly mode: ModeWish;
+  /** How page tables of the guest reach the hardware. */
+  readonly channel: ChannelName;
 }
 
 const BARS = 6;
@@ -66,7 +69,7 @@ export const VFIO_PCI: PciDeviceKind<VfioPciConfig> = {
   name: 'vfio-pci',
   summary: 'a PCI device of the host (--host), assigned to the guest',
   limits: PASSTHRU_LIMITS,
-  defaults: { host: '', mode: 'auto' },
+  defaults: { host: '', mode: 'auto', channel: 'iommufd' },
   schema: (z) =>
     z.strictObject({
       host: z.string().default('').describe('its address on the host, such as 0000:03:00.0'),
@@ -74,11 +77,17 @@ export const VFIO_PCI: PciDeviceKind<VfioPciConfig> = {
         .enum(MODE_WISHES as [ModeWish, ...ModeWish[]])
         .default('auto')
         .describe('which path serves its DMA: the best there is, or this one'),
+      channel: z
+        .enum(CHANNELS as [ChannelName, ...ChannelName[]])
+        .default('iommufd')
+        .describe(
+          "how page tables of the guest reach the host's IOMMU: by iommufd, or bound in VFIO's container",
+        ),
     }),
   create,
 };
 
-function create({ host: address, mode }: VfioPciConfig, services: PciServices): PciDevice {
+function create({ host: address, mode, channel }: VfioPciConfig, services: PciServices): PciDevice {
   const { id } = services;
   if (!(services.passthrough instanceof Passthrough)) {
     throw new TsvmmError({
@@ -89,7 +98,7 @@ function create({ host: address, mode }: VfioPciConfig, services: PciServices): 
     });
   }
   const passthrough = services.passthrough;
-  const host = passthrough.open(id, address);
+  const host = passthrough.open(id, address, channel);
   const device = new VfioPci();
   const bytes = host.config();
   const shown = factsOf(host, bytes);
@@ -102,7 +111,7 @@ function create({ host: address, mode }: VfioPciConfig, services: PciServices): 
     bars: barsOf(host, bytes),
     held: {
       bytes,
-      facts: passthrough.factsOf(address, choice, shown),
+      facts: passthrough.factsOf(address, choice, channel, shown),
       backing: {
         read: (offset, size) => host.read(REGION.CONFIG, offset, size),
         write: (offset, size, value) => host.write(REGION.CONFIG, offset, size, value, 0),

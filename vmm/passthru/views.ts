@@ -9,6 +9,7 @@ export function passthroughViews(passthrough: Passthrough): readonly DeviceView[
       id: one.device.id,
       host: one.device.host.name,
       path: passthrough.pathOf(one),
+      channel: one.device.host.channel.name,
       reasons: passthrough.reasonsOf(one),
       attached: passthrough.attachments(one.device).map(([pasid, { kind, hwpt }]) => ({
         ...(pasid === NO_PASID ? {} : { pasid }),
@@ -22,8 +23,8 @@ export function passthroughViews(passthrough: Passthrough): readonly DeviceView[
       doc: 'Assigned devices: which path serves their DMA, why not a better one, and what they are attached to on the host',
       json: () => ({ devices: rows(), refused: passthrough.log.lines }),
       text: () => {
-        const lines = rows().flatMap(({ id, host, path, reasons, attached }) => [
-          `${id}: ${host}, ${path}`,
+        const lines = rows().flatMap(({ id, host, path, channel, reasons, attached }) => [
+          `${id}: ${host}, ${path}, channel ${channel}`,
           ...reasons.map((why) => `  because ${why}`),
           ...attached.map(
             ({ pasid, kind, hwpt }) =>

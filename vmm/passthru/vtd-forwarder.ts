@@ -9,7 +9,8 @@ import {
 import { NO_PASID } from '../bus/dma.ts';
 import { HWPT_FLAGS } from '../host/iommufd/abi.ts';
 import type { GuestRam } from '../mem/ram.ts';
-import type { AddressSpace, FirstStage } from './address-space.ts';
+import type { AddressSpace } from './address-space.ts';
+import type { FirstStage } from './channel.ts';
 import type { Bound, ForwarderNeeds, GuestDevice } from './guest-device.ts';
 import { HostRefused } from './host-calls.ts';
 import type { PassthroughLog } from './log.ts';
@@ -93,17 +94,19 @@ export class VtdForwarder implements VtdBackend {
   /** Takes a device on. @param nests with its host's nesting; else by shadows @throws HostRefused where the host cannot do it */
   add(device: GuestDevice, nests: boolean): void {
     const space = this.#space;
+    const { channel } = device.host;
     const pasids = device.host.info.pasidBits > 0;
     const more = pasids ? HWPT_FLAGS.PASID : 0;
     // Without a vIOMMU nothing is ever nested, and a host that cannot nest will do.
     const nest = this.#port === undefined || !nests ? 0 : HWPT_FLAGS.NEST_PARENT;
     const parent = space.suiting(device.host, listOf(this.#parents, nest | more), () =>
-      space.paging(device.host, space.ioas, nest | more),
+      channel.paging(device.host, space.ioas, nest | more),
     );
     const blocked = space.suiting(device.host, listOf(this.#blocked, more), () =>
-      space.paging(device.host, space.empty, more),
+      channel.paging(device.host, space.empty, more),
     );
-    const rid = { kind: 'blocked', hwpt: blocked, own: false, did: 0, pasid: 0, key: '' } as const;
+    const none = { own: false, did: 0, pasid: 0, key: '' };
+    const rid = { kind: 'blocked', hwpt: blocked, channel, ...none } as const;
     const sid = device.dma.requester;
     const attached: Attached = {
       device,
@@ -248,7 +251,7 @@ export class VtdForwarder implements VtdBackend {
   }
 
   #invalidate(bound: Bound, lo: number, hi: number, order: number, leaf: boolean): void {
-    if (bound.kind === 'nested') this.#invalidations.add(bound.hwpt, lo, hi, order, leaf);
+    if (bound.kind === 'nested') this.#invalidations.add(bound.channel, bound.hwpt, lo, hi, order, leaf);
   }
 
   /**
@@ -322,8 +325,9 @@ export class VtdForwarder implements VtdBackend {
    */
   #plan(one: Attached, out: VtdBinding, asked: number): Plan {
     const { did, pasid } = out;
+    const { channel } = one.device.host;
     if (out.kind === 'identity') {
-      const bound = { kind: 'identity', hwpt: one.parent, own: false, did, pasid } as const;
+      const bound = { kind: 'identity', hwpt: one.parent, channel, own: false, did, pasid } as const;
       const key = `identity ${did} ${pasid}`;
       return { kind: 'identity', key, make: () => ({ ...bound, key }) };
     }
@@ -338,8 +342,8 @@ export class VtdForwarder implements VtdBackend {
     const key = `nested ${did} ${pasid} ${stage.pgd} ${stage.flags} ${stage.width} ${faults}`;
     const make = () => {
       if (faults) this.#needs.faultsWanted();
-      const hwpt = this.#space.vtdNested(one.device.host, one.parent, stage, one.pasids, faults);
-      return { kind: 'nested', hwpt, own: true, did, pasid, key } as const;
+      const hwpt = channel.vtdNested(one.device.host, one.parent, stage, one.pasids, faults);
+      return { kind: 'nested', hwpt, channel, own: true, did, pasid, key } as const;
     };
     return { kind: 'nested', key, make };
   }
@@ -348,6 +352,11 @@ export class VtdForwarder implements VtdBackend {
   #shadowPlan(one: Attached, out: VtdBinding, asked: number): Plan {
     const port = this.#port!;
     const { did, pasid, kind } = out;
+    const { channel } = one.device.host;
+    if (!channel.shadows) {
+      const why = `tables of the guest that the host does not walk (${kind}) cannot be mapped by channel ${channel.name}: a container has one address space`;
+      return { kind: 'unsupported', key: '', why, make: () => this.#blockedOf(one) };
+    }
     const nested = kind === 'nested';
     if (nested && !port.cachingMode) {
       const why = `the guest nests tables itself for it (PASID ${pasid}), and does not announce what becomes present (CAP.CM, bit 7, of the vIOMMU is 0)`;
@@ -372,7 +381,7 @@ export class VtdForwarder implements VtdBackend {
       try {
         const flags = one.pasids ? HWPT_FLAGS.PASID : 0;
         const hwpt = shadow.hwptFor(one.device.host, one.parent, flags, faults);
-        return { kind: 'shadow', hwpt, own: false, did, pasid, key, shadow } as const;
+        return { kind: 'shadow', hwpt, channel, own: false, did, pasid, key, shadow } as const;
       } catch (cause) {
         this.#shadows.give(shadow);
         throw cause;
@@ -382,7 +391,8 @@ export class VtdForwarder implements VtdBackend {
   }
 
   #blockedOf(one: Attached): Bound {
-    return { kind: 'blocked', hwpt: one.blocked, own: false, did: 0, pasid: 0, key: '' };
+    const { channel } = one.device.host;
+    return { kind: 'blocked', hwpt: one.blocked, channel, own: false, did: 0, pasid: 0, key: '' };
   }
 
   #attachRid(one: Attached, next: Bound): void {
@@ -425,7 +435,7 @@ export class VtdForwarder implements VtdBackend {
   #drop(bound: Bound): void {
     const { shadow } = bound;
     if (shadow !== undefined) this.#guarded(() => this.#shadows.give(shadow));
-    if (bound.own) this.#guarded(() => this.#space.destroy(bound.hwpt));
+    if (bound.own) this.#guarded(() => bound.channel.destroy(bound.hwpt));
   }
 
   /** What the host refuses on the guest's behalf is told, and the binding stays as it was. */

@@ -1,6 +1,7 @@
 import { WHOLE } from '../../viommu/port/vtd.ts';
 import { INVALIDATE_DATA } from '../host/iommufd/abi.ts';
 import type { AddressSpace } from './address-space.ts';
+import type { Channel } from './channel.ts';
 import { InvalidationArray, MOST_INVALIDATIONS } from './invalidation-array.ts';
 import type { PassthroughLog } from './log.ts';
 
@@ -24,6 +25,7 @@ export class VtdInvalidations {
   readonly #kept = new Int32Array(MOST_INVALIDATIONS * KEPT_WORDS);
   /** Page tables that entries are about, how many of each, and where the next one goes. */
   readonly #tables = new Int32Array(MOST_INVALIDATIONS);
+  readonly #channels: Channel[] = [];
   readonly #counts = new Int32Array(MOST_INVALIDATIONS);
   readonly #places = new Int32Array(MOST_INVALIDATIONS);
   #count = 0;
@@ -37,9 +39,9 @@ export class VtdInvalidations {
   }
 
   /** 2^order pages at (lo, hi), or everything (WHOLE), of a page table. */
-  add(hwpt: number, lo: number, hi: number, order: number, leaf: boolean): void {
+  add(channel: Channel, hwpt: number, lo: number, hi: number, order: number, leaf: boolean): void {
     if (this.#count === MOST_INVALIDATIONS) this.flush();
-    const table = this.#tableOf(hwpt);
+    const table = this.#tableOf(channel, hwpt);
     const kept = this.#kept;
     const i = this.#count++ * KEPT_WORDS;
     kept[i] = table;
@@ -67,10 +69,15 @@ export class VtdInvalidations {
     this.#open = 0;
     this.#latest = 0;
     for (let table = 0; table < open; table++)
-      this.#send(this.#tables[table]!, places[table]! - counts[table]!, counts[table]!);
+      this.#send(
+        this.#channels[table]!,
+        this.#tables[table]!,
+        places[table]! - counts[table]!,
+        counts[table]!,
+      );
   }
 
-  #tableOf(hwpt: number): number {
+  #tableOf(channel: Channel, hwpt: number): number {
     const tables = this.#tables;
     const open = this.#open;
     if (this.#latest < open && tables[this.#latest] === hwpt) return this.#latest;
@@ -78,6 +85,7 @@ export class VtdInvalidations {
     while (table < open && tables[table] !== hwpt) table++;
     if (table === open) {
       tables[table] = hwpt;
+      this.#channels[table] = channel;
       this.#counts[table] = 0;
       this.#open = open + 1;
     }
@@ -100,11 +108,11 @@ export class VtdInvalidations {
   }
 
   /** One that the host refuses is told, and does not keep it from those behind it. */
-  #send(hwpt: number, first: number, count: number): void {
+  #send(channel: Channel, hwpt: number, first: number, count: number): void {
     let at = first;
     let left = count;
     while (left > 0) {
-      const result = this.#array.send(hwpt, at, left);
+      const result = channel.send(hwpt, this.#array, at, left);
       if (result >= 0) return;
       this.#log.refused(this.#space.calls.refusal('IOMMU_HWPT_INVALIDATE', result));
       const past = this.#array.done + 1;

@@ -12,7 +12,7 @@ import { userPages } from './pages.ts';
 const PAGE = BigInt(PAGE_SIZE);
 
 /** Numbers and structures of VFIO's container (Linux, include/uapi/linux/vfio.h: "API for Type1 VFIO IOMMU"). */
-const VFIO_NR = {
+export const VFIO_NR = {
   GET_API_VERSION: 0x64,
   CHECK_EXTENSION: 0x65,
   SET_IOMMU: 0x66,
@@ -20,7 +20,7 @@ const VFIO_NR = {
   IOMMU_MAP_DMA: 0x71,
   IOMMU_UNMAP_DMA: 0x72,
 } as const;
-const MAP_DMA = uapi('struct vfio_iommu_type1_dma_map', 32, 32, {
+export const MAP_DMA = uapi('struct vfio_iommu_type1_dma_map', 32, 32, {
   argsz: u32(0),
   flags: u32(4),
   vaddr: u64(8),
@@ -46,7 +46,7 @@ const CAP_DMA_AVAIL = 3;
 const DMA_AVAILABLE = 0xffff;
 
 const VFIO_API_VERSION = 0;
-const VFIO_EXTENSIONS = {
+export const VFIO_EXTENSIONS = {
   TYPE1_IOMMU: 1,
   TYPE1v2_IOMMU: 3,
   DMA_CC_IOMMU: 4,

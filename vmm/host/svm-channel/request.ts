@@ -140,8 +140,12 @@ export function checkTypes(
   const withPasid = INV_TYPE.EXTENDED_IOTLB | INV_TYPE.EXTENDED_DEVICE_TLB;
   const without = INV_TYPE.IOTLB | INV_TYPE.DEVICE_TLB;
   demand(!ofPasid || (types & without) === 0, 'EINVAL', 'types of requests without PASID, and a PASID');
+  // Pages of every PASID, where the architecture has that.
+  const every =
+    ((flags & INV_FLAGS.GLOBAL) !== 0 ? INV_TYPE.EXTENDED_IOTLB : 0) |
+    ((flags & INV_FLAGS.DEVICE_TLB_GLOBAL) !== 0 ? INV_TYPE.EXTENDED_DEVICE_TLB : 0);
   demand(
-    !pages || ofPasid || (types & withPasid) === 0 || (flags & INV_FLAGS.GLOBAL) !== 0,
+    !pages || ofPasid || (types & withPasid & ~every) === 0,
     'EINVAL',
     'pages of requests with PASID, and no PASID',
   );
