@@ -34,6 +34,7 @@ const STREAMS = 65536;
 const ALL_STREAMS = 15;
 const CR0_WORD = CR0ACK.offset / 4;
 const VMW_SHIFT = 6;
+const VMW = 7 << VMW_SHIFT;
 const S2P = 1;
 
 /**
@@ -238,6 +239,21 @@ export class SmmuCaches {
     const free = this.#wildcard();
     const first = vmid & this.#vmidMask & ~free;
     for (let v = first; v <= first + free; v++) this.#dropContext(v, asid);
+  }
+
+  /** CMD_TLBI_NH_VA of one address: tlbiNhVa(), in few steps where nothing but the ASID's entries of usual pages can be meant. */
+  tlbiPage(vmid: number, asid: number, lo: number, hi: number, leaf: boolean): void {
+    if (this.#globals || ((this.#regs[CR0_WORD]! & VMW) | this.#fragments) !== 0) {
+      this.tlbiNhVa(vmid, asid, lo, hi, 1, leaf);
+      return;
+    }
+    const { contexts } = this;
+    const pair = contexts.find(vmid & this.#vmidMask, asid);
+    if (pair < 0) return;
+    const tag = contexts.peek(pair, TRANSLATIONS);
+    if (tag === 0) return;
+    this.tlb.dropSpan(lo, canonical(hi), tag, 1);
+    if (!leaf) this.walks.dropSpan(lo, canonical(hi), tag, 1);
   }
 
   /**

@@ -228,6 +228,7 @@ export class Iotlb {
   }
 
   #dropRun(lo: number, hi: number, tag: number, size: number, pages: number): void {
+    const rows = this.#signed;
     const fold = this.#fold;
     const mask = this.#setMask & MOST_SETS;
     const shift = this.#shifts[size]!;
@@ -242,7 +243,12 @@ export class Iotlb {
         return;
       }
       const set = ((page + (page >>> fold) + rest) & mask) << 4;
-      this.#dropIn(set, at | size, hi, tag);
+      // With branches: of many pages most are cached, or few.
+      const key = at | size;
+      if ((rows[set + 2]! ^ tag) === 0 && ((rows[set]! ^ key) | (rows[set + 1]! ^ hi)) === 0)
+        rows[set + 2] = 0;
+      else if ((rows[set + 10]! ^ tag) === 0 && ((rows[set + 8]! ^ key) | (rows[set + 9]! ^ hi)) === 0)
+        rows[set + 10] = 0;
     }
   }
 
