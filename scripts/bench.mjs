@@ -39,6 +39,7 @@ const BENCHES = [
   'qtest',
   'iommufd',
   'piommu',
+  'piommu-smmu',
   'passthrough',
   'vconfig',
 ];
@@ -49,6 +50,7 @@ const FLAGS = {
   'pasid-live': ['--expose-gc'],
   iommufd: ['--expose-gc'],
   piommu: ['--expose-gc'],
+  'piommu-smmu': ['--expose-gc'],
 };
 
 const { values: options, positionals } = parseArgs({

@@ -7,6 +7,7 @@ export class MarkedMemory implements WalkMemory {
   readonly u32: Uint32Array;
   readonly base: number;
   readonly end: number;
+  readonly window: { readonly first: number; readonly pages: number; readonly at: number };
   readonly #w: VtdWiring;
   readonly #reads: Pick<ReadSink, 'updating'>;
 
@@ -15,6 +16,8 @@ export class MarkedMemory implements WalkMemory {
     this.u32 = ram.u32;
     this.base = ram.base;
     this.end = ram.end;
+    const pages = ram.highHi === 0 ? ram.highSize >>> 12 : 0;
+    this.window = { first: ram.highLo >>> 12, pages, at: ram.highAt >>> 12 };
     this.#w = w;
     this.#reads = reads;
   }

@@ -15,6 +15,7 @@ import type { PagingCache } from '../walk/paging-cache.ts';
 import {
   SECOND_ACCESSED,
   SECOND_DIRTY,
+  SECOND_LARGE,
   type SecondStageWalker,
   SS_ACCESSED_DIRTY,
   SS_EXECUTE,
@@ -38,10 +39,15 @@ const NONE = -1;
 /** Second-stage permissions where nothing but reading and writing is told apart. */
 const LEGACY_PERMISSIONS = 3;
 const PERMISSIONS = 7;
+const NO_WINDOW = { first: 0, pages: 0, at: 0 };
+
+/** Of an address in a 2 MiB page: which 4 KiB. */
+const INSIDE_2M = 0x1ff000;
 
 /**
  * The usual miss, of any kind of tables, in few steps: the paging-structure cache knows the last tables, their entries are of
- * 4 KiB pages and good, and no accessed or dirty bit has to be set. What it decides is what the walkers would decide.
+ * 4 KiB pages (or of 2 MiB under a first stage) and good, and no accessed or dirty bit has to be set. What it decides is what
+ * the walkers would decide.
  */
 export class ShortMiss {
   readonly #iotlb: Iotlb;
@@ -51,6 +57,10 @@ export class ShortMiss {
   /** Pages of memory: first, and how many. */
   readonly #first: number;
   readonly #pages: number;
+  /** Those of a guest, as a physical unit has them: first, how many, and what is added to their addresses to find them. */
+  readonly #guestFirst: number;
+  readonly #guestPages: number;
+  readonly #guestMove: number;
   readonly #reads: ReadSink;
   readonly #known: Uint32Array;
   /** Flags of first-stage rows, by firstStageIndex(). */
@@ -59,6 +69,7 @@ export class ShortMiss {
   readonly #secondAddressHi: number;
   readonly #reservedSecondHi: number;
   readonly #reservedSecondLo: number;
+  readonly #has2M: boolean;
 
   constructor(
     memory: WalkMemory,
@@ -72,12 +83,17 @@ export class ShortMiss {
     this.#u32 = memory.u32;
     this.#first = memory.base >>> 12;
     this.#pages = ((memory.end / 4096) | 0) - this.#first;
+    const { first, pages, at } = memory.window ?? NO_WINDOW;
+    this.#guestFirst = first;
+    this.#guestPages = pages;
+    this.#guestMove = ((at - first) << 12) | 0;
     this.#reads = reads;
     this.#known = reads.known;
     this.#reservedFirstHi = walkers.first.reservedHi;
     this.#secondAddressHi = walkers.second.addressMaskHi;
     this.#reservedSecondHi = walkers.second.reservedHi;
     this.#reservedSecondLo = walkers.second.reservedLeafLo;
+    this.#has2M = walkers.second.has2M;
   }
 
   /** What `page` is to check of entries of the tables of `q`, which are loaded. */
@@ -115,18 +131,31 @@ export class ShortMiss {
       const r = this.#paging.findLast(lo, hi, q.tag);
       if (r < 0) return false;
       entry1 = cached[r + 3]! | ((lo >>> 9) & 0xff8);
-      if (((entry1 >>> 12) - this.#first) >>> 0 >= this.#pages) return false;
-      const e0 = u32[entry1 >>> 2]! | 0;
-      const e1 = u32[(entry1 >>> 2) + 1]! | 0;
+      let at = entry1 >>> 2;
+      if (((entry1 >>> 12) - this.#first) >>> 0 >= this.#pages) {
+        if (((entry1 >>> 12) - this.#guestFirst) >>> 0 >= this.#guestPages) return false;
+        at = ((entry1 + this.#guestMove) | 0) >>> 2;
+        // Nobody who looks at this memory can watch a guest's.
+        entry1 = NONE;
+      }
+      const e0 = u32[at]! | 0;
+      const e1 = u32[at + 1]! | 0;
       if (((t.leafWanted & ~e0) | (e1 & t.leafReserved)) !== 0) return false;
       flags = this.#flags[firstStageIndex(t.leafControls, e0, e1, cached[r + 4]! | 0)]!;
       outLo = e0 & -4096;
       outHi = e1 & 0xfffff;
     }
     if (!q.firstStage || t.nested) {
-      const r = this.#paging.findLast(outLo, outHi, t.secondTag);
-      if (r < 0) return false;
-      entry2 = cached[r + 3]! | ((outLo >>> 9) & 0xff8);
+      let r = this.#paging.findLast(outLo, outHi, t.secondTag);
+      let inside = 0;
+      if (r >= 0) entry2 = cached[r + 3]! | ((outLo >>> 9) & 0xff8);
+      else {
+        if (!q.firstStage) return false;
+        r = this.#paging.findMiddle(outLo, outHi, t.secondTag);
+        if (r < 0) return false;
+        entry2 = cached[r + 3]! | ((outLo >>> 18) & 0xff8);
+        inside = INSIDE_2M;
+      }
       if (((entry2 >>> 12) - this.#first) >>> 0 >= this.#pages) return false;
       const e0 = u32[entry2 >>> 2]! | 0;
       const e1 = u32[(entry2 >>> 2) + 1]! | 0;
@@ -135,13 +164,14 @@ export class ShortMiss {
       const allowed = above & e0 & t.secondPermissions;
       // Of a table found by a walk that marks nothing the entries above may lack their accessed bits.
       const unmarked = marks & ~(e0 & (above << MARKED_TO_ACCESSED));
-      const reserved = (e1 & this.#reservedSecondHi) | (e0 & this.#reservedSecondLo);
+      const reserved = (e1 & this.#reservedSecondHi) | (e0 & (this.#reservedSecondLo | inside));
+      if (inside !== 0 && !this.#isLarge(entry2, e0)) return false;
       if ((unmarked | reserved | (t.secondExecutes & ~(allowed << READ_TO_EXEC))) !== 0) return false;
       const dirty = (e0 & SECOND_DIRTY) !== 0;
       flags = q.firstStage
         ? nestedFlags(flags, allowed | t.secondExecutes, marks === 0 || dirty)
         : secondStageFlags(allowed, marks !== 0, dirty);
-      outLo = e0 & -4096;
+      outLo = (e0 & -4096) | (outLo & inside);
       outHi = e1 & this.#secondAddressHi;
     }
     const denied = (access << q.permissions) & ~flags;
@@ -153,6 +183,11 @@ export class ShortMiss {
     port.outHi = outHi;
     port.outSpan = 4096 - offset;
     return true;
+  }
+
+  /** A 2 MiB leaf, in a table that is known to who watches tables: only of last ones it can be told here. */
+  #isLarge(entry: number, e0: number): boolean {
+    return this.#has2M && (e0 & SECOND_LARGE) !== 0 && this.#isKnown(entry);
   }
 
   #saw(first: number, second: number): void {

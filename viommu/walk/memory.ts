@@ -7,4 +7,6 @@ export interface WalkMemory {
   locate(lo: number, hi: number, bytes: number): number;
   /** Told after accessed or dirty bits were set in the bytes at `address` of the linear memory. */
   wrote(address: number, bytes: number): void;
+  /** Pages below 4 GiB that lie elsewhere: the first one, how many, and the page of `u32` that the first one is. None if absent. */
+  readonly window?: { readonly first: number; readonly pages: number; readonly at: number };
 }

@@ -57,6 +57,16 @@ export class PagingCache {
     return r;
   }
 
+  /** find() of a table above a last one with 4 KiB granules. */
+  findMiddle(lo: number, hi: number, tag: number): number {
+    const rows = this.rows;
+    const region = (lo >>> 30) | (hi << 2);
+    const hash = region ^ (region >>> 9) ^ tag ^ (tag >>> 1) ^ (2 * HASH_OF_LEVEL);
+    const r = (hash & this.mask & MOST_ROWS) << 3;
+    if (((rows[r]! ^ ((lo & -0x40000000) | 2)) | (rows[r + 1]! ^ hi) | (rows[r + 2]! ^ tag)) !== 0) return -1;
+    return r;
+  }
+
   insert(
     level: number,
     lo: number,

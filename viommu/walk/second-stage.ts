@@ -17,6 +17,7 @@ const PS = 0x80;
 const A = 0x100;
 const D = 0x200;
 /** Bits of a leaf, for who reads a last entry by itself. */
+export const SECOND_LARGE = PS;
 export const SECOND_ACCESSED = A;
 export const SECOND_DIRTY = D;
 
@@ -88,6 +89,8 @@ export class SecondStageWalker {
   readonly reservedHi: number;
   readonly #reservedTableLo: number;
   readonly reservedLeafLo: number;
+  /** Leaves of 2 MiB are offered. */
+  readonly has2M: boolean;
 
   constructor(memory: WalkMemory, cache: PagingCache | undefined, options: SecondStageOptions) {
     this.#memory = memory;
@@ -96,6 +99,7 @@ export class SecondStageWalker {
     this.#end = (memory.end / 4096) | 0;
     this.#cache = cache;
     this.#largePages = options.largePages;
+    this.has2M = (options.largePages & 1) !== 0;
     const width = Math.min(options.haw, 52) - 32;
     this.addressMaskHi = (2 ** width - 1) | 0;
     this.reservedHi = 0xfffff & ~this.addressMaskHi;

@@ -14,6 +14,11 @@ const PAGE = WARM + 0x1000;
 const WARM_TARGET = 0x80_0000;
 const TARGET = WARM_TARGET + 0x1000;
 const WINDOW = 0xfee0_0000;
+/** In a 2 MiB page of its own, in the table that also leads to WARM_TARGET's, and where that is. */
+const LARGE = 0xa0_1000;
+const LARGE_TARGET = 0xc0_0000;
+const WINDOW_2M = 0xfee0_0000;
+const PS = 0x80n;
 const ALL_FIRST = 0x467;
 const ALL_SECOND = 0x307;
 
@@ -28,6 +33,8 @@ interface World {
   readonly firstAbove: bigint;
   readonly secondAbove: bigint;
   readonly toWindow: boolean;
+  /** Nested: the page is part of a 2 MiB leaf, or of a table where a leaf could be. */
+  readonly large: boolean;
   readonly accesses: readonly number[];
 }
 
@@ -41,6 +48,7 @@ const EXECUTED_UNREAD: World = {
   firstAbove: 6n,
   secondAbove: 0x107n,
   toWindow: false,
+  large: false,
   accesses: [EXEC],
 };
 
@@ -67,11 +75,12 @@ const worlds: fc.Arbitrary<World> = fc.record({
   privileged: fc.boolean(),
   // P, R/W, U/S, A, D, PAT, G, EA, a bit beyond the host's width, XD.
   first: bits(...[0, 1, 2, 5, 6, 10].map((at) => bit(at)), ...[7, 8, 50, 63].map((at) => bit(at, rarely))),
-  // R, W, X, A, D, an ignored bit, SNP, a bit beyond the host's width.
-  second: bits(...[0, 1, 2, 8, 9].map((at) => bit(at)), ...[5, 11, 50].map((at) => bit(at, rarely))),
+  // R, W, X, A, D, an ignored bit, SNP, a bit of the address that a 2 MiB leaf may not have, one beyond the host's width.
+  second: bits(...[0, 1, 2, 8, 9].map((at) => bit(at)), ...[5, 11, 15, 50].map((at) => bit(at, rarely))),
   firstAbove: bits(bit(1), bit(2), bit(63, rarely)),
   secondAbove: bits(...[0, 1, 2, 8].map((at) => bit(at))),
   toWindow: rarely,
+  large: fc.boolean(),
   accesses: fc.array(fc.constantFrom(1, 2, 4, 3, 5, 7), { minLength: 1, maxLength: 3 }),
 });
 
@@ -90,14 +99,18 @@ function accessed(m: ScalableMachine, w: World) {
   const leaves: number[] = [];
   if (w.type === FIRST || w.type === NESTED) {
     m.store(m.mapFirst(first, 4, WARM, WARM_TARGET | ALL_FIRST, 1), WARM_TARGET | ALL_FIRST);
-    leaves.push(m.mapFirst(first, 4, PAGE, BigInt(w.type === FIRST ? out : TARGET) | w.first));
+    leaves.push(
+      m.mapFirst(first, 4, PAGE, BigInt(w.type === FIRST ? out : w.large ? LARGE : TARGET) | w.first),
+    );
     above(m, first, 1n | 0x20n | 0x400n | w.firstAbove);
   }
   if (w.type === NESTED) {
     const end = m.page();
     for (let page = first; page < end; page += 4096) m.identity(second, page, ALL_SECOND);
     m.identity(second, WARM_TARGET, ALL_SECOND);
-    leaves.push(m.map(second, 4, TARGET, BigInt(out) | w.second));
+    if (w.large)
+      leaves.push(m.map(second, 4, LARGE, BigInt(w.toWindow ? WINDOW_2M : LARGE_TARGET) | w.second | PS, 2));
+    else leaves.push(m.map(second, 4, TARGET, BigInt(out) | w.second));
   } else if (w.type !== FIRST) {
     m.map(second, 4, WARM, WARM_TARGET | ALL_SECOND);
     leaves.push(m.map(second, 4, PAGE, BigInt(out) | w.second));
