@@ -1,6 +1,7 @@
 import { NO_PASID, READ } from '../../../vmm/bus/dma.ts';
 import * as abi from '../../../vmm/host/iommufd/abi.ts';
 import type { IommufdDevice } from '../../../vmm/host/iommufd/device.ts';
+import { encode } from '../../../vmm/host/kernel/struct.ts';
 import type { PhysicalHost } from '../../kit/physical-host.ts';
 import { shuffled, sweep } from './dma.ts';
 import type { Contender, Times } from './rounds.ts';
@@ -18,6 +19,9 @@ const BATCH = 256;
 const TABLES = 4096;
 /** Where the VMM puts arrays of invalidations. */
 const ENTRIES = 0x2_0000n;
+/** And calls of ioctl. */
+const CALLS = 0x3_0000n;
+const INVALIDATE = 0x3b00 | abi.NR.HWPT_INVALIDATE;
 /** Guest-physical: tables of the first stage, and what they map. */
 export const TOP = 16 * MIB;
 const FROM = 128 * MIB;
@@ -66,15 +70,19 @@ export interface Invalidations {
 function invalidation(host: PhysicalHost, { object, type, entry }: Invalidations, count: number) {
   const bytes = entry(0).length;
   for (let i = 0; i < count; i++) host.caller.put(entry(i), ENTRIES + BigInt(i * bytes));
-  const call = {
+  const call = encode(abi.IOMMU_HWPT_INVALIDATE, {
+    size: abi.IOMMU_HWPT_INVALIDATE.bytes,
     hwpt_id: object,
     data_uptr: ENTRIES,
     data_type: type,
     entry_len: bytes,
     entry_num: count,
-  };
+  });
+  const { calls, fd } = host.caller;
+  const at = CALLS + BigInt(count * call.length);
+  host.caller.put(call, at);
   return () => {
-    host.caller.ok(abi.NR.HWPT_INVALIDATE, abi.IOMMU_HWPT_INVALIDATE, call);
+    if (calls.ioctl(fd, INVALIDATE, at) < 0) throw new Error(calls.lastRefusal?.refusal.why);
   };
 }
 
