@@ -1,4 +1,5 @@
 import type { DmaPort } from '../../vmm/bus/dma.ts';
+import type { SecondOpinion } from './second-opinion.ts';
 
 /**
  * Who forwards what the guest does with its SMMUv3 to somewhere else. Called when a command has been done by the unit, before
@@ -58,6 +59,8 @@ export interface SmmuPort {
   connect(backend: SmmuBackend | null): void;
   /** Looks in memory, not in caches, and changes nothing. */
   binding(sid: number, out: StreamBinding): void;
+  /** A second unit, for who wants to know whether the hardware behind the port does as this one would. */
+  secondOpinion(): SecondOpinion<SmmuBackend>;
   /** An event that the hardware behind the port recorded: 8 words, written to the event queue as they are. */
   event(words: Uint32Array): void;
   /**

@@ -18,6 +18,8 @@ import type { SmmuWiring } from './wiring.ts';
 export interface SmmuControl {
   readonly registers: RegisterFile;
   readonly commands: CommandQueue;
+  /** What they do, wherever they come from. */
+  readonly work: Commands;
   readonly pages: PriQueue;
   readonly stalls: Stalls;
   readonly sink: EventSink;
@@ -43,8 +45,9 @@ export function smmuControl(
     // The architecture has no place to say so.
     unexpected: () => {},
   });
+  const work = new Commands(s, w, { announce: watch, caches, tlbs, pages, stalls, features });
   const commands = new CommandQueue(s, w, {
-    commands: new Commands(s, w, { announce: watch, caches, tlbs, pages, stalls, features }),
+    commands: work,
     tlbs,
     errors,
     interrupts,
@@ -52,6 +55,7 @@ export function smmuControl(
   return {
     registers: new RegisterFile(s, w, { caches, commands, stalls, errors, features, watch }),
     commands,
+    work,
     pages,
     stalls,
     sink: {

@@ -4,6 +4,7 @@ import { CR0ACK, CR2, GBPA } from '../spec/smmuv3/registers.ts';
 import { ReadEntry } from './access-record.ts';
 import { identification } from './config.ts';
 import type { SmmuV3 } from './device.ts';
+import { smmuSecondOpinion } from './second-opinion.ts';
 import { decodeSte, isLegalSte, Stream, StreamTable } from './stream-table.ts';
 import { STALLS_NEVER, type UnitFeatures, unitFeatures } from './unit.ts';
 
@@ -36,6 +37,7 @@ export function smmuPort(device: SmmuV3): SmmuPort {
       forward.to = backend;
     },
     binding: (sid, out) => look(device, features, sid, out),
+    secondOpinion: () => smmuSecondOpinion(device),
     event: (words) => {
       device.relayEvent(words);
     },

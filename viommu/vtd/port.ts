@@ -31,6 +31,7 @@ import {
   type ScalableOptions,
   scalableOptions,
 } from './scalable-structures.ts';
+import { vtdSecondOpinion } from './second-opinion.ts';
 
 const TE = 0x80000000;
 const GSTS_WORD = GSTS.offset / 4;
@@ -80,6 +81,7 @@ export function vtdPort(device: VtdIommu): VtdPort {
     pasids: (requester, found, held) => new Look(device, held).pasids(requester, found),
     tables: (requester, pasid, held) => new Look(device, held).tables(requester, pasid),
     pages: (requester, found) => new Look(device).pages(requester, found),
+    secondOpinion: () => vtdSecondOpinion(device),
     fault: (port, code, lo, hi, access) => device.reportFault(port, code, lo, hi, access),
   };
 }

@@ -117,11 +117,23 @@ async function hostFrom(
   registry: Registry,
 ): Promise<MachineConfig['host']> {
   const fallback = (options.fallback ?? base.host?.fallback ?? 'explain') as HostConfig['fallback'];
-  if (options.host === undefined) return base.host === undefined ? undefined : { ...base.host, fallback };
+  const verify = options.verify || base.host?.verify === true;
+  if (options.host === undefined) {
+    if (base.host !== undefined) return { ...base.host, fallback, verify };
+    if (options.verify) {
+      throw new TsvmmError({
+        code: 'no-host',
+        object: '--verify',
+        why: 'compares what the IOMMU of a host does, and the machine runs on none',
+        mend: 'name a host (--host), or leave it out',
+      });
+    }
+    return undefined;
+  }
   const { hostJson } = await import('./host-files.ts');
   const source = options.host;
   const file = supportOf(registry, '--host').check(await loadZod(), registry, hostJson(source), source);
-  return { file, source, fallback };
+  return { file, source, fallback, verify };
 }
 
 async function baseConfig(options: MachineOptions, registry: Registry): Promise<MachineConfig> {

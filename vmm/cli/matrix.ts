@@ -88,6 +88,7 @@ async function emulatedMachine(
     device: [],
     host: undefined,
     fallback: undefined,
+    verify: false,
     'vconfig-quirks': undefined,
     'vconfig-policy': undefined,
     memory: undefined,
@@ -155,6 +156,7 @@ async function rowOf(
     file: description.file as unknown as HostConfig['file'],
     source: name,
     fallback,
+    verify: player.verify,
   });
   const assigned = (mode: string, fallback: HostConfig['fallback']): MachineConfig => ({
     ...config,
@@ -237,6 +239,7 @@ const REFUSALS = ['no-nesting', 'host-refused'];
 /** Runs the guest on one machine after the other. */
 class Player {
   readonly registry: Registry;
+  readonly verify: boolean;
   readonly #backend: Backend;
   readonly #asked: Asked;
   readonly #file: string;
@@ -248,6 +251,7 @@ class Player {
 
   constructor({ host }: Context, backend: Backend, registry: Registry, asked: Asked, file: string) {
     this.registry = registry;
+    this.verify = asked.options.verify;
     this.#backend = backend;
     this.#asked = asked;
     this.#file = file;

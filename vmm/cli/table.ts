@@ -51,6 +51,9 @@ export const MACHINE_OPTIONS = options({
     choices: ['forbid', 'explain'],
     fallback: 'explain',
   },
+  verify: {
+    doc: "Compare each address that the host's hardware translates for an assigned device with what the guest's IOMMU model says; a difference ends the run with exit code 5",
+  },
   'vconfig-quirks': {
     ...VCONFIG_QUIRKS,
     doc: "Of the host's devices: list of those with registers that no capability claims, instead of the one that comes with tsvmm",
@@ -532,6 +535,9 @@ export const MATRIX = {
       doc: 'Only the machine of this IOMMU',
       fallback: 'all that the guest names',
     },
+    verify: {
+      doc: `${MACHINE_OPTIONS.verify.doc.split(';')[0]}; a difference ends the grid with exit code 5`,
+    },
     seed: MACHINE_OPTIONS.seed,
     cc: RUN_OPTIONS.cc,
     env: RUN_OPTIONS.env,
@@ -646,6 +652,7 @@ export const EXIT_DOCS: readonly (readonly [number, string])[] = [
   [2, 'usage: a bad option, a bad file, a guest that does not compile'],
   [3, 'the host refused: a full disk, a missing tool, or nobody reads the output any more'],
   [4, 'the guest hung: out of fuel or time, or waiting for what can never come'],
+  [5, "with --verify: the host's IOMMU translated otherwise than the guest's would"],
   [70, 'a bug in tsvmm'],
 ];
 

@@ -5,6 +5,7 @@ export const EXIT = {
   usage: 2,
   hostRefused: 3,
   guestHung: 4,
+  verifyDiffers: 5,
   bug: 70,
 } as const;
 

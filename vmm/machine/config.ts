@@ -55,6 +55,8 @@ export interface HostConfig {
   /** Where it was read from, for messages. */
   readonly source: string;
   readonly fallback: 'forbid' | 'explain';
+  /** What the hardware translates is compared with what the guest's IOMMU model says. */
+  readonly verify?: boolean;
 }
 
 export interface ReservedConfig {
@@ -169,6 +171,12 @@ export function machineSchema(z: Zod, registry: Registry) {
       .describe(
         "where the host's hardware cannot do what an assigned device needs: refuse, or do it in software and say why",
       ),
+    verify: z
+      .boolean()
+      .default(false)
+      .describe(
+        "compare what the host's hardware translates with what the guest's IOMMU model says, at every request",
+      ),
   });
 }
 
@@ -208,7 +216,14 @@ export function parseMachineConfig(z: Zod, registry: Registry, json: unknown, so
       : { vconfigPolicy: wholePolicy(value.vconfigPolicy as never) }),
     ...(value.host === undefined
       ? {}
-      : { host: { file: checkedHost(z, registry, value.host, source), source, fallback: value.fallback } }),
+      : {
+          host: {
+            file: checkedHost(z, registry, value.host, source),
+            source,
+            fallback: value.fallback,
+            verify: value.verify,
+          },
+        }),
   };
 }
 
@@ -314,6 +329,7 @@ function keyHint(registry: Registry, json: unknown, issue: KeyIssue): string {
     'vconfigPolicy',
     'host',
     'fallback',
+    'verify',
   ]);
 }
 
@@ -407,6 +423,8 @@ export function configToJson(config: MachineConfig): unknown {
     ...(config.vconfigs === undefined ? {} : { vconfigs: config.vconfigs }),
     ...(config.vconfigQuirks === undefined ? {} : { vconfigQuirks: config.vconfigQuirks }),
     ...(config.vconfigPolicy === undefined ? {} : { vconfigPolicy: config.vconfigPolicy }),
-    ...(config.host === undefined ? {} : { host: config.host.file, fallback: config.host.fallback }),
+    ...(config.host === undefined
+      ? {}
+      : { host: config.host.file, fallback: config.host.fallback, verify: config.host.verify === true }),
   };
 }

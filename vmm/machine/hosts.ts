@@ -36,6 +36,11 @@ export const HOSTS: HostSupport = {
           const group = host.functions.get(address)?.host.group.number;
           return device === undefined ? undefined : { device, group: `/dev/vfio/${group}` };
         },
+        verify: config.verify === true,
+        hardware: (address) => {
+          const { unit } = host.functions.get(address)!.described;
+          return host.units.find(({ model }) => model === unit)!.unit.iommu.translator;
+        },
         onFault: (listener) => listeners.push((fault) => listener(hostFault(host, fault))),
         route: (address, to) => host.route(address, to),
         own: (address) => host.functions.get(address)!.described.own,
@@ -85,6 +90,7 @@ function hostFault(host: Host, fault: ExplainedFault): HostFault {
     lo: Number(address & 0xffffffffn) | 0,
     hi: Number(address >> 32n) | 0,
     access: ACCESS[fault.access],
+    code: fault.code,
     what: `${fault.access} of ${fault.address} refused: ${fault.code} (${fault.name})`,
   };
 }

@@ -56,13 +56,15 @@ export class GuestRam {
   /**
    * @param userMode whether user processes can run in it
    * @param hostBytes memory of the modelled host behind it
-   * @param guest makes this the host's view of that guest's linear memory; the other parameters are its own
+   * @param guest makes this another view of that guest's linear memory: the host's, or with the guest's base the guest's own; the other
+   *   parameters are its own
    */
   constructor(base: number, size: number, highSize = 0, userMode = false, hostBytes = 0, guest?: GuestRam) {
     this.layout = guest?.layout ?? hiddenLayout(base, size, highSize, userMode, hostBytes);
     this.highSize = highSize;
-    this.highAt = guest === undefined ? this.layout.highAt : guest.base;
-    const low = guest !== undefined && isLow(guest);
+    const ofHost = guest !== undefined && guest.base !== base;
+    this.highAt = ofHost ? guest.base : this.layout.highAt;
+    const low = ofHost && isLow(guest);
     this.highLo = low ? HOST_WINDOW : 0;
     this.highHi = low ? 0 : 1;
     this.base = base;
@@ -86,6 +88,11 @@ export class GuestRam {
   static ofHost(guest: GuestRam): GuestRam {
     const { hostAt, hostBytes } = guest.layout;
     return new GuestRam(hostAt, hostBytes, hostAt - guest.base, false, 0, guest);
+  }
+
+  /** The same RAM at the same addresses: what is watched and written by it is nothing to the guest's watches and dirty log. */
+  static unnoticed(guest: GuestRam): GuestRam {
+    return new GuestRam(guest.base, guest.size, guest.highSize, false, 0, guest);
   }
 
   /** True when all of [address, address + bytes) is RAM; address as (lo, hi). */

@@ -14,6 +14,7 @@ import {
   NR,
   VEVENT_HEADER,
 } from '../host/iommufd/abi.ts';
+import { PAGE_SIZE } from '../host/kernel/host-memory.ts';
 import { ATTACH, ATTACH_PASID, BIND, DETACH, VFIO } from '../host/vfio/abi.ts';
 import type { GuestRam } from '../mem/ram.ts';
 import type { AssignedDevice } from './assigned-device.ts';
@@ -45,6 +46,7 @@ export class AddressSpace implements Channel {
   /** Nothing: what is blocked is attached to it. */
   readonly empty: number;
   readonly #view: DataView;
+  readonly #ramAt: bigint;
   #faults: { readonly id: number; readonly fd: number } | undefined;
 
   /** @throws HostRefused */
@@ -53,9 +55,15 @@ export class AddressSpace implements Channel {
     this.fd = calls.open('/dev/iommu');
     this.ioas = this.newIoas();
     this.empty = this.newIoas();
+    this.#ramAt = BigInt(ram.base);
     this.map(this.ioas, BigInt(ram.base), BigInt(ram.base), BigInt(ram.size), true);
     if (ram.highSize > 0) this.map(this.ioas, FOUR_GIB, BigInt(ram.highAt), BigInt(ram.highSize), true);
     this.#view = calls.view;
+  }
+
+  /** Where the host has the first byte of guest RAM; the others follow it. */
+  get physical(): number {
+    return Number(this.calls.sys.process.frame(this.#ramAt, true)) * PAGE_SIZE;
   }
 
   newIoas(): number {

@@ -17,6 +17,7 @@ import { PageFaults } from './page-faults.ts';
 import { SmmuForwarder } from './smmu-forwarder.ts';
 import { SoftwarePath } from './software.ts';
 import { SvmChannel } from './svm-channel.ts';
+import { Verification } from './verify.ts';
 import { passthroughViews } from './views.ts';
 import { VtdForwarder } from './vtd-forwarder.ts';
 
@@ -40,6 +41,10 @@ export interface PassthroughHost {
   rearm(address: string): void;
   /** Tells of requests that an IOMMU of the host refused for good: what its kernel writes to its log. */
   onFault(listener: (fault: HostFault) => void): void;
+  /** The IOMMU that a device is behind. */
+  hardware(address: string): DmaTranslator;
+  /** What the hardware translates is compared with what the guest's IOMMU model says (`--verify`). */
+  readonly verify: boolean;
   /** A machine on this host is built with `--fallback`. */
   readonly fallback: Fallback;
 }
@@ -55,6 +60,8 @@ export interface HostFault {
   /** A set of READ, WRITE, EXEC. */
   readonly access: number;
   readonly what: string;
+  /** Of the fault, as the specification writes it: `71h`. */
+  readonly code: string;
 }
 
 /** Whether a device may be served by a lesser path than the hardware's. */
@@ -92,6 +99,8 @@ export class Passthrough {
   #faults: PageFaults | undefined;
   #forwarder: VtdForwarder | SmmuForwarder | undefined;
   #software: SoftwarePath | undefined;
+  /** With `--verify`, from the first device on that the hardware serves. */
+  verification: Verification | undefined;
   /** Files of devices, by the id of the guest's. */
   readonly #open = new Map<string, AssignedDevice>();
   /** Devices that were taken off the hardware because of what the guest did, and why. */
@@ -102,7 +111,10 @@ export class Passthrough {
     this.#ram = ram;
     this.#iommu = iommu;
     this.views = passthroughViews(this);
-    host.onFault((fault) => this.#faulted(fault));
+    host.onFault((fault) => {
+      this.verification?.faulted(fault);
+      this.#faulted(fault);
+    });
   }
 
   /**
@@ -198,8 +210,11 @@ export class Passthrough {
 
   #connect(device: GuestDevice, mode: PathMode): void {
     if (mode === 'software') this.software.add(device);
-    else if (this.forwarder instanceof VtdForwarder) this.forwarder.add(device, mode === 'nested');
-    else this.forwarder.add(device);
+    else {
+      if (this.forwarder instanceof VtdForwarder) this.forwarder.add(device, mode === 'nested');
+      else this.forwarder.add(device);
+      this.verification?.add(device);
+    }
     this.faults?.add(device);
   }
 
@@ -218,15 +233,27 @@ export class Passthrough {
       };
       if (port?.architecture === 'smmuv3') {
         const forwarder = new SmmuForwarder(this.space, port, this.log, needs);
-        port.connect(forwarder);
+        port.connect(this.#verify(port)?.aroundSmmu(forwarder) ?? forwarder);
         this.#forwarder = forwarder;
       } else {
         const forwarder = new VtdForwarder(this.space, port, this.#ram, this.log, needs);
-        port?.connect(forwarder);
+        port?.connect(this.#verify(port)?.aroundVtd(forwarder) ?? forwarder);
         this.#forwarder = forwarder;
       }
     }
     return this.#forwarder;
+  }
+
+  #verify(port: ViommuPort): Verification | undefined {
+    if (!this.#host.verify) return undefined;
+    this.verification = new Verification({
+      host: this.#host,
+      port,
+      ram: this.#ram,
+      offset: this.space.physical - this.#ram.base,
+      attachments: (device) => this.attachments(device),
+    });
+    return this.verification;
   }
 
   /** The guest did what the hardware cannot follow: its IOMMU model translates for the device from now on. */
@@ -238,6 +265,7 @@ export class Passthrough {
     }
     this.#degraded.set(device.id, why);
     this.#forwarder?.remove(device);
+    this.verification?.remove(device);
     this.software.add(device);
   }
 
@@ -260,6 +288,7 @@ export class Passthrough {
   /** Before a store of the guest reaches a device. */
   settle(): void {
     this.#forwarder?.settle();
+    this.verification?.readAhead();
   }
 
   /** What the device is attached to on the host, by PASID (-1: the requester), for people. */
@@ -331,6 +360,7 @@ export class Passthrough {
     const { device } = assignment;
     this.assignments.splice(this.assignments.indexOf(assignment), 1);
     this.#forwarder?.remove(device);
+    this.verification?.remove(device);
     this.#software?.remove(device);
     this.#faults?.remove(device);
     device.close();

@@ -50,19 +50,19 @@ export class SoftwarePath {
   }
 
   add(device: GuestDevice): void {
-    const caught = new CaughtDma(device.dma, device.enables, this.#translator, this.#ram, this.#physical());
+    const caught = new CaughtDma(
+      device.dma,
+      device.enables,
+      this.#translator,
+      this.#ram,
+      this.#space.physical,
+    );
     this.#devices.set(device.id, caught);
     // The host's IOMMU lets nothing through: what is not caught is not done.
     device.host.channel.block(device.host);
     this.#host.route(device.host.name, caught);
     // The host switches on all that the device has: what of it the guest has switched on counts where its requests are caught.
     this.#host.caught(device.host.name, true);
-  }
-
-  /** Where the host has the first byte of guest RAM; the others follow it. */
-  #physical(): number {
-    const { process } = this.#space.calls.sys;
-    return Number(process.frame(BigInt(this.#ram.base), true)) * 4096;
   }
 
   remove(device: GuestDevice): void {
