@@ -18,9 +18,10 @@ export function machineOn(
   host: string,
   devices: MachineConfig['devices'],
   change: Partial<MachineConfig> = {},
+  verify = false,
 ): Machine {
   const registry = builtinRegistry();
   const source = `${host}.json`;
   const file = registry.hosts!.check(zod, registry, shippedHost(host), source);
-  return bootedMachine({ devices, host: { file, source, fallback: 'explain' }, ...change });
+  return bootedMachine({ devices, host: { file, source, fallback: 'explain', verify }, ...change });
 }

@@ -23,18 +23,23 @@ export class NestedSmmu {
   readonly smmu: SmmuMachine;
   readonly frames: SvmFrames;
 
-  constructor(config: Partial<SmmuConfig> = {}, { mode, host = true }: NestedOptions = {}) {
+  constructor(config: Partial<SmmuConfig> = {}, { mode, host = true, verify = false }: NestedOptions = {}) {
     const options = { stall: 'optional', ...config } as const;
     const port = { kind: 'pcie-root-port', id: 'rp0', options: {} };
     const engine = host
       ? assigned(ENGINE, 'svm', 'rp0', mode)
       : { kind: 'svm-engine', id: 'svm', bus: 'rp0', options: {} };
-    this.machine = machineOn(HOST, [port, engine], {
-      machine: 'virt',
-      highmem: false,
-      memory: 16 << 20,
-      viommu: { kind: 'smmuv3', options: { ...completeOptions(SMMUV3, options) } },
-    });
+    this.machine = machineOn(
+      HOST,
+      [port, engine],
+      {
+        machine: 'virt',
+        highmem: false,
+        memory: 16 << 20,
+        viommu: { kind: 'smmuv3', options: { ...completeOptions(SMMUV3, options) } },
+      },
+      verify,
+    );
     this.smmu = new SmmuMachine({ machine: this.machine, config: options });
     const { fn } = this.machine.pciDevice('svm')!;
     // Where firmware has put it.

@@ -20,6 +20,8 @@ export interface NestedOptions {
   readonly mode?: PathMode;
   /** False: the engine is an emulated one. */
   readonly host?: boolean;
+  /** What the hardware translates is compared with the model. */
+  readonly verify?: boolean;
 }
 
 /** An SVM engine of a host, assigned to a guest whose VT-d unit is driven by this kit: PASID 5 has a first stage. */
@@ -30,16 +32,21 @@ export class NestedVtd {
   /** Top table of PASID 5. */
   readonly top: number;
 
-  constructor(config: Partial<VtdConfig> = {}, { mode, host = true }: NestedOptions = {}) {
+  constructor(config: Partial<VtdConfig> = {}, { mode, host = true, verify = false }: NestedOptions = {}) {
     const options = { svm: true, ...config };
     const port = { kind: 'pcie-root-port', id: 'rp0', options: {} };
     const engine = host
       ? assigned(ENGINE, 'svm', 'rp0', mode)
       : { kind: 'svm-engine', id: 'svm', bus: 'rp0', options: {} };
-    this.machine = machineOn(VTD_HOST, [port, engine], {
-      memory: 16 << 20,
-      viommu: { kind: 'intel', options: { ...completeOptions(INTEL_IOMMU, options) } },
-    });
+    this.machine = machineOn(
+      VTD_HOST,
+      [port, engine],
+      {
+        memory: 16 << 20,
+        viommu: { kind: 'intel', options: { ...completeOptions(INTEL_IOMMU, options) } },
+      },
+      verify,
+    );
     this.vtd = new ScalableMachine({ machine: this.machine, config: options });
     this.frames = new SvmFrames(this.machine.mmio);
     this.top = this.vtd.page();

@@ -111,7 +111,8 @@ function onHost({ machine }: Guest, [name, address]: Guest['nests'], mode: strin
   const registry = builtinRegistry();
   const source = `${name}.json`;
   const file = registry.hosts!.check(zod, registry, shippedHost(name), source);
-  const host = { file, source, fallback: 'explain' as const };
+  // What a guest forgets is no mistake of who forwards: it is stale on both sides.
+  const host = { file, source, fallback: 'explain' as const, verify: true };
   const { config, devices: _, ...rest } = emulated(machine);
   return { ...rest, config: { ...config, host, devices: [assigned(address, 'engine', undefined, mode)] } };
 }

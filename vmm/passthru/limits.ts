@@ -30,6 +30,11 @@ export const PASSTHRU_LIMITS: readonly Limit[] = [
     cite: IOMMUFD,
   },
   {
+    id: 'passthru-verify',
+    what: "--verify does not compare translated requests, whose addresses are the host's already, nor requests with PASID 0 on VT-d (passthru-pasid-0); on a host whose unit fetches ahead (cache=prefetch) an invalidation that the guest forgets may be told as a difference",
+    cite: IOMMUFD,
+  },
+  {
     id: 'passthru-vf-page-requests',
     what: "while the hardware translates, a virtual function has no page requests: its physical function's are shared, and iommufd refuses fault queues for it; mode=software has them",
     cite: IOMMUFD,

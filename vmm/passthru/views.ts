@@ -21,7 +21,11 @@ export function passthroughViews(passthrough: Passthrough): readonly DeviceView[
     {
       name: 'passthrough',
       doc: 'Assigned devices: which path serves their DMA, why not a better one, and what they are attached to on the host',
-      json: () => ({ devices: rows(), refused: passthrough.log.lines }),
+      json: () => ({
+        devices: rows(),
+        refused: passthrough.log.lines,
+        ...(passthrough.verification === undefined ? {} : { verified: passthrough.verification.checked }),
+      }),
       text: () => {
         const lines = rows().flatMap(({ id, host, path, channel, reasons, attached }) => [
           `${id}: ${host}, ${path}, channel ${channel}`,
@@ -32,7 +36,15 @@ export function passthroughViews(passthrough: Passthrough): readonly DeviceView[
           ),
         ]);
         const refused = passthrough.log.lines.map((line) => `refused: ${line}`);
-        return [...(lines.length === 0 ? ['no device is assigned'] : lines), ...refused].join('\n');
+        const verified =
+          passthrough.verification === undefined
+            ? []
+            : [
+                `verified: ${passthrough.verification.checked} requests as the guest's IOMMU model would have them`,
+              ];
+        return [...(lines.length === 0 ? ['no device is assigned'] : lines), ...refused, ...verified].join(
+          '\n',
+        );
       },
     },
   ];
