@@ -2,6 +2,7 @@ import { type DmaPort, READ } from '../../vmm/bus/dma.ts';
 import { FORGET_PASID, FORGET_REQUESTER, type SecondOpinion } from '../port/second-opinion.ts';
 import { ANY, type VtdBackend, WHOLE } from '../port/vtd.ts';
 import { GSTS } from '../spec/vtd/registers.ts';
+import { PGTT_SECOND } from '../spec/vtd/structures.ts';
 import { silentServices } from '../watch/silent-services.ts';
 import { FUNCTION_MASK } from './caches.ts';
 import { VtdIommu } from './device.ts';
@@ -114,8 +115,15 @@ class VtdSecondOpinion implements SecondOpinion<VtdBackend>, VtdBackend {
     const { dma } = this.translator.c;
     dma.procedure(port, lo >>> 0, hi >>> 0, access, false);
     const { record } = dma;
+    const page = lo & -4096;
+    if (!record.scalable) {
+      this.#caches.iotlbPages((record.context[2]! >>> 8) & 0xffff, page, hi, 0, false);
+      return;
+    }
     const did = record.pasidEntry[2]! & 0xffff;
-    this.#caches.pasidIotlbPages(did, record.pasid, lo & -4096, hi, 0, false);
+    const second = ((record.pasidEntry[0]! >>> 6) & 7) === PGTT_SECOND;
+    if (second) this.#caches.iotlbPages(did, page, hi, 0, false);
+    else this.#caches.pasidIotlbPages(did, record.pasid, page, hi, 0, false);
     if (binding) this.#caches.pasidInDomain(did, record.pasid);
   }
 

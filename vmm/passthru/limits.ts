@@ -31,7 +31,7 @@ export const PASSTHRU_LIMITS: readonly Limit[] = [
   },
   {
     id: 'passthru-verify',
-    what: "--verify does not compare translated requests, whose addresses are the host's already, nor requests with PASID 0 on VT-d (passthru-pasid-0); on a host whose unit fetches ahead (cache=prefetch) an invalidation that the guest forgets may be told as a difference",
+    what: "--verify does not compare translated requests, whose addresses are the host's already, nor requests with PASID 0 on VT-d (passthru-pasid-0); on a host whose unit fetches ahead (cache=prefetch), and where the guest's tables are mapped page by page, an invalidation that the guest forgets may be told as a difference",
     cite: IOMMUFD,
   },
   {
