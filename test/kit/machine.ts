@@ -2,6 +2,7 @@ import { builtinRegistry } from '../../vmm/machine/builtin.ts';
 import { defaultConfig, type MachineConfig, MIB } from '../../vmm/machine/config.ts';
 import { Machine } from '../../vmm/machine/machine.ts';
 import { planRam } from '../../vmm/machine/ram-plan.ts';
+import { withUncountedMemory } from './uncounted-memory.ts';
 
 /** A machine description with every built-in kind, one device behind a root port. */
 export function fullConfig(change: Partial<MachineConfig> = {}): MachineConfig {
@@ -28,7 +29,7 @@ export function fullConfig(change: Partial<MachineConfig> = {}): MachineConfig {
 /** A machine without a guest, its firmware done. */
 export function bootedMachine(change: Partial<MachineConfig> = {}): Machine {
   const config = fullConfig(change);
-  const machine = new Machine(config, builtinRegistry());
+  const machine = withUncountedMemory(() => new Machine(config, builtinRegistry()));
   machine.bootFirmware(planRam(machine.platform.map, config.memory, undefined, machine.reservedBase));
   return machine;
 }

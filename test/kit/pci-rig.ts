@@ -20,6 +20,7 @@ import { VirtualClock } from '../../vmm/core/clock.ts';
 import type { Rng } from '../../vmm/core/rng.ts';
 import { GuestRam } from '../../vmm/mem/ram.ts';
 import { Tracer } from '../../vmm/trace/tracer.ts';
+import { withUncountedMemory } from './uncounted-memory.ts';
 
 export const ECAM = 0xb0000000;
 export const IOAPIC = 0xfec00000;
@@ -27,7 +28,7 @@ export const LAPIC = 0xfee00000;
 
 /** What is left of a machine when there is no guest: PCI, interrupt controllers, memory, clock. */
 export class PciRig {
-  readonly ram = new GuestRam(0, 2 << 20);
+  readonly ram = withUncountedMemory(() => new GuestRam(0, 2 << 20));
   readonly mmio = new MmioBus();
   readonly ports = new PortBus();
   readonly memory = new SystemMemory(this.ram, this.mmio);

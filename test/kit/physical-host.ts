@@ -31,6 +31,7 @@ import { GuestRam } from '../../vmm/mem/ram.ts';
 import { Tracer } from '../../vmm/trace/tracer.ts';
 import { FakePhysical } from './fake-physical.ts';
 import { BUFFER, BUFFER_BYTES, Caller } from './host-caller.ts';
+import { withUncountedMemory } from './uncounted-memory.ts';
 import { ORDINARY } from './vfio-rig.ts';
 
 const MIB = 1 << 20;
@@ -65,7 +66,7 @@ export class PhysicalHost {
     make: (host: PhysicalHost) => { unit: PhysicalUnit; driver: PhysicalDriver },
     ramBytes = 4 * MIB,
   ) {
-    this.guest = new GuestRam(0, ramBytes, 0, false, 16 * MIB);
+    this.guest = withUncountedMemory(() => new GuestRam(0, ramBytes, 0, false, 16 * MIB));
     this.memory = new PhysicalMemory(this.guest, this.kernel);
     const { unit, driver } = make(this);
     this.unit = unit;

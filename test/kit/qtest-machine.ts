@@ -5,6 +5,7 @@ import { Machine } from '../../vmm/machine/machine.ts';
 import { parseQemuArguments } from '../../vmm/qtest/args.ts';
 import { MachineTarget } from '../../vmm/qtest/machine-target.ts';
 import { QtestProtocol } from '../../vmm/qtest/protocol.ts';
+import { withUncountedMemory } from './uncounted-memory.ts';
 
 const LETTER = { 1: 'b', 2: 'w', 4: 'l', 8: 'q' } as const;
 type Size = keyof typeof LETTER;
@@ -20,7 +21,7 @@ export class QtestMachine {
   constructor(...args: readonly string[]) {
     const registry = builtinRegistry();
     const request = parseQemuArguments([...args, '-qtest', 'unix:/nowhere', '-accel', 'qtest'], registry);
-    this.machine = new Machine(request.machine!, registry);
+    this.machine = withUncountedMemory(() => new Machine(request.machine!, registry));
     const target = new MachineTarget(this.machine, (pin, raised) =>
       this.irqs.push(`IRQ ${raised ? 'raise' : 'lower'} ${pin}`),
     );

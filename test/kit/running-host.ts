@@ -9,6 +9,7 @@ import { GuestRam } from '../../vmm/mem/ram.ts';
 import { Tracer } from '../../vmm/trace/tracer.ts';
 import { BUFFER_BYTES, Caller, errno } from './host-caller.ts';
 import { hostKinds, hostOf } from './host-file.ts';
+import { withUncountedMemory } from './uncounted-memory.ts';
 
 const MIB = 1 << 20;
 const PIECE = 0x4000n;
@@ -20,7 +21,7 @@ export const shippedHost = (name: string): unknown =>
 
 /** A host that runs, and a process of it that uses VFIO: its memory is the linear memory behind which the host's is. */
 export class RunningHost {
-  readonly ram = new GuestRam(0, 16 * MIB, 0, false, 16 * MIB);
+  readonly ram = withUncountedMemory(() => new GuestRam(0, 16 * MIB, 0, false, 16 * MIB));
   readonly clock = new VirtualClock();
   readonly faults: ExplainedFault[] = [];
   readonly host: Host;

@@ -20,6 +20,7 @@ import { hi32, lo32, u64 } from '../../vmm/core/u64.ts';
 import type { Machine } from '../../vmm/machine/machine.ts';
 import { GuestRam } from '../../vmm/mem/ram.ts';
 import { Tracer } from '../../vmm/trace/tracer.ts';
+import { withUncountedMemory } from './uncounted-memory.ts';
 
 const RAM = 0x40000000;
 const RAM_BYTES = 16 << 20;
@@ -93,7 +94,7 @@ export class SmmuMachine {
     this.bus = machine?.mmio ?? new MmioBus();
     this.clock = machine?.clock ?? new VirtualClock();
     this.tracer = machine?.tracer ?? new Tracer(() => this.clock.now);
-    this.ram = machine?.ram ?? new GuestRam(RAM, options.ramBytes ?? RAM_BYTES);
+    this.ram = machine?.ram ?? withUncountedMemory(() => new GuestRam(RAM, options.ramBytes ?? RAM_BYTES));
     this.memory = machine?.memory ?? new SystemMemory(this.ram, this.bus);
     this.config = completeOptions(SMMUV3, options.config ?? {});
     checkOptions(this.config);

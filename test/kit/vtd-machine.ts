@@ -19,6 +19,7 @@ import type { Machine } from '../../vmm/machine/machine.ts';
 import { GuestRam } from '../../vmm/mem/ram.ts';
 import type { Layout } from '../../vmm/regs/layout.ts';
 import { Tracer } from '../../vmm/trace/tracer.ts';
+import { withUncountedMemory } from './uncounted-memory.ts';
 
 export const TE = 0x80000000;
 export const SRTP = 0x40000000;
@@ -88,7 +89,8 @@ export class VtdMachine {
     const { machine } = options;
     this.bus = machine?.mmio ?? new MmioBus();
     this.clock = machine?.clock ?? new VirtualClock();
-    this.ram = machine?.ram ?? options.ram ?? new GuestRam(0, options.ramBytes ?? 16 << 20);
+    this.ram =
+      machine?.ram ?? options.ram ?? withUncountedMemory(() => new GuestRam(0, options.ramBytes ?? 16 << 20));
     this.memory = machine?.memory ?? new SystemMemory(this.ram, this.bus);
     this.tracer = machine?.tracer ?? new Tracer(() => this.clock.now);
     const config = completeOptions(INTEL_IOMMU, options.config ?? {});

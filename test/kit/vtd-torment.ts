@@ -11,6 +11,7 @@ import { Rng } from '../../vmm/core/rng.ts';
 import { GuestRam } from '../../vmm/mem/ram.ts';
 import type { SavedUnit } from '../../vmm/state/define.ts';
 import { Tracer } from '../../vmm/trace/tracer.ts';
+import { withUncountedMemory } from './uncounted-memory.ts';
 import { SILENT_ENDPOINTS } from './vtd-machine.ts';
 
 const RAM = 0x100_0000;
@@ -24,7 +25,7 @@ const SCALABLE_BITS = [1, 1, 3, 7, 0x27, 0x83, 0x1d, 0x1d, 0xe1d, 0x41, 0x85, 0x
 /** A unit that is handed nonsense. */
 export class Torment {
   readonly #rng: Rng;
-  readonly #ram = new GuestRam(0, RAM);
+  readonly #ram = withUncountedMemory(() => new GuestRam(0, RAM));
   readonly #mmio = new MmioBus();
   readonly #memory = new SystemMemory(this.#ram, this.#mmio);
   readonly #clock = new VirtualClock();

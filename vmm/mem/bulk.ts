@@ -18,10 +18,33 @@ export interface Bulk {
 }
 
 let compiled: WebAssembly.Module | undefined;
+let compiledForShared: WebAssembly.Module | undefined;
 
 export function bulkOf(memory: WebAssembly.Memory): Bulk {
-  compiled ??= new WebAssembly.Module(Buffer.from(BULK_MODULE, 'base64'));
-  const { exports } = new WebAssembly.Instance(compiled, { ram: { ram: memory } });
+  const { exports } = new WebAssembly.Instance(moduleFor(memory), { ram: { ram: memory } });
   const { copy, skipZeros } = exports as unknown as Bulk;
   return { copy, skipZeros };
+}
+
+/** What a module imports says whether it is shared. */
+function moduleFor(memory: WebAssembly.Memory): WebAssembly.Module {
+  if ((memory.buffer as ArrayBufferLike) instanceof SharedArrayBuffer) {
+    compiledForShared ??= new WebAssembly.Module(withSharedImport(Buffer.from(BULK_MODULE, 'base64')));
+    return compiledForShared;
+  }
+  compiled ??= new WebAssembly.Module(Buffer.from(BULK_MODULE, 'base64'));
+  return compiled;
+}
+
+/** The import ends with the memory's limits: `00 01`, at least one page, becomes shared with at most 65,536. */
+function withSharedImport(module: Buffer): Buffer<ArrayBuffer> {
+  const size = module.indexOf(Buffer.from('020c0103', 'hex')) + 1;
+  const limits = size + module[size]! - 1;
+  const shared = Buffer.concat([
+    module.subarray(0, limits),
+    Buffer.from([3, 1, 0x80, 0x80, 4]),
+    module.subarray(limits + 2),
+  ]);
+  shared[size]! += 3;
+  return shared;
 }
