@@ -2,7 +2,7 @@
 
 import type { Zod, ZodType } from '../core/zod.ts';
 import type { Registry } from '../machine/registry.ts';
-import { loadZod, PLACE_KEYS } from './machine-options.ts';
+import { COPY_HOST, loadZod, PLACE_KEYS } from './machine-options.ts';
 import { parseKindSpec } from './values.ts';
 
 interface Kind {
@@ -23,15 +23,24 @@ export async function kindHelp(
     if (text === 'help' || text === '?') return kindList(option, kinds);
     const spec = parseKindSpec(text, option);
     if (!spec.help) continue;
+    if (option === '--viommu' && spec.kind === COPY_HOST) return COPY_HELP;
     const kind = option === '--device' ? registry.pci(spec.kind) : registry.iommu(spec.kind);
     return keyList(option, kind, await loadZod());
   }
   return undefined;
 }
 
+const COPY_HELP = `${COPY_HOST} takes the keys of the kind that it becomes, intel or smmuv3, in place of what the unit says: see these\n`;
+
 function kindList(option: string, kinds: readonly Kind[]): string {
   const rows = kinds.map((k): readonly [string, string] => [k.name, k.summary]);
-  if (option === '--viommu') rows.push(['none', 'no IOMMU: DMA goes straight to memory']);
+  if (option === '--viommu') {
+    rows.push([
+      COPY_HOST,
+      'made after the most capable unit of --host that boot-time vfio-pci devices are behind',
+    ]);
+    rows.push(['none', 'no IOMMU: DMA goes straight to memory']);
+  }
   return columns(rows);
 }
 

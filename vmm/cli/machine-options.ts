@@ -37,11 +37,9 @@ export async function machineFrom(
 ): Promise<MachineConfig> {
   const base = await baseConfig(options, registry);
   const highmem = options.highmem === undefined ? base.highmem : options.highmem === 'on';
-  const viommu =
-    options.viommu === undefined ? base.viommu : await viommuFrom(options.viommu, registry, accepted);
-  const host = await hostFrom(options, base, registry);
   const added: DeviceDraft[] = [];
   for (const text of options.device) added.push(await deviceFrom(text, registry, accepted));
+  const { viommu, host } = await viommuAndHost(options, base, added, registry, accepted);
   const vconfigs = await plansOf(base, added);
   return {
     machine: base.machine,
@@ -139,7 +137,7 @@ async function hostFrom(
 async function baseConfig(options: MachineOptions, registry: Registry): Promise<MachineConfig> {
   const asked = options.machine as MachineConfig['machine'] | undefined;
   if (options.config === undefined) {
-    const config = defaultConfig(registry, asked ?? machineFor(options.viommu, registry));
+    const config = defaultConfig(registry, asked ?? (await machineFor(options, registry)));
     return options.device.length === 0 ? config : { ...config, devices: [] };
   }
   const config = parseMachineConfig(await loadZod(), registry, readJson(options.config), options.config);
@@ -147,8 +145,10 @@ async function baseConfig(options: MachineOptions, registry: Registry): Promise<
 }
 
 /** The machine type that has such an IOMMU: q35 if it is one of several. */
-function machineFor(viommu: string | undefined, registry: Registry): MachineConfig['machine'] {
-  const kind = viommu === undefined ? 'none' : parseKindSpec(viommu, '--viommu').kind;
+async function machineFor(options: MachineOptions, registry: Registry): Promise<MachineConfig['machine']> {
+  const { viommu } = options;
+  const named = viommu === undefined ? 'none' : parseKindSpec(viommu, '--viommu').kind;
+  const kind = named === COPY_HOST ? await architectureOf(options, registry) : named;
   const machines = kind === 'none' ? [] : registry.iommu(kind).machines;
   return machines.length === 0 || machines.includes('q35') ? 'q35' : machines[0]!;
 }
@@ -186,6 +186,78 @@ function memoryFrom(text: string): number {
     });
   }
   return parseSize(size === null ? Number(text) : `${size[1]}${size[2]!.toUpperCase()}`, 'command line');
+}
+
+/** `--viommu copy-host`: made after the most capable unit of the host that boot-time devices are behind. */
+export const COPY_HOST = 'copy-host';
+
+async function viommuAndHost(
+  options: MachineOptions,
+  base: MachineConfig,
+  added: readonly DeviceDraft[],
+  registry: Registry,
+  accepted: AcceptedBefore | undefined,
+): Promise<Pick<MachineConfig, 'viommu' | 'host'>> {
+  const host = await hostFrom(options, base, registry);
+  if (options.viommu === undefined) return { viommu: base.viommu, host };
+  const spec = parseKindSpec(options.viommu, '--viommu');
+  if (spec.kind !== COPY_HOST)
+    return { viommu: await viommuFrom(options.viommu, registry, accepted), host: withoutCopy(host) };
+  if (host === undefined) throw copiesNothing();
+  const devices = addressesOf([...base.devices, ...added]);
+  const { unit, kind, options: copied } = supportOf(registry, '--host').copy(host, registry, devices);
+  if (!registry.iommu(kind).machines.includes(base.machine)) {
+    throw new TsvmmError({
+      code: 'wrong-machine',
+      object: '--viommu copy-host',
+      why: `unit ${unit} of ${host.source} makes it ${kind}, which does not exist on machine '${base.machine}'`,
+      mend: `leave --machine out, or choose an IOMMU of '${base.machine}': software serves the devices behind it`,
+    });
+  }
+  const viommu = { kind, options: await withEntries(registry.iommu(kind), spec, copied) };
+  return { viommu, host: { ...host, copied: { unit, devices } } };
+}
+
+/** The IOMMU of the command line is no copy, whatever the description says. */
+function withoutCopy(host: MachineConfig['host']): MachineConfig['host'] {
+  if (host?.copied === undefined) return host;
+  const { file, source, fallback } = host;
+  return { file, source, fallback };
+}
+
+const copiesNothing = (): TsvmmError =>
+  new TsvmmError({
+    code: 'no-host',
+    object: '--viommu copy-host',
+    why: 'copies a unit of a host, and the machine runs on none',
+    mend: 'name a host (--host), or an IOMMU',
+  });
+
+/** Of assigned devices. */
+const addressesOf = (devices: readonly { kind: string; options: Readonly<Record<string, unknown>> }[]) =>
+  devices.filter(({ kind }) => kind === 'vfio-pci').map(({ options }) => String(options['host']));
+
+async function architectureOf({ host: source }: MachineOptions, registry: Registry): Promise<string> {
+  if (source === undefined) throw copiesNothing();
+  const { hostJson } = await import('./host-files.ts');
+  const support = supportOf(registry, '--host');
+  const file = support.check(await loadZod(), registry, hostJson(source), source);
+  return support.copy({ file, source, fallback: 'explain' }, registry, []).kind;
+}
+
+/** Options with those that a text gives in place of the others. */
+async function withEntries(
+  kind: Kind,
+  spec: KindSpec,
+  options: Readonly<Record<string, unknown>>,
+): Promise<Readonly<Record<string, unknown>>> {
+  const where = `--viommu ${spec.kind}`;
+  const given: Record<string, unknown> = {};
+  for (const [key, value] of spec.entries) {
+    checkKey(key, Object.keys(options), where);
+    given[key] = typedValue(value, options[key], `${where}: ${key}`);
+  }
+  return check(await loadZod(), kind, { ...options, ...given }, where);
 }
 
 async function viommuFrom(

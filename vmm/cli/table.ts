@@ -29,8 +29,8 @@ export const MACHINE_OPTIONS = options({
   },
   viommu: {
     value: 'KIND[,KEY=VAL...]',
-    doc: "The machine's IOMMU, or none. 'help' lists the kinds, 'KIND,help' its keys",
-    complete: ['intel', 'smmuv3', 'none', 'help'],
+    doc: "The machine's IOMMU, or none; copy-host: after the most capable unit that assigned devices of --host are behind. 'help' lists the kinds, 'KIND,help' its keys",
+    complete: ['intel', 'smmuv3', 'copy-host', 'none', 'help'],
     fallback: 'intel',
   },
   device: {

@@ -57,6 +57,13 @@ export interface HostConfig {
   readonly fallback: 'forbid' | 'explain';
   /** What the hardware translates is compared with what the guest's IOMMU model says. */
   readonly verify?: boolean;
+  /** The guest's IOMMU is made after this unit (--viommu copy-host), chosen among those that these devices are behind. */
+  readonly copied?: CopiedConfig | undefined;
+}
+
+export interface CopiedConfig {
+  readonly unit: string;
+  readonly devices: readonly string[];
 }
 
 export interface ReservedConfig {
@@ -165,6 +172,12 @@ export function machineSchema(z: Zod, registry: Registry) {
       .record(z.string(), z.unknown())
       .optional()
       .describe('the host that the machine runs on: see tsvmm schema host'),
+    copied: z
+      .strictObject({ unit: z.string(), devices: z.array(z.string()) })
+      .optional()
+      .describe(
+        "the unit of the host that viommu is made after (--viommu copy-host), and the devices' addresses",
+      ),
     fallback: z
       .enum(['forbid', 'explain'])
       .default('explain')
@@ -216,16 +229,15 @@ export function parseMachineConfig(z: Zod, registry: Registry, json: unknown, so
       : { vconfigPolicy: wholePolicy(value.vconfigPolicy as never) }),
     ...(value.host === undefined
       ? {}
-      : {
-          host: {
-            file: checkedHost(z, registry, value.host, source),
-            source,
-            fallback: value.fallback,
-            verify: value.verify,
-          },
-        }),
+      : { host: { file: checkedHost(z, registry, value.host, source), source, ...hostPolicy(value) } }),
   };
 }
+
+const hostPolicy = ({ fallback, verify, copied }: Omit<HostConfig, 'file' | 'source'>) => ({
+  fallback,
+  verify: verify === true,
+  ...(copied === undefined ? {} : { copied }),
+});
 
 const wholePolicy = (given: Partial<Policy> | 'refuse'): Policy | 'refuse' =>
   given === 'refuse' ? given : { ...DEFAULT_POLICY, ...given };
@@ -330,6 +342,7 @@ function keyHint(registry: Registry, json: unknown, issue: KeyIssue): string {
     'host',
     'fallback',
     'verify',
+    'copied',
   ]);
 }
 
@@ -423,8 +436,6 @@ export function configToJson(config: MachineConfig): unknown {
     ...(config.vconfigs === undefined ? {} : { vconfigs: config.vconfigs }),
     ...(config.vconfigQuirks === undefined ? {} : { vconfigQuirks: config.vconfigQuirks }),
     ...(config.vconfigPolicy === undefined ? {} : { vconfigPolicy: config.vconfigPolicy }),
-    ...(config.host === undefined
-      ? {}
-      : { host: config.host.file, fallback: config.host.fallback, verify: config.host.verify === true }),
+    ...(config.host === undefined ? {} : { host: config.host.file, ...hostPolicy(config.host) }),
   };
 }

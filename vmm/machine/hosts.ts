@@ -1,11 +1,14 @@
+import type { DeviceView } from '../bus/device.ts';
 import { EXEC, READ, WRITE } from '../bus/dma.ts';
 import type { DmaEndpoints, ExplainedFault } from '../bus/iommu.ts';
+import { type CopyReport, copyOf, copyText, reportCopy } from '../host/model/copy.ts';
 import { createHost, type Host } from '../host/model/create.ts';
 import type { HostFile } from '../host/model/file.ts';
 import { describeHost } from '../host/model/host.ts';
 import { parseHost } from '../host/model/parse.ts';
 import type { GuestRam } from '../mem/ram.ts';
 import { type DeviceEndpoint, type HostFault, Passthrough } from '../passthru/passthrough.ts';
+import type { HostConfig } from './config.ts';
 import { HostControls } from './host-controls.ts';
 import type { HostSupport, Registry } from './registry.ts';
 
@@ -17,9 +20,15 @@ const ACCESS = { read: READ, write: WRITE, execute: READ | EXEC, atomic: READ | 
 export const HOSTS: HostSupport = {
   check: (z, registry, json, source) =>
     parseHost(z, kindsOf(registry), json, source) as unknown as Readonly<Record<string, unknown>>,
-  create({ config, registry, ram, iommu, clock, tracer }) {
+  copy: (config, registry, devices) => copyOf(described(config, registry), devices),
+  create({ config, registry, ram, iommu, viommu, clock, tracer }) {
     const kinds = kindsOf(registry);
-    const description = describeHost(config.file as unknown as HostFile, config.source, kinds);
+    const description = described(config, registry);
+    const { copied } = config;
+    const report =
+      copied === undefined || viommu === null
+        ? undefined
+        : reportCopy(description, copied.unit, copied.devices, viommu.options);
     const listeners: ((fault: ExplainedFault) => void)[] = [];
     const onFault = (fault: ExplainedFault) => {
       for (const listener of listeners) listener(fault);
@@ -31,6 +40,7 @@ export const HOSTS: HostSupport = {
         sys: processOf(host, ram),
         devices: [...host.functions.keys()],
         fallback: config.fallback,
+        viommu: report === undefined ? undefined : { json: report, text: copyText(report) },
         pathsOf: (address) => {
           const device = host.pathOf(address);
           const group = host.functions.get(address)?.host.group.number;
@@ -55,6 +65,7 @@ export const HOSTS: HostSupport = {
       passthrough,
       running: host,
       views: passthrough.views,
+      iommuViews: report === undefined ? [] : [copyView(report)],
       release: (id) => passthrough.releaseId(id),
       afterReset: () => passthrough.afterReset(),
       // Addresses and `host:`: ids of a guest's devices have no colon.
@@ -62,6 +73,16 @@ export const HOSTS: HostSupport = {
     };
   },
 };
+
+const described = (config: HostConfig, registry: Registry) =>
+  describeHost(config.file as unknown as HostFile, config.source, kindsOf(registry));
+
+const copyView = (report: CopyReport): DeviceView => ({
+  name: 'copied',
+  doc: 'Which unit of the host it is made after, and where its registers are not as those of the unit',
+  json: () => report,
+  text: () => copyText(report).join('\n'),
+});
 
 /** The VMM as a process of the host: guest RAM at the addresses of the linear memory, and a piece behind it for what it passes. */
 function processOf(host: Host, ram: GuestRam) {

@@ -123,7 +123,8 @@ export class Machine {
   #createHost(config: HostConfig): MachineHost {
     const { ram, iommu, clock, tracer } = this;
     const registry = this.#registry;
-    return supportOf(registry, config.source).create({ config, registry, ram, iommu, clock, tracer });
+    const { viommu } = this.config;
+    return supportOf(registry, config.source).create({ config, registry, ram, iommu, viommu, clock, tracer });
   }
 
   #faulted(fault: ExplainedFault): void {
@@ -137,7 +138,7 @@ export class Machine {
     for (const range of this.platform.ranges(this.root)) this.mmio.add(range);
     for (const range of this.platform.ports(this.root)) this.ports.add(range);
     if (this.iommu !== undefined) {
-      this.#own('iommu', this.iommu.device, this.iommu.views);
+      this.#own('iommu', this.iommu.device, [...this.iommu.views, ...(this.host?.iommuViews ?? [])]);
       for (const range of this.iommu.mmio) this.#claimFixed(range);
     }
   }

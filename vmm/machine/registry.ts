@@ -7,7 +7,7 @@ import { didYouMean } from '../core/suggest.ts';
 import type { Zod } from '../core/zod.ts';
 import type { GuestRam } from '../mem/ram.ts';
 import type { Tracer } from '../trace/tracer.ts';
-import type { HostConfig } from './config.ts';
+import type { HostConfig, IommuConfig } from './config.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: kinds of every configuration type in one list
 export type AnyPciKind = PciDeviceKind<any>;
@@ -28,6 +28,8 @@ export interface HostParts {
   /** With room for the memory of a host (HOST_BYTES). */
   readonly ram: GuestRam;
   readonly iommu: Iommu | undefined;
+  /** What `iommu` was made from. */
+  readonly viommu: IommuConfig | null;
   readonly clock: VirtualClock;
   readonly tracer: Tracer;
 }
@@ -39,6 +41,8 @@ export interface MachineHost {
   /** What runs (vmm/host/model: Host). */
   readonly running: object;
   readonly views: readonly DeviceView[];
+  /** More about the guest's IOMMU. */
+  readonly iommuViews: readonly DeviceView[];
   /** The device of this id is unplugged, or could not be plugged in. */
   release(id: string): void;
   /** All devices of the machine were reset. */
@@ -47,10 +51,18 @@ export interface MachineHost {
   readonly owns: (dev: string) => boolean;
 }
 
+/** An IOMMU made after a unit of a host. */
+export interface IommuCopy extends IommuConfig {
+  /** Id of the unit. */
+  readonly unit: string;
+}
+
 /** Machines can run on modelled hosts and have their devices. */
 export interface HostSupport {
   /** @throws TsvmmError naming `source` and the place in it */
   check(z: Zod, registry: Registry, json: unknown, source: string): Readonly<Record<string, unknown>>;
+  /** The guest's IOMMU, made after the most capable unit that devices of these addresses are behind. */
+  copy(config: HostConfig, registry: Registry, devices: readonly string[]): IommuCopy;
   /** @throws TsvmmError */
   create(parts: HostParts): MachineHost;
 }

@@ -47,6 +47,8 @@ export interface PassthroughHost {
   readonly verify: boolean;
   /** A machine on this host is built with `--fallback`. */
   readonly fallback: Fallback;
+  /** Why the guest's IOMMU is as it is, where it is made after a unit of the host. */
+  readonly viommu: { readonly json: object; readonly text: readonly string[] } | undefined;
 }
 
 /** A request that an IOMMU of the host refused. */
@@ -110,7 +112,7 @@ export class Passthrough {
     this.#host = host;
     this.#ram = ram;
     this.#iommu = iommu;
-    this.views = passthroughViews(this);
+    this.views = passthroughViews(this, host.viommu);
     host.onFault((fault) => {
       this.verification?.faulted(fault);
       this.#faulted(fault);

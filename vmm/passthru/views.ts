@@ -1,9 +1,12 @@
 import type { DeviceView } from '../bus/device.ts';
 import { NO_PASID } from '../bus/dma.ts';
-import type { Passthrough } from './passthrough.ts';
+import type { Passthrough, PassthroughHost } from './passthrough.ts';
 
 /** `info passthrough`: which path serves each assigned device, and why not a better one. */
-export function passthroughViews(passthrough: Passthrough): readonly DeviceView[] {
+export function passthroughViews(
+  passthrough: Passthrough,
+  viommu: PassthroughHost['viommu'],
+): readonly DeviceView[] {
   const rows = () =>
     passthrough.assignments.map((one) => ({
       id: one.device.id,
@@ -22,6 +25,7 @@ export function passthroughViews(passthrough: Passthrough): readonly DeviceView[
       name: 'passthrough',
       doc: 'Assigned devices: which path serves their DMA, why not a better one, and what they are attached to on the host',
       json: () => ({
+        ...(viommu === undefined ? {} : { viommu: viommu.json }),
         devices: rows(),
         refused: passthrough.log.lines,
         ...(passthrough.verification === undefined ? {} : { verified: passthrough.verification.checked }),
@@ -42,9 +46,12 @@ export function passthroughViews(passthrough: Passthrough): readonly DeviceView[
             : [
                 `verified: ${passthrough.verification.checked} requests as the guest's IOMMU model would have them`,
               ];
-        return [...(lines.length === 0 ? ['no device is assigned'] : lines), ...refused, ...verified].join(
-          '\n',
-        );
+        return [
+          ...(viommu?.text ?? []),
+          ...(lines.length === 0 ? ['no device is assigned'] : lines),
+          ...refused,
+          ...verified,
+        ].join('\n');
       },
     },
   ];

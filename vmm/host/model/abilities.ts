@@ -1,6 +1,6 @@
 import { VER } from '../../../viommu/spec/vtd/registers.ts';
 import { type FieldDifference, fieldDifferences } from '../../regs/compare.ts';
-import type { UnitModel, UnitRegister } from './units.ts';
+import { reachOf, type UnitModel, type UnitRegister } from './units.ts';
 
 /** Something that a unit can do, and where its registers say so. */
 export interface Ability {
@@ -290,8 +290,15 @@ function withExtent(name: string, values: readonly string[]): string[] {
   return different[0] === 'yes' && different.length === 1 ? [name] : [`${name} (${different.join(' / ')})`];
 }
 
-/** The unit that can do most, and of several the first: what a virtual IOMMU that copies the host is made after. */
+/**
+ * The unit that can do most, of several the one with the widest PASIDs, and of those the first: what a virtual IOMMU that copies the
+ * host is made after.
+ */
 export function mostCapable(units: readonly UnitModel[]): UnitModel {
   const count = (unit: UnitModel) => abilitiesOf(unit).filter(({ modelled }) => modelled !== false).length;
-  return units.reduce((best, unit) => (count(unit) > count(best) ? unit : best));
+  const isBetter = (one: UnitModel, other: UnitModel) => {
+    const more = count(one) - count(other);
+    return more > 0 || (more === 0 && reachOf(one).pasidWidth > reachOf(other).pasidWidth);
+  };
+  return units.reduce((best, unit) => (isBetter(unit, best) ? unit : best));
 }

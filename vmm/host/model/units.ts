@@ -1,9 +1,9 @@
-import { identification } from '../../../viommu/smmuv3/config.ts';
+import { identification, type SmmuConfig } from '../../../viommu/smmuv3/config.ts';
 import { type SmmuLikeness, smmuOptionsOf } from '../../../viommu/smmuv3/options-of.ts';
 import { AIDR, IDR0, IDR1, IDR2, IDR3, IDR4, IDR5, IIDR } from '../../../viommu/spec/smmuv3/registers.ts';
 import { CAP, ECAP } from '../../../viommu/spec/vtd/capabilities.ts';
 import { VER } from '../../../viommu/spec/vtd/registers.ts';
-import { capability, extendedCapability } from '../../../viommu/vtd/config.ts';
+import { capability, extendedCapability, type VtdConfig } from '../../../viommu/vtd/config.ts';
 import { type VtdLikeness, vtdOptionsOf } from '../../../viommu/vtd/options-of.ts';
 import { RegisterBlock } from '../../regs/block.ts';
 import type { Layout, Register } from '../../regs/layout.ts';
@@ -53,7 +53,7 @@ export function unitModel(entry: UnitEntry, source: string): UnitModel {
   if (entry.kind === 'vtd') {
     const { options, differences } = vtdOptionsOf(words('CAP'), words('ECAP'), where);
     const likeness = { options: { ...options, ...told }, differences };
-    const modelled = { VER: fresh(VER), CAP: capability(options), ECAP: extendedCapability(options) };
+    const modelled = identityWords('vtd', options);
     const judged = judge(differences, entry.lacks, where);
     const registers = registersOf(VTD_LAYOUTS, stated, modelled, judged);
     return { kind: 'vtd', entry, registers, likeness, differences: judged };
@@ -70,11 +70,23 @@ export function unitModel(entry: UnitEntry, source: string): UnitModel {
   };
   const { options, differences } = smmuOptionsOf(identity, where);
   const likeness = { options: { ...options, ...told }, differences };
-  const { idr0, idr1, idr3, idr5, aidr } = identification(options);
-  const modelled = { IDR0: idr0, IDR1: idr1, IDR3: idr3, IDR5: idr5, AIDR: aidr };
+  const modelled = identityWords('smmuv3', options);
   const judged = judge(differences, entry.lacks, where);
   const registers = registersOf(SMMU_LAYOUTS, stated, modelled, judged);
   return { kind: 'smmuv3', entry, registers, likeness, differences: judged };
+}
+
+/** The registers that tell what a unit of the model can do; those that are not there read 0. @param options all of its kind's */
+export function identityWords(
+  kind: UnitModel['kind'],
+  options: object,
+): Readonly<Record<string, Uint32Array>> {
+  if (kind === 'vtd') {
+    const config = options as VtdConfig;
+    return { VER: fresh(VER), CAP: capability(config), ECAP: extendedCapability(config) };
+  }
+  const { idr0, idr1, idr3, idr5, aidr } = identification(options as SmmuConfig);
+  return { IDR0: idr0, IDR1: idr1, IDR3: idr3, IDR5: idr5, AIDR: aidr };
 }
 
 /** A register as it is after reset. */
