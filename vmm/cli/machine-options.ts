@@ -221,8 +221,8 @@ async function viommuAndHost(
 /** The IOMMU of the command line is no copy, whatever the description says. */
 function withoutCopy(host: MachineConfig['host']): MachineConfig['host'] {
   if (host?.copied === undefined) return host;
-  const { file, source, fallback } = host;
-  return { file, source, fallback };
+  const { copied: _copied, ...rest } = host;
+  return rest;
 }
 
 const copiesNothing = (): TsvmmError =>
