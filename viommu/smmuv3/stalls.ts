@@ -25,6 +25,10 @@ const RECORDED = 2;
 const RETRIES = 4;
 const ABORTS = 8;
 
+/** A number that V8 knows to be small enough for what is added to a row's place. */
+const TAGS = 0xffff;
+const ROW_SHIFT = 4;
+
 /** Words of the counters. */
 const COUNT = 0;
 const CURSOR = 1;
@@ -38,6 +42,8 @@ const LAST = 3;
  */
 export class Stalls {
   readonly #rows: Uint32Array;
+  /** The same, where values need not be told from negative ones. */
+  readonly #signed: Int32Array;
   readonly #heads: Uint32Array;
   readonly #counters: Uint32Array;
   readonly #w: SmmuWiring;
@@ -49,6 +55,7 @@ export class Stalls {
 
   constructor(s: SmmuState, w: SmmuWiring, events: EventQueue) {
     this.#rows = s.stalls;
+    this.#signed = new Int32Array(s.stalls.buffer, s.stalls.byteOffset, s.stalls.length);
     this.#heads = s.stallHeads;
     this.#counters = s.stallCounters;
     this.#w = w;
@@ -119,9 +126,10 @@ export class Stalls {
   /** CMD_RESUME. A tag that no record of this stream has told of is nobody's. */
   resume(sid: number, tag: number, retry: boolean): void {
     if (tag >= this.#most) return;
-    const row = tag * STALL_ROW_WORDS;
-    const rows = this.#rows;
-    if ((rows[row + FLAGS]! & (LIVE | RECORDED)) !== (LIVE | RECORDED) || rows[row + SID] !== sid) return;
+    const row = (tag & TAGS) << ROW_SHIFT;
+    const rows = this.#signed;
+    if ((((rows[row + FLAGS]! & (LIVE | RECORDED)) ^ (LIVE | RECORDED)) | (rows[row + SID]! ^ sid)) !== 0)
+      return;
     const others = rows[row + OTHERS]! !== 0;
     if (others) this.#markOthers(sid, tag);
     this.#end(tag, retry);
@@ -187,8 +195,8 @@ export class Stalls {
 
   /** The tag is free before the endpoint hears of it: it may stall again at once. */
   #end(tag: number, retry: boolean): void {
-    const rows = this.#rows;
-    const row = tag * STALL_ROW_WORDS;
+    const rows = this.#signed;
+    const row = (tag & TAGS) << ROW_SHIFT;
     const sid = rows[row + SID]!;
     this.#tell(tag, retry ? 'resumed' : 'terminated');
     if ((rows[row + FLAGS]! & RECORDED) === 0) this.#unqueue(tag);
@@ -243,14 +251,15 @@ export class Stalls {
   }
 
   #delist(tag: number): void {
-    const rows = this.#rows;
-    const row = tag * STALL_ROW_WORDS;
-    const sid = rows[row + SID]!;
+    const rows = this.#signed;
+    const row = (tag & TAGS) << ROW_SHIFT;
     const next = rows[row + NEXT]!;
     const previous = rows[row + PREVIOUS]!;
-    rows[(previous - 1) * STALL_ROW_WORDS + NEXT] = next;
-    rows[(next - 1) * STALL_ROW_WORDS + PREVIOUS] = previous;
-    if (this.#heads[sid] === tag + 1) this.#heads[sid] = next === tag + 1 ? 0 : next;
+    rows[(((previous - 1) & TAGS) << ROW_SHIFT) + NEXT] = next;
+    rows[(((next - 1) & TAGS) << ROW_SHIFT) + PREVIOUS] = previous;
+    const heads = this.#heads;
+    const sid = rows[row + SID]!;
+    if (heads[sid] === tag + 1) heads[sid] = next === tag + 1 ? 0 : next;
   }
 
   #append(tag: number): void {

@@ -17,6 +17,7 @@ export type TraceSink = (record: TraceRecord) => void;
 
 interface Bound extends Emitter {
   on: boolean;
+  emit: Emitter['emit'];
   selected: boolean;
   /** A sink or a watch wants it. */
   told: boolean;
@@ -24,7 +25,44 @@ interface Bound extends Emitter {
   watchers: readonly TraceSink[];
 }
 
-type Kept = { -readonly [K in keyof TraceRecord]: TraceRecord[K] };
+type Place = EmitArg | undefined;
+
+/** A place of the ring, written over time after time: fields, because an array of the arguments would be made for each event. */
+class Kept {
+  time = 0;
+  name = '';
+  decl: EventDecl;
+  /** The arguments, where they are not the first `count` of the fields. */
+  all: readonly EmitArg[] | null = null;
+  count = 0;
+  a: Place;
+  b: Place;
+  c: Place;
+  d: Place;
+  e: Place;
+  f: Place;
+  g: Place;
+  h: Place;
+  i: Place;
+  j: Place;
+
+  constructor(decl: EventDecl) {
+    this.decl = decl;
+  }
+
+  set(time: number, name: string, decl: EventDecl, all: readonly EmitArg[]): void {
+    this.time = time;
+    this.name = name;
+    this.decl = decl;
+    this.all = all;
+  }
+
+  get record(): TraceRecord {
+    const { time, name, decl, count } = this;
+    const all = [this.a, this.b, this.c, this.d, this.e, this.f, this.g, this.h, this.i, this.j];
+    return { time, name, decl, args: this.all ?? (all.slice(0, count) as EmitArg[]) };
+  }
+}
 
 interface Watch {
   readonly wants: (name: string) => boolean;
@@ -32,6 +70,8 @@ interface Watch {
 }
 
 const RING_SIZE = 64;
+/** Arguments that a place of the ring has fields for. */
+const MOST_PLACES = 10;
 
 /** All trace events of one machine. */
 export class Tracer {
@@ -63,25 +103,54 @@ export class Tracer {
       if (!sameDeclaration(known.decl, decl)) throw twice(name);
       return known.emitter;
     }
-    const ring = decl.ring === true;
     const selected = this.#matches(name);
     const watchers = this.#watchersOf(name);
     const emitter: Bound = {
       selected,
       watchers,
       told: selected || watchers.length > 0,
-      on: ring || selected || watchers.length > 0,
+      on: decl.ring === true || selected || watchers.length > 0,
       emit: (...args) => {
-        if (!emitter.on) return;
-        if (ring) this.#keep(name, decl, args);
-        if (!emitter.told) return;
-        const record = { time: this.#now(), name, decl, args };
-        if (emitter.selected && this.gate?.() !== false) for (const sink of this.#sinks) sink(record);
-        for (const sink of emitter.watchers) sink(record);
+        if (emitter.told) this.#tell(emitter, { time: this.#now(), name, decl, args });
       },
     };
+    if (decl.ring === true) emitter.emit = this.#keeper(emitter, name, decl);
     this.#bound.set(name, { decl, emitter });
     return emitter;
+  }
+
+  #tell(emitter: Bound, record: TraceRecord): void {
+    if (emitter.selected && this.gate?.() !== false) for (const sink of this.#sinks) sink(record);
+    for (const sink of emitter.watchers) sink(record);
+  }
+
+  #keeper(emitter: Bound, name: string, decl: EventDecl): Emitter['emit'] {
+    const count = placesOf(decl);
+    if (count > MOST_PLACES)
+      return (...args) => {
+        const kept = this.#next(decl);
+        kept.set(this.#now(), name, decl, args);
+        if (emitter.told) this.#tell(emitter, kept.record);
+      };
+    return (a?, b?, c?, d?, e?, f?, g?, h?, i?, j?) => {
+      const kept = this.#next(decl);
+      kept.time = this.#now();
+      kept.name = name;
+      kept.decl = decl;
+      kept.count = count;
+      kept.all = null;
+      kept.a = a;
+      kept.b = b;
+      kept.c = c;
+      kept.d = d;
+      kept.e = e;
+      kept.f = f;
+      kept.g = g;
+      kept.h = h;
+      kept.i = i;
+      kept.j = j;
+      if (emitter.told) this.#tell(emitter, kept.record);
+    };
   }
 
   /** Selects the events whose names match the glob (`*` and `?`). Returns how many bound events it selects. */
@@ -129,7 +198,7 @@ export class Tracer {
   /** The last events that are kept for reports, oldest first. */
   recent(): readonly TraceRecord[] {
     const inOrder = [...this.#ring.slice(this.#ringAt), ...this.#ring.slice(0, this.#ringAt)];
-    return inOrder.map((kept) => ({ ...kept }));
+    return inOrder.map((kept) => kept.record);
   }
 
   /** Makes these the last events; those of a name nobody has declared are left out. */
@@ -138,7 +207,8 @@ export class Tracer {
     this.#ringAt = 0;
     for (const { time, name, args } of records.slice(-RING_SIZE)) {
       const decl = this.#bound.get(name)?.decl;
-      if (decl !== undefined) this.#ring.push({ time, name, decl, args });
+      if (decl === undefined) continue;
+      this.#next(decl).set(time, name, decl, args);
     }
   }
 
@@ -151,18 +221,22 @@ export class Tracer {
     return this.#patterns.some((p) => p.test(name));
   }
 
-  #keep(name: string, decl: EventDecl, args: readonly EmitArg[]): void {
+  /** The place of the ring that is to be written. */
+  #next(decl: EventDecl): Kept {
     if (this.#ring.length < RING_SIZE) {
-      this.#ring.push({ time: this.#now(), name, decl, args });
-      return;
+      const made = new Kept(decl);
+      this.#ring.push(made);
+      return made;
     }
     const kept = this.#ring[this.#ringAt]!;
-    kept.time = this.#now();
-    kept.name = name;
-    kept.decl = decl;
-    kept.args = args;
     this.#ringAt = (this.#ringAt + 1) % RING_SIZE;
+    return kept;
   }
+}
+
+/** How many arguments emit takes. */
+function placesOf(decl: EventDecl): number {
+  return Object.values(decl.args).reduce((sum, type) => sum + (type === 'u64' ? 2 : 1), 0);
 }
 
 export function globToRegExp(glob: string): RegExp {

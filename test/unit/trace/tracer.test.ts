@@ -46,6 +46,38 @@ test('ring events are kept without a selection, the last 64 of them', () => {
   expect([kept[0], kept.at(-1)]).toEqual([6, 69]);
 });
 
+test.each([2, 5, 6])('of a ring event all arguments are kept: %s of 64 bits', (count) => {
+  const tracer = new Tracer(() => 7);
+  const args = Object.fromEntries(Array.from({ length: count }, (_, i) => [`a${i}`, 'u64' as const]));
+  const { wide, narrow } = tracer.bind(
+    events({ wide: { doc: 'x', args, ring: true }, narrow: { doc: 'x', args: { n: 'u8' }, ring: true } }),
+  );
+  const values = Array.from({ length: 2 * count }, (_, i) => i + 1);
+  // Every place of the ring was something else's before.
+  for (let i = 0; i < 64; i++) i % 2 === 0 ? narrow.emit(i) : wide.emit(...values);
+
+  for (let i = 0; i < 64; i++) i % 2 === 0 ? wide.emit(...values) : narrow.emit(i);
+
+  expect(tracer.recent().map((r) => r.args)).toEqual(
+    Array.from({ length: 64 }, (_, i) => (i % 2 === 0 ? values : [i])),
+  );
+});
+
+test('restored events are those that were kept', () => {
+  const { tracer, t } = setup();
+  t.vtd_fault.emit(1, 2, 3, 4, 'x');
+  const other = setup();
+  other.t.vtd_fault.emit(5, 6, 7, 8, 'y');
+
+  other.tracer.restoreRecent(tracer.recent());
+  other.t.vtd_fault.emit(9, 0, 0, 0, 'z');
+
+  expect(other.tracer.recent().map((r) => r.args)).toEqual([
+    [1, 2, 3, 4, 'x'],
+    [9, 0, 0, 0, 'z'],
+  ]);
+});
+
 test('two declarations of one name are refused', () => {
   const { tracer } = setup();
   expect(() => tracer.bind(events({ vtd_hit: { doc: '', args: {} } }))).toThrow(TsvmmError);
