@@ -1,5 +1,6 @@
 import type { DmaPort } from '../../vmm/bus/dma.ts';
 import type { SecondOpinion } from './second-opinion.ts';
+import type { GuestTables } from './tables.ts';
 
 /**
  * Who forwards what the guest does with its SMMUv3 to somewhere else. Called when a command has been done by the unit, before
@@ -42,6 +43,30 @@ export function streamBinding(): StreamBinding {
   return { kind: 'abort', fault: 0, words: new Uint32Array(16) };
 }
 
+/** How requests of a stream without SubstreamID, or with one, are translated as the tables in memory are now. */
+export interface SubstreamBinding {
+  /** 'abort': with an event, or silently. */
+  kind: StreamKind;
+  /** VMID, or a negative number for streams of EL2. */
+  regime: number;
+  /** ASID; -1: there is no stage 1. */
+  asid: number;
+  /** Transactions that fault wait for the guest. */
+  stalls: boolean;
+  /** What of it is more than tables say: an address has several names, or requests have attributes that they do not come with. */
+  unlike: string;
+  /** The structures that it consists of: equal texts are equal bindings. */
+  key: string;
+}
+
+export function substreamBinding(): SubstreamBinding {
+  return { kind: 'abort', regime: 0, asid: -1, stalls: false, unlike: '', key: '' };
+}
+
+/** In place of a VMID: streams of EL2, with and without E2H. */
+export const EL2_REGIME = -1;
+export const EL2_E2H_REGIME = -2;
+
 /** What a backend may ask of the guest's SMMUv3, and give back to it. */
 export interface SmmuPort {
   readonly architecture: 'smmuv3';
@@ -61,6 +86,14 @@ export interface SmmuPort {
   binding(sid: number, out: StreamBinding): void;
   /** A second unit, for who wants to know whether the hardware behind the port does as this one would. */
   secondOpinion(): SecondOpinion<SmmuBackend>;
+  /** The same of one SubstreamID of a stream, or NO_PASID. */
+  substream(sid: number, ssid: number, out: SubstreamBinding): void;
+  /** The tables of one that has any now. */
+  tables(sid: number, ssid: number): GuestTables;
+  /** Calls `found` for every SubstreamID of the stream that has a valid CD now, ascending. */
+  substreams(sid: number, found: (ssid: number) => void): void;
+  /** Calls `found` with the address of each page below 4 GiB that the stream's CDs lie in now, and those that a store would bring in. */
+  pages(sid: number, found: (page: number) => void): void;
   /** An event that the hardware behind the port recorded: 8 words, written to the event queue as they are. */
   event(words: Uint32Array): void;
   /**

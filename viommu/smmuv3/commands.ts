@@ -52,10 +52,6 @@ const ADDRESSES =
   (1 << (C.CMD_TLBI_EL2_VA - C.CMD_TLBI_NH_ALL)) |
   (1 << (C.CMD_TLBI_EL2_VAA - C.CMD_TLBI_NH_ALL)) |
   (1 << (C.CMD_TLBI_S2_IPA - C.CMD_TLBI_NH_ALL));
-/** log2 of the granule. */
-const GRANULE_OF_TG = [0, 12, 14, 16] as const;
-/** A look is cheaper than a power. */
-const POWERS = Float64Array.from({ length: 48 }, (_, i) => 2 ** i);
 const SID_BITS = 16;
 /** These reach stage 2 of every address. */
 const IS_OF_ALL: readonly number[] = [C.CMD_TLBI_S12_VMALL, C.CMD_TLBI_NSNH_ALL];
@@ -350,7 +346,7 @@ export class Commands {
     const tg = (w2 >>> 10) & 3;
     if (tg === 0 || !this.#u.ril) return scope === 0 || this.#qemu ? 1 : 0;
     if (scope === 0 && !this.#qemu) return 0;
-    return (((w0 >>> 12) & 0x1f) + 1) * POWERS[((w0 >>> 20) & 0x1f) + GRANULE_OF_TG[tg]!]!;
+    return C.rangeBytes(w0, w2);
   }
 
   /** While SMMUEN is 0 it is ignored, but not its mistakes. Global means something only with a SubstreamID. */

@@ -76,7 +76,7 @@ function againstShadowing(
 ): string[] {
   if (port === undefined) return ['there is no vIOMMU whose tables could be shadowed'];
   if (type === HW_INFO_TYPE.NONE) return ['the host has no IOMMU for the device'];
-  const reasons = port.architecture === 'smmuv3' ? ['tables of an SMMUv3 are not shadowed'] : [];
+  const reasons: string[] = [];
   const pasids = port.architecture === 'vtd' ? port.pasidBits : port.substreamBits;
   if (pasids > 0 && pasidBits === 0 && abilities?.own.pasidWidth !== 0)
     reasons.push('the device has no PASIDs on this host, and the vIOMMU has');

@@ -9,17 +9,16 @@ import type { GuestRam } from '../mem/ram.ts';
 import { AddressSpace } from './address-space.ts';
 import { AssignedDevice } from './assigned-device.ts';
 import type { Channel, ChannelName, DevicePaths } from './channel.ts';
+import { type Forwarders, forwardersFor } from './forwarders.ts';
 import type { GuestDevice, PathMode } from './guest-device.ts';
 import { HostCalls, HostRefused } from './host-calls.ts';
 import { PassthroughLog } from './log.ts';
 import { type Choice, choose, type ModeWish } from './modes.ts';
 import { PageFaults } from './page-faults.ts';
-import { SmmuForwarder } from './smmu-forwarder.ts';
 import { SoftwarePath } from './software.ts';
 import { SvmChannel } from './svm-channel.ts';
 import { Verification } from './verify.ts';
 import { passthroughViews } from './views.ts';
-import { VtdForwarder } from './vtd-forwarder.ts';
 
 /** What a host gives to the VMM that runs on it. */
 export interface PassthroughHost {
@@ -99,14 +98,14 @@ export class Passthrough {
   #space: AddressSpace | undefined;
   #svm: SvmChannel | undefined;
   #faults: PageFaults | undefined;
-  #forwarder: VtdForwarder | SmmuForwarder | undefined;
+  #forwarders: Forwarders | undefined;
   #software: SoftwarePath | undefined;
   /** With `--verify`, from the first device on that the hardware serves. */
   verification: Verification | undefined;
   /** Files of devices, by the id of the guest's. */
   readonly #open = new Map<string, AssignedDevice>();
   /** Devices that were taken off the hardware because of what the guest did, and why. */
-  readonly #degraded = new Map<string, string>();
+  readonly #degraded = new Map<string, readonly string[]>();
 
   constructor(host: PassthroughHost, ram: GuestRam, iommu: Iommu | undefined) {
     this.#host = host;
@@ -124,9 +123,10 @@ export class Passthrough {
    * only the host's log has them. The guest's unit meets the request in its turn, and records what it finds wrong.
    */
   #faulted({ device, pasid, lo, hi, access, what }: HostFault): void {
-    if (this.port?.architecture !== 'vtd') return;
     const found = this.assignments.find((one) => one.device.host.name === device);
     if (found === undefined || this.#software?.has(found.device) === true) return;
+    // Events of nested SMMUv3 streams come by iommufd.
+    if (this.port?.architecture === 'smmuv3' && this.pathOf(found) === 'nested') return;
     const { dma } = found.device;
     const before = dma.pasid;
     dma.pasid = pasid;
@@ -201,20 +201,18 @@ export class Passthrough {
   }
 
   pathOf({ device, choice }: Assignment): PathMode {
-    return this.#software?.has(device) === true ? 'software' : choice.mode;
+    if (this.#software?.has(device) === true) return 'software';
+    return this.#forwarders?.modeOf(device) ?? choice.mode;
   }
 
   reasonsOf({ device, choice: { reasons, lacks } }: Assignment): readonly string[] {
-    const later = this.#degraded.get(device.id);
-    const all = new Set([...reasons, ...lacks]);
-    return later === undefined ? [...all] : [...all, later];
+    return [...new Set([...reasons, ...lacks, ...(this.#degraded.get(device.id) ?? [])])];
   }
 
   #connect(device: GuestDevice, mode: PathMode): void {
     if (mode === 'software') this.software.add(device);
     else {
-      if (this.forwarder instanceof VtdForwarder) this.forwarder.add(device, mode === 'nested');
-      else this.forwarder.add(device);
+      this.forwarders.add(device, mode);
       this.verification?.add(device);
     }
     this.faults?.add(device);
@@ -225,25 +223,19 @@ export class Passthrough {
     return this.#software;
   }
 
-  get forwarder(): VtdForwarder | SmmuForwarder {
-    if (this.#forwarder === undefined) {
-      const { port } = this;
-      const needs = {
+  get forwarders(): Forwarders {
+    this.#forwarders ??= forwardersFor(this.port, {
+      space: this.space,
+      ram: this.#ram,
+      log: this.log,
+      verification: this.port === undefined ? undefined : this.#verify(this.port),
+      needs: {
         faultsWanted: () => this.faults?.listen(this.space.faults.fd),
         unbound: (device: GuestDevice, pasid: number) => this.#faults?.unbound(device, pasid),
         unsupported: (device: GuestDevice, why: string) => this.#degrade(device, why),
-      };
-      if (port?.architecture === 'smmuv3') {
-        const forwarder = new SmmuForwarder(this.space, port, this.log, needs);
-        port.connect(this.#verify(port)?.aroundSmmu(forwarder) ?? forwarder);
-        this.#forwarder = forwarder;
-      } else {
-        const forwarder = new VtdForwarder(this.space, port, this.#ram, this.log, needs);
-        port?.connect(this.#verify(port)?.aroundVtd(forwarder) ?? forwarder);
-        this.#forwarder = forwarder;
-      }
-    }
-    return this.#forwarder;
+      },
+    });
+    return this.#forwarders;
   }
 
   #verify(port: ViommuPort): Verification | undefined {
@@ -258,15 +250,19 @@ export class Passthrough {
     return this.verification;
   }
 
-  /** The guest did what the hardware cannot follow: its IOMMU model translates for the device from now on. */
+  /** The guest did what the path cannot follow: a lesser one serves the device from now on, in the end its IOMMU model. */
   #degrade(device: GuestDevice, why: string): void {
     if (this.#software?.has(device) === true) return;
+    if (this.forwarders.toShadow(device)) {
+      this.#degraded.set(device.id, [why, ...(this.#degraded.get(device.id) ?? [])]);
+      return;
+    }
     if (this.#host.fallback === 'forbid') {
       this.log.note(`${device.id}: stays blocked, because software is forbidden: ${why}`);
       return;
     }
-    this.#degraded.set(device.id, why);
-    this.#forwarder?.remove(device);
+    this.#degraded.set(device.id, [...(this.#degraded.get(device.id) ?? []), why]);
+    this.#forwarders?.remove(device);
     this.verification?.remove(device);
     this.software.add(device);
   }
@@ -289,13 +285,13 @@ export class Passthrough {
 
   /** Before a store of the guest reaches a device. */
   settle(): void {
-    this.#forwarder?.settle();
+    this.#forwarders?.settle();
     this.verification?.readAhead();
   }
 
   /** What the device is attached to on the host, by PASID (-1: the requester), for people. */
   attachments(device: GuestDevice) {
-    return this.#forwarder?.attachments(device) ?? [];
+    return this.#forwarders?.attachments(device) ?? [];
   }
 
   /** A device-TLB invalidation. The host drops what its devices keep along with what it invalidates itself. */
@@ -313,7 +309,7 @@ export class Passthrough {
 
   /** PCI Express Base: ATS Control Register: with each change of Enable the device forgets its translations. */
   dropDeviceTlb(device: GuestDevice): void {
-    if (this.#software?.forget(device) !== true) this.#forwarder?.forget(device);
+    if (this.#software?.forget(device) !== true) this.#forwarders?.forget(device);
   }
 
   respond(device: GuestDevice, pasid: number, group: number, code: number): void {
@@ -330,7 +326,7 @@ export class Passthrough {
   }
 
   #refusedAt(device: GuestDevice, pasid: number, lo: number, hi: number): void {
-    if (this.#forwarder instanceof VtdForwarder) this.#forwarder.refusedAt(device, pasid, lo, hi);
+    this.#forwarders?.refusedAt(device, pasid, lo, hi);
   }
 
   resume(device: GuestDevice, tag: number, retry: boolean): void {
@@ -361,7 +357,7 @@ export class Passthrough {
   #release(assignment: Assignment): void {
     const { device } = assignment;
     this.assignments.splice(this.assignments.indexOf(assignment), 1);
-    this.#forwarder?.remove(device);
+    this.#forwarders?.remove(device);
     this.verification?.remove(device);
     this.#software?.remove(device);
     this.#faults?.remove(device);

@@ -8,6 +8,8 @@ export interface ShadowArea {
   /** The page of the guest's RAM that the first one leads to. */
   readonly to: number;
   readonly access: number;
+  /** Pages that one entry of the guest stands for: they stay or go together. */
+  readonly leaf: number;
 }
 
 /** What is mapped in an IOAS, by page numbers. */
@@ -20,6 +22,13 @@ export class ShadowAreas {
   /** Those of a block; not to be kept over a change. */
   of(block: number): readonly ShadowArea[] {
     return this.#blocks.get(block) ?? NONE;
+  }
+
+  /** Pages of the entry that has mapped a page; 1 where none has. */
+  leafAt(page: number): number {
+    for (const one of this.of(Math.floor(page / BLOCK_PAGES)))
+      if (page >= one.page && page < one.page + one.pages) return one.leaf;
+    return 1;
   }
 
   /** The numbers of blocks with areas that lie in [first, last], in no order. */

@@ -67,6 +67,7 @@ export class ShadowSpace {
   readonly #runPages = new Int32Array(BLOCK_PAGES);
   readonly #runTo = new Float64Array(BLOCK_PAGES);
   readonly #runAccess = new Int32Array(BLOCK_PAGES);
+  readonly #runLeaf = new Int32Array(BLOCK_PAGES);
 
   /** @throws HostRefused */
   constructor(parts: ShadowParts) {
@@ -119,7 +120,11 @@ export class ShadowSpace {
     this.invalidatePages(first, first + 2 ** order - 1);
   }
 
-  invalidatePages(first: number, last: number): void {
+  /** Of a large page all goes that any of it is named. */
+  invalidatePages(begin: number, end: number): void {
+    const first = begin - (begin % this.#areas.leafAt(begin));
+    const leaf = this.#areas.leafAt(end);
+    const last = end - (end % leaf) + leaf - 1;
     for (const range of this.#p.tables.ranges) {
       const from = Math.max(first, range.first);
       const to = Math.min(last, range.last);
@@ -217,12 +222,13 @@ export class ShadowSpace {
   #want(page: number, pages: number): void {
     const { tables, ram } = this.#p;
     const to = (tables.outHi >>> 0) * PAGES_OF_LO + (tables.outLo >>> PAGE_BITS);
-    this.#wantIn(page, pages, to, ram.base >>> PAGE_BITS, ram.size >>> PAGE_BITS, tables.access);
-    if (ram.highSize > 0)
-      this.#wantIn(page, pages, to, PAGES_OF_LO, Math.floor(ram.highSize / 4096), tables.access);
+    this.#wantIn(page, pages, to, ram.base >>> PAGE_BITS, ram.size >>> PAGE_BITS);
+    if (ram.highSize > 0) this.#wantIn(page, pages, to, PAGES_OF_LO, Math.floor(ram.highSize / 4096));
   }
 
-  #wantIn(page: number, pages: number, to: number, ram: number, size: number, access: number): void {
+  #wantIn(page: number, pages: number, to: number, ram: number, size: number): void {
+    const { access, shift } = this.#p.tables;
+    const leaf = 2 ** (shift - PAGE_BITS);
     const from = Math.max(to, ram);
     const count = Math.min(to + pages, ram + size) - from;
     if (count <= 0) return;
@@ -232,7 +238,8 @@ export class ShadowSpace {
       r >= 0 &&
       this.#runPage[r]! + this.#runPages[r]! === start &&
       this.#runTo[r]! + this.#runPages[r]! === from &&
-      this.#runAccess[r] === access
+      this.#runAccess[r] === access &&
+      this.#runLeaf[r] === leaf
     ) {
       this.#runPages[r]! += count;
       return;
@@ -240,6 +247,7 @@ export class ShadowSpace {
     this.#runPage[this.#runs] = start;
     this.#runPages[this.#runs] = count;
     this.#runTo[this.#runs] = from;
+    this.#runLeaf[this.#runs] = leaf;
     this.#runAccess[this.#runs++] = access;
   }
 
@@ -249,16 +257,16 @@ export class ShadowSpace {
    */
   #drop(areas: readonly ShadowArea[], first: number, last: number, adds: boolean): void {
     for (const area of [...areas]) {
-      const { page, pages, to, access } = area;
+      const { page, pages, to, access, leaf } = area;
       const end = page + pages - 1;
       if (end < first || page > last) continue;
       const now = this.#wanted(area, first, last);
       if (now === access || (adds && (now & access) !== access)) continue;
       this.#unmap(area);
-      if (page < first) this.#map({ page, pages: first - page, to, access });
+      if (page < first) this.#map({ page, pages: first - page, to, access, leaf });
       if (end > last) {
         const before = last + 1 - page;
-        this.#map({ page: last + 1, pages: pages - before, to: to + before, access });
+        this.#map({ page: last + 1, pages: pages - before, to: to + before, access, leaf });
       }
     }
   }
@@ -281,16 +289,17 @@ export class ShadowSpace {
     const end = start + this.#runPages[r]!;
     const to = this.#runTo[r]! - start;
     const access = this.#runAccess[r]!;
+    const leaf = this.#runLeaf[r]!;
     let at = start;
     const areas = this.#areas.of(block);
     if (areas.length > 0) {
       for (const area of [...areas]) {
         if (area.page + area.pages <= at || area.page >= end) continue;
-        if (area.page > at) this.#map({ page: at, pages: area.page - at, to: to + at, access });
+        if (area.page > at) this.#map({ page: at, pages: area.page - at, to: to + at, access, leaf });
         at = area.page + area.pages;
       }
     }
-    if (at < end) this.#map({ page: at, pages: end - at, to: to + at, access });
+    if (at < end) this.#map({ page: at, pages: end - at, to: to + at, access, leaf });
   }
 
   /** Everything in whole blocks that nothing is mapped in any more. */

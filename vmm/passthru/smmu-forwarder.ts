@@ -147,6 +147,10 @@ export class SmmuForwarder implements SmmuBackend {
     this.#devices.splice(at, 1);
   }
 
+  has(device: GuestDevice): boolean {
+    return this.#devices.some((one) => one.device === device);
+  }
+
   attachments(device: GuestDevice): readonly (readonly [pasid: number, bound: Bound])[] {
     const one = this.#devices.find((other) => other.device === device);
     return one === undefined ? [] : [[NO_PASID, one.bound]];

@@ -12,9 +12,8 @@ import type { GuestRam } from '../mem/ram.ts';
 import type { AddressSpace } from './address-space.ts';
 import type { FirstStage } from './channel.ts';
 import type { Bound, ForwarderNeeds, GuestDevice } from './guest-device.ts';
-import { HostRefused } from './host-calls.ts';
+import { type Holding, HostBindings, usersOf } from './host-bindings.ts';
 import type { PassthroughLog } from './log.ts';
-import type { ShadowSpace } from './shadow-space.ts';
 import { Shadows } from './shadows.ts';
 import { VtdInvalidations } from './vtd-invalidations.ts';
 
@@ -24,19 +23,13 @@ const EAFE = 2;
 const WPE = 4;
 
 /** A device behind the forwarder: what it is attached to now. */
-interface Attached {
-  readonly device: GuestDevice;
-  readonly parent: number;
-  readonly blocked: number;
-  readonly pasids: boolean;
+interface Attached extends Holding {
   /** The host walks first stages of the guest; otherwise they are mapped page by page. */
   readonly nests: boolean;
   /** The requester id that it was looked at under. */
   sid: number;
   /** Its context entry in scalable mode as it was last announced; undefined: there was none, or it was not good. */
   context: Uint32Array | undefined;
-  rid: Bound;
-  readonly bound: Map<number, Bound>;
 }
 
 /** What a binding is to become. */
@@ -53,16 +46,11 @@ interface Plan {
  * or changed are taken off the host before others are put on, and a requester is never attached to nothing.
  */
 export class VtdForwarder implements VtdBackend {
-  readonly #space: AddressSpace;
   readonly #port: VtdPort | undefined;
   readonly #ram: GuestRam;
-  readonly #log: PassthroughLog;
   readonly #needs: ForwarderNeeds;
   readonly #devices: Attached[] = [];
-  /** Page tables that several devices use, by their flags. */
-  readonly #parents = new Map<number, number[]>();
-  readonly #blocked = new Map<number, number[]>();
-  readonly #shadows: Shadows;
+  readonly #bindings: HostBindings;
   readonly #out: VtdBinding = vtdBinding();
   readonly #invalidations: VtdInvalidations;
   /** With caching mode off: pages that a store could make an entry present in; of a PASID table, with its first PASID. */
@@ -82,43 +70,22 @@ export class VtdForwarder implements VtdBackend {
     log: PassthroughLog,
     needs: ForwarderNeeds,
   ) {
-    this.#space = space;
     this.#port = port;
     this.#ram = ram;
-    this.#log = log;
     this.#needs = needs;
     this.#invalidations = new VtdInvalidations(space, log);
-    this.#shadows = new Shadows(space, ram, (shadow, why) => this.#lost(shadow, why));
+    const shadows = new Shadows(space, ram, (shadow, why) => {
+      for (const device of usersOf(shadow, this.#devices)) needs.unsupported(device, why);
+    });
+    this.#bindings = new HostBindings(space, log, needs, shadows);
   }
 
   /** Takes a device on. @param nests with its host's nesting; else by shadows @throws HostRefused where the host cannot do it */
   add(device: GuestDevice, nests: boolean): void {
-    const space = this.#space;
-    const { channel } = device.host;
-    const pasids = device.host.info.pasidBits > 0;
-    const more = pasids ? HWPT_FLAGS.PASID : 0;
     // Without a vIOMMU nothing is ever nested, and a host that cannot nest will do.
     const nest = this.#port === undefined || !nests ? 0 : HWPT_FLAGS.NEST_PARENT;
-    const parent = space.suiting(device.host, listOf(this.#parents, nest | more), () =>
-      channel.paging(device.host, space.ioas, nest | more),
-    );
-    const blocked = space.suiting(device.host, listOf(this.#blocked, more), () =>
-      channel.paging(device.host, space.empty, more),
-    );
-    const none = { own: false, did: 0, pasid: 0, key: '' };
-    const rid = { kind: 'blocked', hwpt: blocked, channel, ...none } as const;
-    const sid = device.dma.requester;
-    const attached: Attached = {
-      device,
-      parent,
-      blocked,
-      pasids,
-      nests,
-      sid,
-      context: undefined,
-      rid,
-      bound: new Map(),
-    };
+    const held = this.#bindings.hold(device, nest);
+    const attached: Attached = { ...held, nests, sid: device.dma.requester, context: undefined };
     this.#devices.push(attached);
     this.#refresh([attached], () => true);
   }
@@ -129,13 +96,14 @@ export class VtdForwarder implements VtdBackend {
     const attached = this.#devices[at];
     if (attached === undefined) return;
     this.sync();
-    for (const pasid of [...attached.bound.keys()]) this.#detach(attached, pasid);
-    this.#attachRid(attached, this.#blockedOf(attached));
+    this.#bindings.release(attached);
     this.#devices.splice(at, 1);
   }
 
-  has(device: GuestDevice): boolean {
-    return this.#devices.some((one) => one.device === device);
+  /** How it is served, as a whole; undefined: it is not here. */
+  modeOf(device: GuestDevice): 'nested' | 'shadow' | undefined {
+    const found = this.#devices.find((one) => one.device === device);
+    return found && (found.nests ? 'nested' : 'shadow');
   }
 
   /** What is attached for a device: by PASID, -1 the requester itself. */
@@ -173,7 +141,7 @@ export class VtdForwarder implements VtdBackend {
 
   /** First stages lose everything of the domain, whatever the address is (VT-d: IOTLB Invalidate Descriptor). */
   domainInvalidated(did: number, lo: number, hi: number, order: number): void {
-    for (const shadow of [...this.#shadows.all]) {
+    for (const shadow of [...this.#bindings.shadows.all]) {
       if (did !== ANY && shadow.tag.domain !== did) continue;
       if (order < WHOLE && shadow.tag.inner === NO_PASID) shadow.invalidate(lo, hi, order);
       else shadow.replay();
@@ -186,7 +154,7 @@ export class VtdForwarder implements VtdBackend {
   }
 
   pasidInvalidated(did: number, pasid: number, lo: number, hi: number, order: number, leaf: boolean): void {
-    for (const shadow of [...this.#shadows.all]) {
+    for (const shadow of [...this.#bindings.shadows.all]) {
       const { domain, inner } = shadow.tag;
       if (domain !== did || inner !== pasid) continue;
       if (order >= WHOLE) shadow.replay();
@@ -216,7 +184,7 @@ export class VtdForwarder implements VtdBackend {
       const one = this.#devices[i]!;
       if (one.sid !== one.device.dma.requester) this.#refresh([one], () => true);
     }
-    this.#shadows.settle();
+    this.#bindings.shadows.settle();
     if (!this.#stale && this.#stalePasids.size === 0) return;
     const only = this.#stale ? undefined : [...this.#stalePasids];
     this.#stale = false;
@@ -240,14 +208,6 @@ export class VtdForwarder implements VtdBackend {
     const attached = this.#devices.find((one) => one.device === device);
     const bound = pasid === NO_PASID ? attached?.rid : attached?.bound.get(pasid);
     bound?.shadow?.refusedAt(lo, hi);
-  }
-
-  /** The host cannot follow a shadow any more: those that use it go elsewhere. */
-  #lost(shadow: ShadowSpace, why: string): void {
-    const users = this.#devices.filter(
-      ({ rid, bound }) => rid.shadow === shadow || [...bound.values()].some((one) => one.shadow === shadow),
-    );
-    for (const { device } of users) this.#needs.unsupported(device, why);
   }
 
   #invalidate(bound: Bound, lo: number, hi: number, order: number, leaf: boolean): void {
@@ -280,7 +240,7 @@ export class VtdForwarder implements VtdBackend {
         const plan = this.#plan(one, this.#out, NO_PASID);
         if (plan.kind === 'unsupported') unsupported.set(device, plan.why ?? '');
         if (plan.key !== one.rid.key)
-          additions.push({ device, add: () => this.#attachRid(one, plan.make()) });
+          additions.push({ device, add: () => this.#bindings.attachRid(one, plan.make()) });
       }
       if (!one.pasids) continue;
       for (const pasid of only ?? this.#pasidsOf(one)) {
@@ -291,13 +251,13 @@ export class VtdForwarder implements VtdBackend {
         const plan = this.#plan(one, this.#out, pasid);
         if (plan.kind === 'unsupported') unsupported.set(device, plan.why ?? '');
         if (plan.kind === 'blocked' || plan.kind === 'unsupported') {
-          if (now !== undefined) this.#detach(one, pasid);
+          if (now !== undefined) this.#bindings.detach(one, pasid);
         } else if (plan.key !== now?.key)
-          additions.push({ device, add: () => this.#attachPasid(one, pasid, plan.make()) });
+          additions.push({ device, add: () => this.#bindings.attachPasid(one, pasid, plan.make()) });
       }
     }
     for (const { device, add } of additions) {
-      const refused = this.#guarded(add);
+      const refused = this.#bindings.guarded(add);
       if (refused !== undefined) unsupported.set(device, `the host refused: ${refused.message}`);
     }
     for (const [device, why] of unsupported) this.#needs.unsupported(device, why);
@@ -331,7 +291,7 @@ export class VtdForwarder implements VtdBackend {
       const key = `identity ${did} ${pasid}`;
       return { kind: 'identity', key, make: () => ({ ...bound, key }) };
     }
-    if (out.kind === 'blocked') return { kind: 'blocked', key: '', make: () => this.#blockedOf(one) };
+    if (out.kind === 'blocked') return { kind: 'blocked', key: '', make: () => this.#bindings.blocked(one) };
     if (out.kind !== 'first-stage' || !one.nests) return this.#shadowPlan(one, out, asked);
     const stage: FirstStage = {
       pgd: (BigInt(out.firstHi >>> 0) << 32n) | BigInt(out.firstLo >>> 0),
@@ -355,12 +315,12 @@ export class VtdForwarder implements VtdBackend {
     const { channel } = one.device.host;
     if (!channel.shadows) {
       const why = `tables of the guest that the host does not walk (${kind}) cannot be mapped by channel ${channel.name}: a container has one address space`;
-      return { kind: 'unsupported', key: '', why, make: () => this.#blockedOf(one) };
+      return { kind: 'unsupported', key: '', why, make: () => this.#bindings.blocked(one) };
     }
     const nested = kind === 'nested';
     if (nested && !port.cachingMode) {
       const why = `the guest nests tables itself for it (PASID ${pasid}), and does not announce what becomes present (CAP.CM, bit 7, of the vIOMMU is 0)`;
-      return { kind: 'unsupported', key: '', why, make: () => this.#blockedOf(one) };
+      return { kind: 'unsupported', key: '', why, make: () => this.#bindings.blocked(one) };
     }
     const second = kind === 'second-stage';
     const tag = { domain: did, inner: second ? NO_PASID : pasid, nested };
@@ -374,80 +334,10 @@ export class VtdForwarder implements VtdBackend {
     // First stages are not announced even in caching mode (VT-d: Caching Mode).
     const watched = !second || !port.cachingMode;
     const requester = one.device.dma.requester;
-    const make = () => {
-      if (faults) this.#needs.faultsWanted();
-      const tables = () => port.tables(requester, asked, one.context);
-      const shadow = this.#shadows.take({ key: space, tag, watched, tables });
-      try {
-        const flags = one.pasids ? HWPT_FLAGS.PASID : 0;
-        const hwpt = shadow.hwptFor(one.device.host, one.parent, flags, faults);
-        return { kind: 'shadow', hwpt, channel, own: false, did, pasid, key, shadow } as const;
-      } catch (cause) {
-        this.#shadows.give(shadow);
-        throw cause;
-      }
-    };
+    const tables = () => port.tables(requester, asked, one.context);
+    const wish = { key: space, tag, watched, tables };
+    const make = () => this.#bindings.shadowed(one, wish, faults, key, did, pasid);
     return { kind: 'shadow', key, make };
-  }
-
-  #blockedOf(one: Attached): Bound {
-    const { channel } = one.device.host;
-    return { kind: 'blocked', hwpt: one.blocked, channel, own: false, did: 0, pasid: 0, key: '' };
-  }
-
-  #attachRid(one: Attached, next: Bound): void {
-    const old = one.rid;
-    this.#attach(one, 0, next);
-    one.rid = next;
-    this.#needs.unbound(one.device, NO_PASID);
-    this.#drop(old);
-  }
-
-  #attachPasid(one: Attached, pasid: number, next: Bound): void {
-    const old = one.bound.get(pasid);
-    this.#attach(one, pasid, next);
-    one.bound.set(pasid, next);
-    this.#needs.unbound(one.device, pasid);
-    if (old !== undefined) this.#drop(old);
-  }
-
-  /** A page table that cannot be attached does not stay. */
-  #attach(one: Attached, pasid: number, next: Bound): void {
-    try {
-      one.device.host.attach(pasid, next.hwpt);
-    } catch (cause) {
-      this.#drop(next);
-      throw cause;
-    }
-  }
-
-  #detach(one: Attached, pasid: number): void {
-    const old = one.bound.get(pasid);
-    if (old === undefined) return;
-    this.#guarded(() => {
-      one.device.host.detach(pasid);
-      one.bound.delete(pasid);
-      this.#needs.unbound(one.device, pasid);
-      this.#drop(old);
-    });
-  }
-
-  #drop(bound: Bound): void {
-    const { shadow } = bound;
-    if (shadow !== undefined) this.#guarded(() => this.#shadows.give(shadow));
-    if (bound.own) this.#guarded(() => bound.channel.destroy(bound.hwpt));
-  }
-
-  /** What the host refuses on the guest's behalf is told, and the binding stays as it was. */
-  #guarded(work: () => void): HostRefused | undefined {
-    try {
-      work();
-      return undefined;
-    } catch (cause) {
-      if (!(cause instanceof HostRefused)) throw cause;
-      this.#log.refused(cause);
-      return cause;
-    }
   }
 
   #watch(port: VtdPort): void {
@@ -473,10 +363,4 @@ export class VtdForwarder implements VtdBackend {
 /** Entries that become present need no announcement with caching mode off. */
 function isAbsent(bound: Bound | undefined): boolean {
   return bound === undefined || bound.kind === 'blocked';
-}
-
-function listOf(lists: Map<number, number[]>, flags: number): number[] {
-  const found = lists.get(flags) ?? [];
-  lists.set(flags, found);
-  return found;
 }

@@ -40,7 +40,7 @@ function difference(work: () => unknown): string {
 
 /** Who forwards loses what this method is told from now on. */
 function lose<B extends VtdBackend | SmmuBackend>(passthrough: Passthrough, method: keyof B): void {
-  (passthrough.forwarder as unknown as Record<keyof B, () => void>)[method] = () => {};
+  (passthrough.forwarders.backend as unknown as Record<keyof B, () => void>)[method] = () => {};
 }
 
 describe('what VT-d hardware translates is compared with the model', () => {

@@ -132,3 +132,15 @@ export const SYNC = command('SYNC', {
   MSIAddress_LO: rw(95, 66, 'Address of the message; 0: none'),
   MSIAddress_HI: rw(119, 96, 'Address of the message, upper half'),
 });
+
+/** log2 of the granule. */
+const GRANULE_OF_TG = [0, 12, 14, 16] as const;
+/** A look is cheaper than a power. */
+const POWERS = Float64Array.from({ length: 48 }, (_, i) => 2 ** i);
+
+/** Bytes of a command that names a range: (NUM + 1) * 2^SCALE granules; 0: it names one address (TG is 0). */
+export function rangeBytes(w0: number, w2: number): number {
+  const tg = (w2 >>> 10) & 3;
+  if (tg === 0) return 0;
+  return (((w0 >>> 12) & 0x1f) + 1) * POWERS[((w0 >>> 20) & 0x1f) + GRANULE_OF_TG[tg]!]!;
+}
