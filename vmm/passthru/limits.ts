@@ -56,7 +56,7 @@ export const PASSTHRU_LIMITS: readonly Limit[] = [
   },
   {
     id: 'passthru-second-stage',
-    what: 'an STE with stage 2 tables of the guest is not shadowed: its device is served by software from then on, until the machine ends; so is one behind VT-d whose guest nests tables itself without caching mode',
+    what: 'two stages of the guest on top of each other are shadowed only behind a VT-d unit with caching mode; otherwise, and where an STE ignores top bytes, makes fetches of reads or has transactions held, a device whose path is shadow is served by software from then on, until the machine ends',
     cite: IOMMUFD,
   },
   {

@@ -57,15 +57,46 @@ export function choose(
   wish: ModeWish,
   abilities?: Abilities,
 ): Choice {
-  const paths: readonly { readonly mode: PathMode; readonly against: readonly string[] }[] = [
-    { mode: 'nested', against: port === undefined ? [] : againstNesting(info, port, abilities) },
-    { mode: 'shadow', against: againstShadowing(info, port, abilities) },
-    { mode: 'software', against: [] },
+  const nesting = port === undefined ? [] : againstNesting(info, port, abilities);
+  const paths: readonly Path[] = [
+    { mode: 'nested', against: nesting, unlike: [] },
+    {
+      mode: 'shadow',
+      against: againstShadowing(info, port, abilities),
+      unlike: unlikeInShadow(port, abilities),
+    },
+    { mode: 'software', against: [], unlike: [] },
   ];
-  const at = paths.findIndex(({ mode, against }) => (wish === 'auto' ? against.length === 0 : mode === wish));
+  const at = paths.findIndex(({ mode, against, unlike }) =>
+    wish === 'auto' ? against.length + unlike.length === 0 : mode === wish,
+  );
   const { mode, against } = paths[at]!;
-  const reasons = new Set(paths.slice(0, at).flatMap((path) => path.against));
+  const reasons = new Set(paths.slice(0, at).flatMap((path) => [...path.against, ...path.unlike]));
   return { mode, reasons: [...reasons], lacks: against };
+}
+
+interface Path {
+  readonly mode: PathMode;
+  /** What the guest was promised and the path has not. */
+  readonly against: readonly string[];
+  /** What the guest may see to be otherwise: a reason to take the next one, but not for who asks for this one. */
+  readonly unlike: readonly string[];
+}
+
+/** What software does as the guest's unit would, and the host's own page tables do not. LIMIT passthru-device-tlb, passthru-page-responses. */
+function unlikeInShadow(port: ViommuPort | undefined, abilities: Abilities | undefined): string[] {
+  if (port === undefined || abilities === undefined) return [];
+  const { own } = abilities;
+  const unlike: string[] = [];
+  if (port.deviceTlb && own.ats)
+    unlike.push(
+      "translated addresses that the device gets (ATS) are the host's while its tables are shadowed",
+    );
+  if (port.pageRequests && own.pri)
+    unlike.push(
+      'answers to page requests (PRI) reach the device as iommufd words them while its tables are shadowed',
+    );
+  return unlike;
 }
 
 /** A shadow needs nothing but page tables of the host; what else a device has must not be less than the guest was promised. */

@@ -71,7 +71,7 @@ describe('the best path', () => {
   ])('on a host %s is not nested, and says why', (_, info, port, why) => {
     const { mode, reasons } = choose(info, port, 'auto');
 
-    expect(mode).toBe(port.architecture === 'vtd' ? 'shadow' : 'software');
+    expect(mode).toBe('shadow');
     expect(reasons.join('\n')).toContain(why);
   });
 
@@ -85,6 +85,22 @@ describe('the best path', () => {
     expect(mode).toBe('software');
     expect(reasons.join('\n')).toContain(why);
   });
+
+  test.each([
+    ['ATS', { ...OWN, ats: true }, "translated addresses that the device gets (ATS) are the host's"],
+    ['page requests', { ...OWN, pri: true }, 'answers to page requests (PRI)'],
+  ])(
+    'of a device whose %s would show a shadow is software, unless the user wants the shadow',
+    (_, own, why) => {
+      const host = { ...VTD, ecap: 0n };
+      const all = { own, shown: own };
+      const { mode, reasons } = choose(host, INTEL, 'auto', all);
+
+      expect(mode).toBe('software');
+      expect(reasons.join('\n')).toContain(why);
+      expect(choose(host, INTEL, 'shadow', all).lacks).toEqual([]);
+    },
+  );
 
   test('of a device without PASIDs of its own is nested, although the vIOMMU has PASIDs', () => {
     const abilities = { own: NO_FACTS, shown: NO_FACTS };
