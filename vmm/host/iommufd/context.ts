@@ -17,6 +17,8 @@ export interface IommufdHost {
   readonly wordBits: 32 | 64;
   /** Bytes that all processes of the user have pinned. */
   readonly userLocked: { locked: bigint };
+  /** iommufd.allow_unsafe_interrupts: devices are given away that can send any interrupt. */
+  readonly allowUnsafeInterrupts: boolean;
 }
 
 /** A device of a container, as VFIO attaches it: `pasid` absent is the device itself, and a second attach replaces. */

@@ -57,7 +57,8 @@ export class IommufdDevice implements IommufdObject {
    */
   static bind(context: IommufdContext, host: HostDevice, trusted = false): IommufdDevice {
     demand(host.coherent, 'EINVAL', `${host.name} is not cache coherent`);
-    demand(trusted || host.isolatedMsi, 'EPERM', `the interrupts of ${host.name} are not isolated`);
+    const isolated = host.isolatedMsi || context.host.allowUnsafeInterrupts;
+    demand(trusted || isolated, 'EPERM', `the interrupts of ${host.name} are not isolated`);
     const device = context.create((id) => {
       const { owner } = host.group;
       if (owner !== undefined && owner !== context) {

@@ -13,6 +13,8 @@ export interface HostKernelOptions {
   readonly wordBits?: 32 | 64;
   /** Offer IOMMU_TEST_CMD with its mock IOMMU, as a kernel built with CONFIG_IOMMUFD_TEST does. */
   readonly selftest?: boolean;
+  /** Linux' parameter iommufd.allow_unsafe_interrupts. */
+  readonly allowUnsafeInterrupts?: boolean;
 }
 
 /**
@@ -24,12 +26,14 @@ export class HostKernel implements IommufdHost {
   readonly allocations = new Allocations();
   readonly wordBits: 32 | 64;
   readonly userLocked = { locked: 0n };
+  readonly allowUnsafeInterrupts: boolean;
   readonly #extra: readonly Ioctl[];
   /** What processes can open, by path: other drivers add theirs. */
   readonly devices = new Map<string, (opener: Process) => HostFile>();
 
   constructor(options: HostKernelOptions = {}) {
     this.wordBits = options.wordBits ?? 64;
+    this.allowUnsafeInterrupts = options.allowUnsafeInterrupts ?? false;
     this.#extra = options.selftest === true ? selftestIoctls() : [];
     this.devices.set('/dev/iommu', (opener) => new Iommufd(this, opener, this.#extra));
   }

@@ -17,6 +17,7 @@ export type AllocationKind =
   | 'table'
   | 'buffer'
   | 'irq'
+  | 'irte'
   | 'config'
   | 'stream'
   | 'log';

@@ -33,7 +33,7 @@ export interface HostParts {
   readonly ram: GuestRam;
   readonly clock: VirtualClock;
   readonly tracer: Tracer;
-  /** A kernel that has no process yet; a new one if absent. */
+  /** A kernel that has no process yet; a new one as the file says if absent. */
   readonly kernel?: HostKernel;
   /** Told of DMA faults that physical units record; for reports, never for behaviour. */
   readonly onFault?: (fault: ExplainedFault) => void;
@@ -99,7 +99,8 @@ class HostAssembly {
   constructor(description: HostDescription, parts: HostParts) {
     const { kinds, ram, clock, tracer, onFault } = parts;
     this.#description = description;
-    this.#kernel = parts.kernel ?? new HostKernel();
+    const { allowUnsafeInterrupts } = description.file;
+    this.#kernel = parts.kernel ?? new HostKernel({ allowUnsafeInterrupts });
     this.#memory = new PhysicalMemory(ram, this.#kernel);
     // Units tell functions, which are behind units.
     this.#endpoints = hostEndpoints(() => this.#functions.bus);
@@ -111,7 +112,7 @@ class HostAssembly {
       clock,
       tracer,
       translatorOf: (address) => this.#unitOf(address).unit.iommu.translator,
-      messagesOf: (address) => entryOf(this.#messages, address, () => new HostMessages()),
+      messagesOf: (address) => entryOf(this.#messages, address, () => this.#messagesOf(address)),
     });
     this.#vfio = new VfioHost(this.#kernel);
     for (const described of description.functions)
@@ -138,6 +139,14 @@ class HostAssembly {
         device.fn.w.dma.route(translator ?? this.#unitOf(address).unit.iommu.translator);
       },
     };
+  }
+
+  /** Interrupts of a function pass through its unit, whoever translates its DMA. */
+  #messagesOf(address: string): HostMessages {
+    const { unit, driver } = this.#unitOf(address);
+    return new HostMessages(
+      driver.interrupts === undefined ? undefined : unit.port(address, this.#described(address).routingId),
+    );
   }
 
   #unitOf(address: string): RunningUnit {
@@ -167,10 +176,12 @@ class HostAssembly {
   #modelled({ address, entry }: HostFunction, device: PciDevice): PhysicalFunction {
     const { bus } = this.#functions;
     const { fn } = device;
+    const { interrupts } = this.#unitOf(address).driver;
     const alone = bus.neighbours(fn).length === 1 && entry.of === undefined && fn.w.virtual.length === 0;
     return new ModelledFunction(fn, {
       name: address,
       messages: this.#messages.get(address)!,
+      ...(interrupts === undefined ? {} : { interrupts }),
       listen: (listener) => bus.listen(fn, listener),
       ...(alone ? { resetBus: () => bus.resetBus(fn) } : {}),
       ...(entry.of === undefined ? {} : { physical: this.#running.get(entry.of)!.physical }),

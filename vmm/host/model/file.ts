@@ -117,6 +117,8 @@ export interface HostFile {
   readonly about: string;
   /** Bits of host physical addresses. */
   readonly addressBits: number;
+  /** The kernel gives away devices that could send any interrupt (iommufd.allow_unsafe_interrupts). */
+  readonly allowUnsafeInterrupts: boolean;
   readonly units: readonly UnitEntry[];
   readonly functions: readonly FunctionEntry[];
 }
@@ -230,6 +232,10 @@ export function hostSchema(z: Zod): ZodType<HostFile> {
       version: z.literal(1),
       name: z.string().regex(ID, 'use lower-case letters, digits, dots and dashes'),
       about: z.string().min(1).describe('what it is an example of'),
+      allowUnsafeInterrupts: z
+        .boolean()
+        .default(false)
+        .describe('devices behind units without interrupt remapping are given away, too'),
       addressBits: z.number().int().min(32).max(52).default(46).describe('bits of host physical addresses'),
       units: z.array(unit).min(1),
       functions: z.array(fn).min(1),

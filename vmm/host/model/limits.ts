@@ -24,8 +24,8 @@ export const HOST_LIMITS: readonly Limit[] = [
   },
   {
     id: 'host-messages',
-    what: "MSI and MSI-X of a physical function reach its driver without passing the unit: the host's interrupt remapping and software-defined message windows are not used",
-    cite: 'VT-d: Interrupt Remapping; Linux, drivers/iommu/iommufd: iommufd_sw_msi',
+    what: 'MSI and MSI-X of a function behind an SMMUv3 reach its driver without passing the unit: the interrupt controller and software-defined message windows are not modelled',
+    cite: 'Linux, drivers/iommu/iommufd: iommufd_sw_msi',
   },
   {
     id: 'host-dumps',

@@ -9,6 +9,7 @@ import type {
 } from '../iommufd/driver.ts';
 import type { Interval } from '../iommufd/intervals.ts';
 import type { PhysicalUnit } from './unit.ts';
+import type { VtdInterrupts } from './vtd-interrupts.ts';
 
 /** What the host's IOMMU driver switches in a function's configuration space. Absent = somebody else did. */
 export interface FunctionControls {
@@ -46,6 +47,8 @@ export interface PhysicalDriver extends IommuDriver {
   readonly unit: PhysicalUnit;
   /** What the unit can do for devices behind it. */
   readonly features: UnitFeatures;
+  /** Whose messages pass through the unit; absent: those of functions behind it end elsewhere. */
+  readonly interrupts?: VtdInterrupts;
   /** A device is there: from now on it is blocked until something is attached. Throws ENOMEM. */
   probe(device: PhysicalDevice): void;
   /** The device is gone. */
@@ -64,6 +67,8 @@ abstract class Features {
   /** Faulting transactions can be held until somebody has done something about them. */
   readonly stalls: boolean;
   readonly dirtyTracking: boolean;
+  /** A device sends the interrupts that the host has programmed for it, and no others. */
+  readonly isolatedMsi: boolean;
   /** Addresses that no device behind such a unit can use. */
   readonly reserved: readonly Interval[];
 
@@ -76,6 +81,7 @@ abstract class Features {
     this.pri = (own.pri ?? false) && this.ats && unit.pri;
     this.stalls = (own.stalls ?? false) && unit.stalls;
     this.dirtyTracking = unit.dirtyTracking;
+    this.isolatedMsi = (own.isolatedMsi ?? true) && unit.isolatedMsi;
     this.reserved = [...unit.reserved, ...(own.reserved ?? [])];
   }
 }
@@ -109,7 +115,6 @@ export class PhysicalDevice extends Features implements HostDevice {
   readonly unit: PhysicalUnit;
   readonly group: PhysicalGroup;
   readonly coherent: boolean;
-  readonly isolatedMsi: boolean;
   readonly sharedPri: boolean;
   readonly controls: FunctionControls;
   sink: DeviceSink | undefined;
@@ -130,7 +135,6 @@ export class PhysicalDevice extends Features implements HostDevice {
     this.unit = driver.unit;
     this.group = options.group ?? new PhysicalGroup(options.requester);
     this.coherent = options.coherent ?? true;
-    this.isolatedMsi = options.isolatedMsi ?? true;
     this.sharedPri = options.sharedPri ?? false;
     this.controls = options.controls ?? {};
     const other = this.group.members.find((member) => member.unit !== this.unit);

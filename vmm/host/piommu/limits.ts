@@ -29,7 +29,7 @@ export const PIOMMU_LIMITS: readonly Limit[] = [
   },
   {
     id: 'piommu-interrupts',
-    what: 'physical units do not remap interrupts: messages of assigned devices end in VFIO',
+    what: 'a physical VT-d remaps interrupts into 4096 entries with 8-bit destinations; messages are not posted, and those of a function that a unit refuses are only in its fault records',
     cite: 'VT-d: Interrupt Remapping',
   },
   {

@@ -594,6 +594,8 @@ export class SmmuHostDriver implements PhysicalDriver {
       pasidPriv: true,
       ats: ATS === 1,
       pri: PRI === 1,
+      // The interrupt translation service behind it knows devices by their ids.
+      isolatedMsi: true,
       stalls: STALL_MODEL === STALL_OPTIONAL || STALL_MODEL === STALL_FORCED,
       dirtyTracking: S1P === 1 && HTTU >= HTTU_DIRTY,
       reserved: [],

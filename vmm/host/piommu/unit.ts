@@ -6,6 +6,8 @@ import type { Tracer } from '../../trace/tracer.ts';
 import type { PhysicalMemory } from './physical-memory.ts';
 
 const INTERRUPT_EVENT = 'interrupt';
+/** The processor that takes the units' own interrupts. */
+const OWN_DESTINATION = 0;
 
 export interface UnitOptions {
   /** Names the unit in traces and views; one for each host. */
@@ -30,6 +32,8 @@ export class PhysicalUnit {
   readonly clock: VirtualClock;
   /** The host's driver, by vector. */
   onInterrupt: (vector: number) => void = () => {};
+  /** Who gets interrupts of functions, at once: by destination and vector. */
+  onMessage: (destination: number, vector: number) => void = () => {};
   readonly #registers: MmioHandler;
   readonly #bus = new MmioBus();
   readonly #pending = new Set<number>();
@@ -46,7 +50,12 @@ export class PhysicalUnit {
       memory: memory.system,
       clock,
       tracer,
-      interrupts: { deliver: (vector) => this.#raise(vector) },
+      interrupts: {
+        deliver: (vector, _mode, _logical, destination) => {
+          if (destination === OWN_DESTINATION) this.#raise(vector);
+          else this.onMessage(destination, vector);
+        },
+      },
       onFault: onFault ?? (() => {}),
       ...(endpoints === undefined ? {} : { endpoints }),
       provenance: { lastWriter: () => undefined, here: () => undefined },

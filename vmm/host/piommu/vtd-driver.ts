@@ -30,12 +30,15 @@ import type { PhysicalUnit } from './unit.ts';
 import { VtdNestedDomain, VtdPagingDomain } from './vtd-domains.ts';
 import { VtdFaults } from './vtd-faults.ts';
 import { VtdFlusher } from './vtd-flush.ts';
+import { VtdInterrupts } from './vtd-interrupts.ts';
 import { VtdQueue } from './vtd-queue.ts';
 import { PRE, type VtdPlace, VtdTables } from './vtd-tables.ts';
 
 const TE = 0x80000000;
 const SRTP = 0x40000000;
 const QIE = 0x04000000;
+const IRE = 0x02000000;
+const SIRTP = 0x01000000;
 const LEVEL_BITS = 0x96ffffff;
 const TTM_SCALABLE = 1 << 10;
 /** Vectors of the unit's interrupts; the host has nothing else. */
@@ -72,6 +75,7 @@ export class VtdHostDriver implements PhysicalDriver {
   readonly name: string;
   readonly unit: PhysicalUnit;
   readonly features: UnitFeatures;
+  readonly interrupts: VtdInterrupts;
   readonly #cap: Record<keyof typeof CAP.fields & string, number>;
   readonly #ecap: Record<keyof typeof ECAP.fields & string, number>;
   readonly #scalable: boolean;
@@ -120,6 +124,7 @@ export class VtdHostDriver implements PhysicalDriver {
     this.#faults = new VtdFaults(unit, this.#queue, this.#ecap.PRS === 1, (requester) =>
       this.#deviceOf(requester),
     );
+    this.interrupts = new VtdInterrupts(unit, this.#queue, this.#ecap.IR === 1);
     this.#start();
   }
 
@@ -127,7 +132,9 @@ export class VtdHostDriver implements PhysicalDriver {
   stop(): void {
     for (const device of [...this.#places.keys()]) this.release(device);
     this.#command(TE, false);
+    this.#command(IRE, false);
     this.#command(QIE, false);
+    this.interrupts.free();
     this.#faults.free();
     this.#queue.free();
     this.#tables.free();
@@ -412,6 +419,7 @@ export class VtdHostDriver implements PhysicalDriver {
       ats: DT === 1,
       pri: this.#scalable && PRS === 1,
       stalls: false,
+      isolatedMsi: this.#ecap.IR === 1,
       dirtyTracking: this.#scalable && SSADS === 1,
       reserved: [INTERRUPT_WINDOW],
     };
@@ -433,10 +441,15 @@ export class VtdHostDriver implements PhysicalDriver {
     unit.writeWide(RTADDR.offset, this.#tables.root | (this.#scalable ? TTM_SCALABLE : 0), 0);
     this.#command(SRTP, true);
     this.#command(QIE, true);
+    if (this.#ecap.IR === 1) {
+      this.#command(SIRTP, true);
+      this.#queue.interruptsGlobal();
+    }
     this.#queue.contextGlobal();
     if (this.#scalable) this.#queue.pasidCacheGlobal();
     this.#queue.iotlbGlobal();
     this.#queue.wait();
+    if (this.#ecap.IR === 1) this.#command(IRE, true);
     this.#command(TE, true);
   }
 

@@ -1,6 +1,7 @@
 import {
   QI_CONTEXT,
   QI_DEVICE_TLB,
+  QI_IEC,
   QI_IOTLB,
   QI_PAGE_RESPONSE,
   QI_PASID_CACHE,
@@ -22,6 +23,7 @@ const GLOBAL = 1;
 const BY_DOMAIN = 2;
 const SELECTIVE = 3;
 const PASID_IN_DOMAIN = 1;
+const INDEX_SELECTIVE = 1;
 const STATUS_WRITE = 1 << 5;
 const IQE = 1 << 4;
 const ITE = 1 << 6;
@@ -92,6 +94,15 @@ export class VtdQueue {
   /** 2^order pages at an aligned address; `leaf`: no table went away. */
   iotlbPages(did: number, lo: number, hi: number, order: number, leaf: boolean): void {
     this.#put(QI_IOTLB | (SELECTIVE << 4) | (did << 16), 0, lo | order | (leaf ? HINT : 0), hi);
+  }
+
+  interruptsGlobal(): void {
+    this.#put(QI_IEC, 0, 0, 0);
+  }
+
+  /** 2^order entries of the interrupt remapping table, aligned. */
+  interruptEntries(first: number, order: number): void {
+    this.#put(QI_IEC | (INDEX_SELECTIVE << 4) | (order << 27), first, 0, 0);
   }
 
   pasidIotlb(did: number, pasid: number): void {

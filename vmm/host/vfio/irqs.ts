@@ -267,7 +267,12 @@ export class Irqs implements InterruptSink {
   #enableMessages(index: number, vectors: number): void {
     demand(vectors > 0, 'ERANGE', 'no vectors are no messages');
     this.#allocations.take('irq');
-    this.#fn.enableMessages(messageKind(index), vectors);
+    try {
+      this.#fn.enableMessages(messageKind(index), vectors);
+    } catch (cause) {
+      this.#allocations.give('irq');
+      throw cause;
+    }
     this.#kind = index;
     this.#vectors = vectors;
   }
@@ -300,7 +305,13 @@ export class Irqs implements InterruptSink {
       return;
     }
     this.#triggers.set(vector, event);
-    if (messages) this.#fn.armMessage(messageKind(this.#kind), vector, true);
+    if (!messages) return;
+    try {
+      this.#fn.armMessage(messageKind(this.#kind), vector, true);
+    } catch (cause) {
+      this.#triggers.delete(vector);
+      throw cause;
+    }
   }
 
   #looseTrigger({ index, start, count, data }: Request, caller: Process): void {

@@ -1,7 +1,7 @@
 import { DEVCTL, msiDataOffset, PM_CSR } from '../../../devices/pci/capabilities.ts';
 import type { PciFunction } from '../../../devices/pci/function.ts';
 import type { BarSpec, MessageSink } from '../../../devices/pci/kind.ts';
-import { DMA_DISABLED, DMA_OK, DMA_UR } from '../../bus/dma.ts';
+import { DMA_DISABLED, DMA_OK, DMA_UR, type DmaPort } from '../../bus/dma.ts';
 import { LINE_REFUSED, MmioBus, type MmioHandler } from '../../bus/mmio.ts';
 import type { PortHandler } from '../../bus/ports.ts';
 import { Bug } from '../../core/errors.ts';
@@ -18,14 +18,41 @@ const BARS = 6;
 /** Offset of VF Device ID in SR-IOV (PCI Express Base: SR-IOV Extended Capability). */
 const VF_DEVICE_ID = 0x1a;
 
-/** Takes the messages of a modelled function for its driver in the host: made before the function. */
+/** Messages that the host has programmed for a function: what it writes for the first one. Data of MSI counts upwards from there. */
+export interface MessageBlock {
+  /** Below 4 GiB. */
+  readonly address: number;
+  readonly data: number;
+  free(): void;
+}
+
+/** The host's interrupt controller, as drivers of functions use it. */
+export interface HostInterrupts {
+  /** So many messages of a requester, a power of two. Throws ENOMEM, ENOSPC. */
+  take(requester: number, count: number, deliver: (n: number) => void): MessageBlock;
+}
+
+/**
+ * Takes the messages of a modelled function for its driver in the host: made before the function. With a port they go through the
+ * function's unit, which remaps interrupts or refuses them; without, the host's controller is not modelled.
+ */
 export class HostMessages implements MessageSink {
   /** Set by the function's adapter. */
   owner: ModelledFunction | undefined;
+  readonly #port: DmaPort | undefined;
+
+  constructor(port?: DmaPort) {
+    this.#port = port;
+  }
 
   /** Data is a dword write without PASID: Bus Master Enable gates it. */
   message(lo: number, hi: number, data: number): number {
     const { owner } = this;
+    const port = this.#port;
+    if (port !== undefined) {
+      port.enabled = owner?.fn.busMaster ?? false;
+      return port.message(lo, hi, data);
+    }
     if (owner === undefined || lo >>> 0 !== MESSAGE_ADDRESS || hi !== 0) return DMA_UR;
     if (!owner.fn.busMaster) return DMA_DISABLED;
     owner.sink?.message(data);
@@ -37,6 +64,8 @@ export interface ModelledOptions {
   /** `0000:03:00.0`. */
   readonly name: string;
   readonly messages: HostMessages;
+  /** Where its messages are programmed, if they pass through a unit. */
+  readonly interrupts?: HostInterrupts;
   /** Tells of its INTx from now on. */
   readonly listen: (listener: { intx(level: boolean): void } | undefined) => void;
   /** Resets its bus; only where it is alone on it. */
@@ -61,6 +90,8 @@ export class ModelledFunction implements PhysicalFunction {
   readonly virtual?: { readonly of: PhysicalFunction; readonly vendor: number; readonly device: number };
   sink: InterruptSink | undefined;
   readonly #options: ModelledOptions;
+  /** By vector; MSI has all of its in one. */
+  readonly #blocks = new Map<number, MessageBlock>();
   /** By register, as `bars`. */
   readonly #specs: readonly (BarSpec | undefined)[];
   readonly #handlers: (MmioHandler | PortHandler | undefined)[] = [];
@@ -167,31 +198,49 @@ export class ModelledFunction implements PhysicalFunction {
     const { fn } = this;
     const { msix, layout } = fn.w;
     for (let vector = 0; vector < (msix?.vectors ?? 0); vector++) {
-      fn.writeTable(4 * vector, MESSAGE_ADDRESS);
-      fn.writeTable(4 * vector + 1, 0);
-      fn.writeTable(4 * vector + 2, vector);
       fn.writeTable(4 * vector + 3, MASKED);
+      if (this.#options.interrupts === undefined) this.#aim(vector, MESSAGE_ADDRESS, vector);
     }
     fn.configWrite(layout.msix + CONTROL, 2, MSIX_ENABLE);
   }
 
+  #aim(vector: number, address: number, data: number): void {
+    this.fn.writeTable(4 * vector, address);
+    this.fn.writeTable(4 * vector + 1, 0);
+    this.fn.writeTable(4 * vector + 2, data);
+  }
+
+  /** The messages of a vector, or of all of MSI, programmed once: a reset of the function leaves them. */
+  #blockOf(key: number, count: number): MessageBlock | undefined {
+    const known = this.#blocks.get(key);
+    if (known !== undefined) return known;
+    const block = this.#options.interrupts?.take((this.bus << 8) | this.devfn, count, (n) =>
+      this.sink?.message(key + n),
+    );
+    if (block !== undefined) this.#blocks.set(key, block);
+    return block;
+  }
+
   #enableMsi(vectors: number): void {
     const { fn } = this;
+    const order = Math.ceil(Math.log2(vectors));
+    const block = this.#blockOf(0, 1 << order);
     const { msi } = fn.w.layout;
     const control = fn.configRead(msi + CONTROL, 2);
     const wide = (control & 0x80) !== 0;
     const data = msi + msiDataOffset(wide);
-    fn.configWrite(msi + 4, 4, MESSAGE_ADDRESS);
+    fn.configWrite(msi + 4, 4, block?.address ?? MESSAGE_ADDRESS);
     if (wide) fn.configWrite(msi + 8, 4, 0);
-    fn.configWrite(data, 2, 0);
+    fn.configWrite(data, 2, block?.data ?? 0);
     if ((control & 0x100) !== 0) fn.configWrite(data + 4, 4, 0xffff_ffff);
-    const order = Math.ceil(Math.log2(vectors));
     fn.configWrite(msi + CONTROL, 2, (control & ~0x70) | (order << 4) | MSI_ENABLE);
   }
 
   armMessage(kind: MessageKind, vector: number, armed: boolean): void {
     const { fn } = this;
     if (kind === 'msix') {
+      const block = armed ? this.#blockOf(vector, 1) : undefined;
+      if (block !== undefined) this.#aim(vector, block.address, block.data);
       fn.writeTable(4 * vector + 3, armed ? 0 : MASKED);
       return;
     }
@@ -208,6 +257,8 @@ export class ModelledFunction implements PhysicalFunction {
     const { msi, msix } = fn.w.layout;
     if (kind === 'msix') fn.configWrite(msix + CONTROL, 2, 0);
     else fn.configWrite(msi + CONTROL, 2, fn.configRead(msi + CONTROL, 2) & ~MSI_ENABLE);
+    for (const block of this.#blocks.values()) block.free();
+    this.#blocks.clear();
   }
 
   reset(method: ResetMethod): void {

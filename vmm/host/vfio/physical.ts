@@ -68,8 +68,9 @@ export interface PhysicalFunction {
   readonly rom?: Uint8Array;
   /** Who gets its interrupts from now on. */
   connect(sink: InterruptSink | undefined): void;
-  /** Enables messages for vectors below `vectors`; each is masked until `armMessage`. */
+  /** Enables messages for vectors below `vectors`; each is masked until `armMessage`. Throws ENOMEM, ENOSPC; never again for as many. */
   enableMessages(kind: MessageKind, vectors: number): void;
+  /** Throws ENOMEM, ENOSPC the first time a vector is armed. */
   armMessage(kind: MessageKind, vector: number, armed: boolean): void;
   disableMessages(kind: MessageKind): void;
   /** What resets work, the preferred one first. */
