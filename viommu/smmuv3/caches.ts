@@ -266,6 +266,27 @@ export class SmmuCaches {
     for (let v = first; v <= first + free; v++) this.#dropAddress(v, asid, lo, hi, bytes, leaf);
   }
 
+  /** CMD_TLBI_NH_VAA of one address: tlbiNhVaa() as tlbiPage() is tlbiNhVa(). */
+  tlbiPageOfAny(vmid: number, lo: number, hi: number, leaf: boolean): void {
+    const inUse = this.#inUse;
+    if (inUse > PROBED_CONTEXTS || ((this.#regs[CR0_WORD]! & VMW) | this.#fragments) !== 0) {
+      this.tlbiNhVaa(vmid, lo, hi, 1, leaf);
+      return;
+    }
+    const { contexts, tlb, walks } = this;
+    const used = this.#used;
+    const regime = vmid & this.#vmidMask;
+    const key = canonical(hi);
+    for (let i = 0; i < inUse; i++) {
+      const pair = used[i]!;
+      if (contexts.rows[pair + 1] !== regime) continue;
+      const tag = contexts.peek(pair, TRANSLATIONS);
+      if (tag === 0) continue;
+      tlb.dropIfThere(lo, key, tag);
+      if (!leaf) walks.dropSpan(lo, key, tag, 1);
+    }
+  }
+
   /** CMD_TLBI_NH_VAA. */
   tlbiNhVaa(vmid: number, lo: number, hi: number, bytes: number, leaf: boolean): void {
     const free = this.#wildcard();

@@ -160,9 +160,15 @@ export class Commands {
     if (((w0 & bad[at]!) | (w1 & bad[at + 1]!) | (w2 & bad[at + 2]!) | (w3 & bad[at + 3]!)) !== 0)
       return C.CERROR_ILL;
     const op = w0 & 0xff;
-    // The usual one, without calls on the way.
-    if (op === C.CMD_TLBI_NH_VA && ((w0 & RANGE_BITS) | (w2 & HINT_BITS) | (w1 & this.#wide)) === 0) {
-      this.#p.caches.tlbiPage(w1 & 0xffff, w1 >>> 16, w2 & -4096, w3, (w2 & LEAF) !== 0);
+    if (
+      (op === C.CMD_TLBI_NH_VA || op === C.CMD_TLBI_NH_VAA) &&
+      ((w0 & RANGE_BITS) | (w2 & HINT_BITS) | (w1 & this.#wide)) === 0
+    ) {
+      // The usual ones, with few calls on the way.
+      const lo = w2 & -4096;
+      const leaf = (w2 & LEAF) !== 0;
+      if (op === C.CMD_TLBI_NH_VA) this.#p.caches.tlbiPage(w1 & 0xffff, w1 >>> 16, lo, w3, leaf);
+      else this.#p.caches.tlbiPageOfAny(w1 & 0xffff, lo, w3, leaf);
       return 0;
     }
     if (op >= C.CMD_TLBI_NH_ALL && op < C.CMD_ATC_INV) return this.#translations(op, w0, w1, w2, w3);

@@ -212,6 +212,24 @@ export class Iotlb {
     rows[set + 10]! &= (other2 | (0 - other2)) >> 31;
   }
 
+  /** dropSpan() of one byte for one of several tags, most of which have no such page. */
+  dropIfThere(lo: number, hi: number, tag: number): void {
+    if (this.sizes[0] !== 1) {
+      this.dropSpan(lo, hi, tag, 1);
+      return;
+    }
+    this.changed();
+    this.#dropIfIn(this.setOf(lo, hi, tag), lo & -0x1000, hi, tag);
+  }
+
+  /** #dropIn() with branches: of many, most are there, or few. */
+  #dropIfIn(set: number, key: number, hi: number, tag: number): void {
+    const rows = this.#signed;
+    if ((rows[set + 2]! ^ tag) === 0 && ((rows[set]! ^ key) | (rows[set + 1]! ^ hi)) === 0) rows[set + 2] = 0;
+    else if ((rows[set + 10]! ^ tag) === 0 && ((rows[set + 8]! ^ key) | (rows[set + 9]! ^ hi)) === 0)
+      rows[set + 10] = 0;
+  }
+
   /** Drops the rows of `tag` that overlap the `bytes` from (lo, hi), whatever their size; at most 2^30 bytes. */
   dropSpan(lo: number, hi: number, tag: number, bytes: number): void {
     this.changed();
@@ -228,7 +246,6 @@ export class Iotlb {
   }
 
   #dropRun(lo: number, hi: number, tag: number, size: number, pages: number): void {
-    const rows = this.#signed;
     const fold = this.#fold;
     const mask = this.#setMask & MOST_SETS;
     const shift = this.#shifts[size]!;
@@ -243,12 +260,7 @@ export class Iotlb {
         return;
       }
       const set = ((page + (page >>> fold) + rest) & mask) << 4;
-      // With branches: of many pages most are cached, or few.
-      const key = at | size;
-      if ((rows[set + 2]! ^ tag) === 0 && ((rows[set]! ^ key) | (rows[set + 1]! ^ hi)) === 0)
-        rows[set + 2] = 0;
-      else if ((rows[set + 10]! ^ tag) === 0 && ((rows[set + 8]! ^ key) | (rows[set + 9]! ^ hi)) === 0)
-        rows[set + 10] = 0;
+      this.#dropIfIn(set, at | size, hi, tag);
     }
   }
 
