@@ -32,6 +32,8 @@ export interface PciServices {
   readonly virtual: (n: number) => PciServices;
   /** Lays out config space in the place of configLayout: how a function has a virtual config space that was planned. */
   readonly layout?: (id: string, spec: PciFunctionSpec) => ConfigLayout;
+  /** Keys of the capabilities of its plan, where it has one before it is made. */
+  readonly planned?: readonly string[];
   /** The machine's devices of its host: what kinds of vmm/passthru take, and nobody else looks at. */
   readonly passthrough?: object;
 }

@@ -6,6 +6,9 @@ import { type ByteRange, merged } from './ranges.ts';
 import { type Anatomy, type Bar, type ConfigSpace, dissect, ownership } from './space.ts';
 import { declaredSpace } from './space-dvsec.ts';
 
+/** Offset of VF Device ID in the SR-IOV capability. */
+const VF_DEVICE_ID = 0x1a;
+
 /** A device of a fleet, as planning needs it. */
 export interface FleetDevice {
   readonly space: ConfigSpace;
@@ -33,17 +36,37 @@ export function fleetOf(
   const parents = physicalFunctions(spaces, anatomies);
   return spaces.map((space, index) => {
     const anatomy = anatomies[index] as Anatomy;
-    const facts = told.get(space) ?? factsOf(space.bytes, anatomy, parents.get(space));
+    const parent = parents.get(space);
+    const facts = told.get(space) ?? factsOf(space.bytes, anatomy, parent?.facts);
     const bars = space.bars === undefined ? {} : { bars: space.bars };
-    return { space, anatomy, facts, ...blockedOf(space.bytes, anatomy, quirks), ...bars };
+    const named = parent === undefined ? space : asVirtualOf(space, parent.bytes);
+    return { space: named, anatomy, facts, ...blockedOf(named.bytes, anatomy, quirks), ...bars };
   });
+}
+
+/**
+ * A virtual function with the ids that it goes by, in place of FFFFh: its physical function's vendor and VF Device ID (PCI Express Base:
+ * SR-IOV, VF configuration space). vfio-pci shows the same.
+ */
+export function asVirtualOf(space: ConfigSpace, physical: Uint8Array): ConfigSpace {
+  const sriov = dissect(physical).capabilities.find(({ key }) => key === 'sriov');
+  if (sriov === undefined || read16(space.bytes, 0) !== 0xffff) return space;
+  const bytes = new Uint8Array(space.bytes);
+  bytes.set(physical.subarray(0, 2));
+  bytes.set(physical.subarray(sriov.offset + VF_DEVICE_ID, sriov.offset + VF_DEVICE_ID + 2), 2);
+  return { ...space, bytes };
+}
+
+interface Parent {
+  readonly bytes: Uint8Array;
+  readonly facts: DeviceFacts;
 }
 
 function physicalFunctions(
   spaces: readonly ConfigSpace[],
   anatomies: readonly Anatomy[],
-): ReadonlyMap<ConfigSpace, DeviceFacts> {
-  const parents = new Map<ConfigSpace, DeviceFacts>();
+): ReadonlyMap<ConfigSpace, Parent> {
+  const parents = new Map<ConfigSpace, Parent>();
   spaces.forEach((pf, index) => {
     const own = routingId(pf.name);
     const anatomy = anatomies[index] as Anatomy;
@@ -55,7 +78,7 @@ function physicalFunctions(
       const id = routingId(vf.name);
       // A VF reads FFFFh as its vendor (PCI Express Base: SR-IOV, VF configuration space).
       if (vf.source !== pf.source || vf === pf || domainOf(vf.name) !== domainOf(pf.name)) continue;
-      if (id !== undefined && vfs.has(id)) parents.set(vf, facts);
+      if (id !== undefined && vfs.has(id)) parents.set(vf, { bytes: pf.bytes, facts });
     }
   });
   return parents;

@@ -1,6 +1,6 @@
-import { Bug } from '../../vmm/core/errors.ts';
+import { Bug, TsvmmError } from '../../vmm/core/errors.ts';
 import { barLosses, type MessagePlace, type MmioPlan, planMmio } from './bars.ts';
-import type { Chain } from './capability-table.ts';
+import { type Chain, read16 } from './capability-table.ts';
 import { type Conflict, conflictOf } from './conflict.ts';
 import { type FleetDevice, idText, labelOf } from './fleet.ts';
 import { meet } from './meet.ts';
@@ -12,6 +12,8 @@ import { SPACE_DVSEC, spaceDvsec } from './space-dvsec.ts';
 import { meetFacts, SVM_KEYS, SVM_SHAPE, type SvmKey, serves, svmContents } from './svm-capabilities.ts';
 
 const HEADER_BYTES = 0x40;
+/** What the vendor reads where there is no device, and of virtual functions. */
+const NO_DEVICE = 0xffff;
 /** The extended chain starts here: the place of its first header, or of an anchor. */
 const ANCHOR: ByteRange = { start: 0x100, end: 0x104 };
 const AREAS: Readonly<Record<Chain, ByteRange>> = {
@@ -395,7 +397,16 @@ function gaps(taken: readonly ByteRange[], bytes: number): ByteRange[] {
 
 /** The first device's header with BARs, command and status at 0, and the identity of the policy. */
 function headerOf(devices: readonly FleetDevice[], policy: Policy): Uint8Array {
-  const { bytes } = (devices[0] as FleetDevice).space;
+  const named = devices.find(({ space }) => read16(space.bytes, 0) !== NO_DEVICE);
+  if (named === undefined && policy.identity === null) {
+    throw new TsvmmError({
+      code: 'no-identity',
+      object: labelOf(devices[0] as FleetDevice),
+      why: 'is a virtual function whose physical one is not in its dump: guests would find no device there',
+      mend: 'dump both together, or decide the identity in the policy',
+    });
+  }
+  const { bytes } = (named ?? (devices[0] as FleetDevice)).space;
   const header = new Uint8Array(bytes.subarray(0, HEADER_BYTES));
   header.fill(0, 4, 8);
   header.fill(0, 0x10, 0x28);

@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import type { DeviceFacts } from '../../devices/vconfig/facts.ts';
-import { type FleetDevice, fleetOf } from '../../devices/vconfig/fleet.ts';
+import { asVirtualOf, type FleetDevice, fleetOf } from '../../devices/vconfig/fleet.ts';
 import { parseDump } from '../../devices/vconfig/parse.ts';
 import { checkPlan, type Plan, planSchema } from '../../devices/vconfig/plan.ts';
 import { DEFAULT_POLICY, type Policy, policySchema } from '../../devices/vconfig/policy.ts';
@@ -71,8 +71,10 @@ export async function readFleet(
     else {
       for (const { entry, space, facts } of host.functions) {
         if (space === undefined || isPort(entry)) continue;
-        spaces.push(space);
-        told.set(space, facts);
+        const physical = host.functions.find(({ address }) => address === entry.of)?.space;
+        const shown = physical === undefined ? space : asVirtualOf(space, physical.bytes);
+        spaces.push(shown);
+        told.set(shown, facts);
       }
     }
   }

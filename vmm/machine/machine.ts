@@ -174,7 +174,9 @@ export class Machine {
       keep: (made) => this.#keepPlan(id, made),
     });
     const host = this.host === undefined ? {} : { passthrough: this.host.passthrough };
-    return { id, dma, clock: this.clock, tracer: this.tracer, bypass: this.memory, virtual, layout, ...host };
+    const planned = plan === undefined ? {} : { planned: plan.capabilities.map(({ key }) => key) };
+    const { clock, tracer, memory: bypass } = this;
+    return { id, dma, clock, tracer, bypass, virtual, layout, ...planned, ...host };
   }
 
   /** The layout of a device that was given without a plan is part of the description from now on. */

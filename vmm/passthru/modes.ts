@@ -1,4 +1,5 @@
 import type { DeviceFacts } from '../../devices/vconfig/facts.ts';
+import { SVM_KEYS, serves } from '../../devices/vconfig/svm-capabilities.ts';
 import type { ViommuPort } from '../../viommu/port/port.ts';
 import type { SmmuPort } from '../../viommu/port/smmuv3.ts';
 import type { VtdPort } from '../../viommu/port/vtd.ts';
@@ -45,6 +46,8 @@ const PROMISED = [
 export interface Abilities {
   readonly own: DeviceFacts;
   readonly shown: DeviceFacts;
+  /** Keys of capabilities of its plan. */
+  readonly planned?: readonly string[];
 }
 
 /**
@@ -57,12 +60,13 @@ export function choose(
   wish: ModeWish,
   abilities?: Abilities,
 ): Choice {
-  const nesting = port === undefined ? [] : againstNesting(info, port, abilities);
+  const planned = againstPlan(abilities);
+  const nesting = [...(port === undefined ? [] : againstNesting(info, port, abilities)), ...planned];
   const paths: readonly Path[] = [
     { mode: 'nested', against: nesting, unlike: [] },
     {
       mode: 'shadow',
-      against: againstShadowing(info, port, abilities),
+      against: [...againstShadowing(info, port, abilities), ...planned],
       unlike: unlikeInShadow(port, abilities),
     },
     { mode: 'software', against: [], unlike: [] },
@@ -97,6 +101,15 @@ function unlikeInShadow(port: ViommuPort | undefined, abilities: Abilities | und
       'answers to page requests (PRI) reach the device as iommufd words them while its tables are shadowed',
     );
   return unlike;
+}
+
+/** What guests have seen, or are to see, the device has; a path on which the host keeps it from the user does not do. */
+function againstPlan(abilities: Abilities | undefined): string[] {
+  if (abilities === undefined) return [];
+  const { own, shown, planned = [] } = abilities;
+  return SVM_KEYS.filter((key) => planned.includes(key) && serves(own, key) && !serves(shown, key)).map(
+    (key) => `its plan has ${key.toUpperCase()}, which the host does not let users of the device have`,
+  );
 }
 
 /** A shadow needs nothing but page tables of the host; what else a device has must not be less than the guest was promised. */

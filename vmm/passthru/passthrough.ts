@@ -80,6 +80,8 @@ export interface AssignmentWish {
   readonly id: string;
   readonly address: string;
   readonly mode: ModeWish;
+  /** Keys of capabilities that guests have seen of it, or are to see. */
+  readonly planned: readonly string[];
 }
 
 export interface Assignment {
@@ -171,7 +173,7 @@ export class Passthrough {
 
   /** Which path is to serve a device. @param shown what the host lets it do @throws TsvmmError where the policy forbids it */
   choose(wish: AssignmentWish, host: AssignedDevice, shown: DeviceFacts): Choice {
-    const abilities = { own: this.#host.own(wish.address), shown };
+    const abilities = { own: this.#host.own(wish.address), shown, planned: wish.planned };
     const choice = choose(host.info, this.port, wish.mode, abilities);
     const { mode, reasons, lacks } = choice;
     const against = wish.mode === 'auto' && mode === 'software' ? reasons : lacks;

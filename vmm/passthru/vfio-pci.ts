@@ -102,7 +102,7 @@ function create({ host: address, mode, channel }: VfioPciConfig, services: PciSe
   const device = new VfioPci();
   const bytes = host.config();
   const shown = factsOf(host, bytes);
-  const choice = passthrough.choose({ id, address, mode }, host, shown);
+  const choice = passthrough.choose({ id, address, mode, planned: services.planned ?? [] }, host, shown);
   const fn = new PciFunction(services, {
     vendor: 0,
     device: 0,

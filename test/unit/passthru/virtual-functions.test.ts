@@ -1,9 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import { AtsControls } from '../../../devices/pci/ats-controls.ts';
+import { asVirtualOf, fleetOf } from '../../../devices/vconfig/fleet.ts';
+import { planFleet } from '../../../devices/vconfig/plan-fleet.ts';
+import { DEFAULT_POLICY } from '../../../devices/vconfig/policy.ts';
 import { INTEL_IOMMU } from '../../../viommu/vtd/kind.ts';
 import { completeOptions } from '../../../vmm/bus/iommu.ts';
 import { HostControls } from '../../../vmm/machine/host-controls.ts';
 import { assigned, machineOn } from '../../kit/assigned.ts';
+import { hostOf } from '../../kit/host-file.ts';
 import { RunningHost, shippedHost } from '../../kit/running-host.ts';
 
 const HOST = 'xeon-sapphire-rapids';
@@ -53,5 +57,26 @@ describe('page requests of virtual functions', () => {
     ]);
     expect(of(VF1).credits).toBeGreaterThan(0);
     expect(of(VF1).allowsPasid(5)).toBe(true);
+  });
+});
+
+describe('a plan that has page requests, for a virtual function, which the hardware serves without', () => {
+  test('is served by software, and says why', () => {
+    const host = hostOf(shippedHost(HOST));
+    const space = (address: string) => host.functions.find((one) => one.address === address)!.space!;
+    const told = new Map([
+      [asVirtualOf(space(VF1), space(PF).bytes), host.functions.find((one) => one.address === VF1)!.facts],
+    ]);
+    const { plan } = planFleet(fleetOf([...told.keys()], [], told), DEFAULT_POLICY);
+    const device = { ...assigned(VF1, 'vf'), vconfig: 'rack' };
+
+    const machine = machineOn(HOST, [device], { viommu: VIOMMU, vconfigs: { rack: plan! } });
+
+    const { fn } = machine.pciDevice('vf')!;
+    // Vendor of the physical function, VF Device ID of its SR-IOV capability.
+    expect([fn.configRead(0, 4), fn.w.layout.pri !== 0]).toEqual([0x53e11234, true]);
+    expect(machine.host!.views[0]!.text()).toContain(
+      'vf: 0000:49:00.1, software, channel iommufd\n  because its plan has PRI, which the host does not let users of the device have',
+    );
   });
 });
