@@ -109,6 +109,7 @@ const DEVCAP2_FIELDS = {
   FORMAT: ro(20, 20, 'Extended Fmt Field Supported', undefined, 1),
   PREFIX: ro(21, 21, 'End-End TLP Prefix Supported', undefined, 1),
   PREFIXES: ro(23, 22, 'Max End-End TLP Prefixes', undefined, 1),
+  DMWR: ro(28, 28, 'DMWr Completer Supported: 64-byte Deferrable Memory Writes'),
 };
 export const DEVCAP2 = reg32(0x24, 'DEVCAP2', PCIE, DEVCAP2_FIELDS);
 /** Device Control 2. Completions never time out. */
@@ -223,13 +224,16 @@ function msix({ vectors, bar, tableOffset, pbaOffset }: MsixSpec): BuiltCapabili
   };
 }
 
-function pcie({ type, flr, slot }: PcieSpec): BuiltCapability {
+function pcie({ type, flr, slot, deferrable }: PcieSpec): BuiltCapability {
   const rootPort = type === 'root-port';
   const registers: Register[] = [
     withResets(PCIE_CAP, { TYPE: PCIE_TYPE[type], SLOT: slot === undefined ? 0 : 1 }),
     withResets(DEVCAP, { FLR: flr === true ? 1 : 0 }),
     DEVCTL,
-    rootPort ? withResets(DEVCAP2, { ARI: 1, ATOMIC32: 1, ATOMIC64: 1 }) : DEVCAP2,
+    withResets(
+      DEVCAP2,
+      rootPort ? { ARI: 1, ATOMIC32: 1, ATOMIC64: 1 } : { DMWR: deferrable === true ? 1 : 0 },
+    ),
     DEVCTL2,
   ];
   // Root Complex Integrated Endpoints have no link.

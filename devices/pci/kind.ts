@@ -72,6 +72,8 @@ export interface PcieSpec {
   readonly flr?: boolean;
   /** Physical slot number of a root port with a slot. */
   readonly slot?: number;
+  /** Registers of it answer Deferrable Memory Writes (ENQCMD). */
+  readonly deferrable?: boolean;
 }
 
 export interface PmSpec {

@@ -13,15 +13,16 @@ export const assigned = (address: string, id: string, bus?: string, mode = 'auto
   options: { host: address, mode },
 });
 
-/** A machine without a guest on a shipped host. */
+/** A machine without a guest on a shipped host, or one that is that but for `edit`. */
 export function machineOn(
   host: string,
   devices: MachineConfig['devices'],
   change: Partial<MachineConfig> = {},
   verify = false,
+  edit: (json: unknown) => unknown = (json) => json,
 ): Machine {
   const registry = builtinRegistry();
   const source = `${host}.json`;
-  const file = registry.hosts!.check(zod, registry, shippedHost(host), source);
+  const file = registry.hosts!.check(zod, registry, edit(shippedHost(host)), source);
   return bootedMachine({ devices, host: { file, source, fallback: 'explain', verify }, ...change });
 }

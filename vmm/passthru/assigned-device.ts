@@ -38,6 +38,7 @@ export interface HardwareInfo {
   readonly ats: boolean;
 }
 
+const INTENT_BYTES = 256;
 /** Where registers are mapped: far above all memory, 2^40 bytes for a device, 2^36 for a BAR. */
 const FIRST_WINDOW = 1n << 46n;
 const DEVICE_SHIFT = 40n;
@@ -56,6 +57,8 @@ export class AssignedDevice {
   readonly canBind: boolean;
   readonly info: HardwareInfo;
   readonly canReset: boolean;
+  /** Work is submitted to it with ENQCMD: its driver says so (DMA intents). */
+  readonly takesCommands: boolean;
   readonly regions: readonly Region[];
   readonly #calls: HostCalls;
   readonly #windows: readonly (DeviceWindow | undefined)[];
@@ -68,12 +71,23 @@ export class AssignedDevice {
     const { fd, id, info } = channel.open(name, paths);
     this.fd = fd;
     this.id = id;
+    this.takesCommands = channel.name === 'iommufd' && this.#intents(paths.device).includes('enqcmd');
     const { flags } = calls.ioctl(this.fd, VFIO.GET_INFO, DEVICE_INFO, {});
     this.canReset = (flags & DEVICE_FLAGS.RESET) !== 0;
     this.canBind = (flags & DEVICE_FLAG_SVM) !== 0;
     this.regions = Array.from({ length: REGION.CONFIG + 1 }, (_, index) => this.#region(index));
     this.info = info;
     this.#windows = this.regions.map((_, index) => (index < REGION.ROM ? this.#map(index) : undefined));
+  }
+
+  /** What the device's driver declared of its DMA. */
+  #intents(path: string): readonly string[] {
+    const calls = this.#calls;
+    const name = path.slice(path.lastIndexOf('/') + 1);
+    const file = calls.open(`/sys/class/vfio-dev/${name}/dma_intents`);
+    const length = calls.sys.read(file, calls.data, INTENT_BYTES);
+    calls.sys.close(file);
+    return new TextDecoder().decode(calls.bytes(length).slice()).trim().split(' ');
   }
 
   /** Gives the device back. Registers that are mapped would keep its file. */

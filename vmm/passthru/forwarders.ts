@@ -3,6 +3,7 @@ import type { SmmuBackend, SmmuPort } from '../../viommu/port/smmuv3.ts';
 import type { VtdBackend, VtdPort } from '../../viommu/port/vtd.ts';
 import type { GuestRam } from '../mem/ram.ts';
 import type { AddressSpace } from './address-space.ts';
+import type { CommandPasids } from './command-pasids.ts';
 import type { Bound, ForwarderNeeds, GuestDevice, PathMode } from './guest-device.ts';
 import type { PassthroughLog } from './log.ts';
 import { SmmuBackends } from './smmu-backends.ts';
@@ -15,6 +16,8 @@ import { VtdForwarder } from './vtd-forwarder.ts';
 export interface Forwarders {
   /** Whom the guest's IOMMU tells. */
   readonly backend: VtdBackend | SmmuBackend;
+  /** PASIDs in commands to devices: of VT-d. */
+  readonly commands?: CommandPasids;
   /** @throws HostRefused */
   add(device: GuestDevice, mode: PathMode): void;
   remove(device: GuestDevice): void;
@@ -52,6 +55,7 @@ function vtdForwarders(port: VtdPort | undefined, ground: ForwarderGround): Forw
   port?.connect(verification?.aroundVtd(forwarder) ?? forwarder);
   return {
     backend: forwarder,
+    commands: forwarder.commands,
     add: (device, mode) => forwarder.add(device, mode === 'nested'),
     remove: (device) => forwarder.remove(device),
     toShadow: () => false,

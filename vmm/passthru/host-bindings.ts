@@ -1,6 +1,7 @@
 import { NO_PASID } from '../bus/dma.ts';
 import { HWPT_FLAGS } from '../host/iommufd/abi.ts';
 import type { AddressSpace } from './address-space.ts';
+import type { Commanded, CommandPasids } from './command-pasids.ts';
 import type { Bound, ForwarderNeeds, GuestDevice } from './guest-device.ts';
 import { HostRefused } from './host-calls.ts';
 import type { PassthroughLog } from './log.ts';
@@ -8,12 +9,10 @@ import type { ShadowSpace } from './shadow-space.ts';
 import type { Shadows, ShadowWish } from './shadows.ts';
 
 /** A device, and what it is attached to now. */
-export interface Holding {
-  readonly device: GuestDevice;
+export interface Holding extends Commanded {
   /** Page tables with the guest's RAM, and with nothing. The first one stands for the unit that the device is behind, too. */
   readonly parent: number;
   readonly blocked: number;
-  readonly pasids: boolean;
   rid: Bound;
   readonly bound: Map<number, Bound>;
 }
@@ -27,11 +26,20 @@ export class HostBindings {
   readonly #space: AddressSpace;
   readonly #log: PassthroughLog;
   readonly #needs: ForwarderNeeds;
+  readonly #commands: CommandPasids | undefined;
   /** Page tables that several devices use, by their flags. */
   readonly #parents = new Map<number, number[]>();
   readonly #blocked = new Map<number, number[]>();
 
-  constructor(space: AddressSpace, log: PassthroughLog, needs: ForwarderNeeds, shadows: Shadows) {
+  /** @param commands where devices take commands with PASIDs */
+  constructor(
+    space: AddressSpace,
+    log: PassthroughLog,
+    needs: ForwarderNeeds,
+    shadows: Shadows,
+    commands?: CommandPasids,
+  ) {
+    this.#commands = commands;
     this.shadows = shadows;
     this.#space = space;
     this.#log = log;
@@ -53,7 +61,7 @@ export class HostBindings {
     );
     const none = { own: false, did: 0, pasid: 0, key: '' };
     const rid = { kind: 'blocked', hwpt: blocked, channel, ...none } as const;
-    return { device, parent, blocked, pasids, rid, bound: new Map() };
+    return { device, parent, blocked, pasids, rid, bound: new Map(), aliases: new Map() };
   }
 
   /** Lets go of it: it is attached to nothing of the guest's any more. */
@@ -96,7 +104,17 @@ export class HostBindings {
     this.#attach(one, pasid, next);
     one.bound.set(pasid, next);
     this.#needs.unbound(one.device, pasid);
-    if (old !== undefined) this.#drop(old);
+    try {
+      this.attachAlias(one, pasid);
+    } finally {
+      if (old !== undefined) this.#drop(old);
+    }
+  }
+
+  /** The PASID that the guest's commands with this one have on the host gets what this one has. @throws HostRefused */
+  attachAlias(one: Holding, pasid: number): void {
+    const bound = one.bound.get(pasid);
+    if (bound !== undefined) this.#commands?.attach(one, pasid, bound.hwpt);
   }
 
   /** A page table that cannot be attached does not stay. */
@@ -113,6 +131,7 @@ export class HostBindings {
     const old = one.bound.get(pasid);
     if (old === undefined) return;
     this.guarded(() => {
+      this.#commands?.detach(one, pasid);
       one.device.host.detach(pasid);
       one.bound.delete(pasid);
       this.#needs.unbound(one.device, pasid);

@@ -45,13 +45,18 @@ export const PASSTHRU_LIMITS: readonly Limit[] = [
     cite: IOMMUFD,
   },
   {
+    id: 'passthru-ats',
+    what: "while the hardware of VT-d translates, a function that has ATS uses it, whether its guest has switched ATS on or not: the host's driver has, and iommufd has no word for it. What is not granted is then the function's own affair, and no fault is recorded",
+    cite: 'Linux: drivers/iommu/intel/iommu.c, iommu_enable_pci_ats',
+  },
+  {
     id: 'passthru-vtd-faults',
     what: "iommufd tells nobody of VT-d's unrecoverable faults: tsvmm takes them from the log of the host's kernel, and the guest's unit finds the reason anew",
     cite: IOMMUFD,
   },
   {
     id: 'passthru-enqcmd',
-    what: "PASIDs in 64-byte commands (ENQCMD) are the guest's and reach the device untranslated: each device has PASIDs of its own on the host",
+    what: "while the hardware of VT-d translates, PASIDs of commands (ENQCMD) are the host's in registers and records of the device, such as DSA's SWERROR; a guest that binds one of the highest 65536 PASIDs of such a device, or of the upper half of fewer, has it served by software from then on",
     cite: 'Intel SDM: ENQCMD, PASID translation',
   },
   {

@@ -29,6 +29,18 @@ interface Waiting {
 /** Tells the guest of a transaction that the host's IOMMU holds: SmmuPort.hold. */
 export type Hold = (port: DmaPort, lo: number, hi: number, access: number) => number;
 
+export interface PageFaultParts {
+  readonly calls: HostCalls;
+  readonly translator: DmaTranslator;
+  /** Undefined: the guest's IOMMU holds nothing. */
+  readonly hold: Hold | undefined;
+  /** The PASID that the guest knows a request's by. */
+  readonly guestPasid: (pasid: number) => number;
+  readonly log: PassthroughLog;
+  /** Told of every page that a device asks for, before the guest is. */
+  readonly asked?: (device: GuestDevice, pasid: number, lo: number, hi: number) => void;
+}
+
 /**
  * Page requests of assigned devices, and transactions of theirs that the host's IOMMU holds, which iommufd tells of in the same
  * words. What the host passes on is told to the guest in the name of the requester that the guest knows, and what the guest answers
@@ -36,29 +48,15 @@ export type Hold = (port: DmaPort, lo: number, hi: number, access: number) => nu
  */
 export class PageFaults {
   readonly #calls: HostCalls;
-  readonly #translator: DmaTranslator;
-  readonly #log: PassthroughLog;
-  /** Undefined: the guest's IOMMU holds nothing. */
-  readonly #hold: Hold | undefined;
-  readonly #asked: (device: GuestDevice, pasid: number, lo: number, hi: number) => void;
+  readonly #p: PageFaultParts;
   readonly #devices = new Map<number, GuestDevice>();
   readonly #waiting: Waiting[] = [];
   readonly #records = new DataView(new ArrayBuffer(BATCH * PGFAULT.bytes));
   #fd = -1;
 
-  /** @param asked told of every page that a device asks for, before the guest is */
-  constructor(
-    calls: HostCalls,
-    translator: DmaTranslator,
-    hold: Hold | undefined,
-    log: PassthroughLog,
-    asked: (device: GuestDevice, pasid: number, lo: number, hi: number) => void = () => {},
-  ) {
-    this.#asked = asked;
-    this.#calls = calls;
-    this.#translator = translator;
-    this.#hold = hold;
-    this.#log = log;
+  constructor(parts: PageFaultParts) {
+    this.#p = parts;
+    this.#calls = parts.calls;
   }
 
   /** From now on what comes in at this fault queue is passed on. */
@@ -130,7 +128,8 @@ export class PageFaults {
       return;
     }
     const given = r.getUint32(at + flags.at, true);
-    const pasid = (given & PGFAULT_FLAGS.PASID_VALID) !== 0 ? r.getUint32(at + pasidAt.at, true) : NO_PASID;
+    const hasPasid = (given & PGFAULT_FLAGS.PASID_VALID) !== 0;
+    const pasid = hasPasid ? this.#p.guestPasid(r.getUint32(at + pasidAt.at, true)) : NO_PASID;
     const last = (given & PGFAULT_FLAGS.LAST_PAGE) !== 0;
     const group = r.getUint32(at + grpid.at, true);
     const lo = r.getInt32(at + addr.at, true);
@@ -141,7 +140,7 @@ export class PageFaults {
     const { pasid: before, privileged } = dma;
     dma.pasid = pasid;
     dma.privileged = (permissions & PRIVILEGED) !== 0;
-    this.#asked(device, pasid, lo, hi);
+    this.#p.asked?.(device, pasid, lo, hi);
     if (this.#isHeld(device, lo)) this.#held(device, lo, hi, access, cookie);
     else this.#request(device, lo, hi, access, { device, held: false, pasid, group, cookie }, last);
     dma.pasid = before;
@@ -153,7 +152,7 @@ export class PageFaults {
    * are for whole pages. LIMIT passthru-stalls.
    */
   #isHeld(device: GuestDevice, lo: number): boolean {
-    if (this.#hold === undefined) return false;
+    if (this.#p.hold === undefined) return false;
     const { ats, pri } = device.enables;
     return !ats || !pri || (lo & IN_PAGE) !== 0;
   }
@@ -162,7 +161,7 @@ export class PageFaults {
     const { dma } = device;
     const { mayStall } = dma;
     dma.mayStall = true;
-    const group = this.#hold!(dma, lo, hi, access);
+    const group = this.#p.hold!(dma, lo, hi, access);
     dma.mayStall = mayStall;
     if (group < 0) this.#answer(cookie, RESPONSE.invalid);
     else this.#waiting.push({ device, held: true, pasid: dma.pasid, group, cookie });
@@ -179,7 +178,7 @@ export class PageFaults {
     // Answered maybe before pageRequest returns.
     if (last) this.#waiting.push(waiting);
     const { group, pasid } = waiting;
-    const taken = this.#translator.pageRequest?.(device.dma, lo, hi, access, group, last);
+    const taken = this.#p.translator.pageRequest?.(device.dma, lo, hi, access, group, last);
     if (taken === undefined || taken !== 0) this.respond(device, pasid, group, -1);
   }
 
@@ -217,6 +216,6 @@ export class PageFaults {
     view.setUint32(data, cookie, true);
     view.setUint32(data + PAGE_RESPONSE.fields.code.at, code, true);
     const result = sys.write(this.#fd, data, PAGE_RESPONSE.bytes);
-    if (result < 0) this.#log.refused(this.#calls.refusal('write to the fault queue', result));
+    if (result < 0) this.#p.log.refused(this.#calls.refusal('write to the fault queue', result));
   }
 }

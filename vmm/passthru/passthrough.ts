@@ -1,7 +1,7 @@
 import type { DeviceFacts } from '../../devices/vconfig/facts.ts';
 import { portOf, type ViommuPort } from '../../viommu/port/port.ts';
 import type { DeviceView } from '../bus/device.ts';
-import { DMA_OK, type DmaTranslator, PAGE_RESPONSE_INVALID } from '../bus/dma.ts';
+import { DMA_OK, type DmaTranslator, NO_PASID, PAGE_RESPONSE_INVALID } from '../bus/dma.ts';
 import { DEVICE_TLB_DONE, type Iommu } from '../bus/iommu.ts';
 import { EXIT, TsvmmError } from '../core/errors.ts';
 import type { Syscalls } from '../host/kernel/syscalls.ts';
@@ -9,6 +9,7 @@ import type { GuestRam } from '../mem/ram.ts';
 import { AddressSpace } from './address-space.ts';
 import { AssignedDevice } from './assigned-device.ts';
 import type { Channel, ChannelName, DevicePaths } from './channel.ts';
+import type { CommandPasids } from './command-pasids.ts';
 import { type Forwarders, forwardersFor } from './forwarders.ts';
 import type { GuestDevice, PathMode } from './guest-device.ts';
 import { HostCalls, HostRefused } from './host-calls.ts';
@@ -114,7 +115,8 @@ export class Passthrough {
     this.#ram = ram;
     this.#iommu = iommu;
     this.views = passthroughViews(this, host.viommu);
-    host.onFault((fault) => {
+    host.onFault((met) => {
+      const fault = { ...met, pasid: this.#guestPasid(met.pasid) };
       this.verification?.faulted(fault);
       this.#faulted(fault);
     });
@@ -221,7 +223,9 @@ export class Passthrough {
   }
 
   get software(): SoftwarePath {
-    this.#software ??= new SoftwarePath(this.#iommu?.translator, this.#ram, this.space, this.#host);
+    const guestPasid = (pasid: number) => this.#guestPasid(pasid);
+    const translator = this.#iommu?.translator;
+    this.#software ??= new SoftwarePath(translator, this.#ram, this.space, this.#host, guestPasid);
     return this.#software;
   }
 
@@ -247,6 +251,7 @@ export class Passthrough {
       port,
       ram: this.#ram,
       offset: this.space.physical - this.#ram.base,
+      guestPasid: (pasid) => this.#guestPasid(pasid),
       attachments: (device) => this.attachments(device),
     });
     return this.verification;
@@ -274,15 +279,34 @@ export class Passthrough {
     if (this.#faults === undefined) {
       const { port } = this;
       const hold = port?.architecture === 'smmuv3' && port.stalls ? port.hold : undefined;
-      this.#faults = new PageFaults(
-        this.space.calls,
-        this.#iommu.translator,
+      this.#faults = new PageFaults({
+        calls: this.space.calls,
+        translator: this.#iommu.translator,
         hold,
-        this.log,
-        (device, pasid, lo, hi) => this.#refusedAt(device, pasid, lo, hi),
-      );
+        guestPasid: (pasid) => this.#guestPasid(pasid),
+        log: this.log,
+        asked: (device, pasid, lo, hi) => this.#refusedAt(device, pasid, lo, hi),
+      });
     }
     return this.#faults;
+  }
+
+  /** The PASIDs of commands, where there are such: of VT-d. */
+  get #commands(): CommandPasids | undefined {
+    return this.#forwarders?.commands;
+  }
+
+  #guestPasid(pasid: number): number {
+    return pasid === NO_PASID ? pasid : (this.#commands?.guestOf(pasid) ?? pasid);
+  }
+
+  /** The PASID that a command (ENQCMD) to the device has when it gets there; -1: the host has none left, and it is to be tried again. */
+  commandPasid(device: GuestDevice, pasid: number): number {
+    const commands = this.#commands;
+    if (commands === undefined || !commands.has(device)) return pasid;
+    const host = commands.translate(pasid);
+    // What was attached for it may have taken the device to another path.
+    return commands.has(device) ? host : pasid;
   }
 
   /** Before a store of the guest reaches a device. */
@@ -339,6 +363,7 @@ export class Passthrough {
   /** The guest sees a device that has asked for nothing yet. */
   dropPageRequests(device: GuestDevice): void {
     this.#faults?.drop(device);
+    this.#commands?.reset(device);
   }
 
   /** The machine was reset, its IOMMU and devices one by one. */

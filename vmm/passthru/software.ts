@@ -40,23 +40,33 @@ export class SoftwarePath {
   readonly #ram: GuestRam;
   readonly #space: AddressSpace;
   readonly #host: CatchingHost;
+  readonly #guestPasid: (pasid: number) => number;
   readonly #devices = new Map<string, CaughtDma>();
 
-  constructor(translator: DmaTranslator | undefined, ram: GuestRam, space: AddressSpace, host: CatchingHost) {
+  /** @param guestPasid of a command that the device has had since it was on another path */
+  constructor(
+    translator: DmaTranslator | undefined,
+    ram: GuestRam,
+    space: AddressSpace,
+    host: CatchingHost,
+    guestPasid: (pasid: number) => number,
+  ) {
     this.#translator = translator;
     this.#ram = ram;
     this.#space = space;
     this.#host = host;
+    this.#guestPasid = guestPasid;
   }
 
   add(device: GuestDevice): void {
-    const caught = new CaughtDma(
-      device.dma,
-      device.enables,
-      this.#translator,
-      this.#ram,
-      this.#space.physical,
-    );
+    const caught = new CaughtDma({
+      guest: device.dma,
+      enables: device.enables,
+      translator: this.#translator,
+      ram: this.#ram,
+      offset: this.#space.physical - this.#ram.base,
+      guestPasid: this.#guestPasid,
+    });
     this.#devices.set(device.id, caught);
     // The host's IOMMU lets nothing through: what is not caught is not done.
     device.host.channel.block(device.host);
@@ -85,6 +95,17 @@ export class SoftwarePath {
   }
 }
 
+interface CaughtParts {
+  /** The device as the guest's IOMMU knows it. */
+  readonly guest: DmaPort;
+  readonly enables: GuestEnables;
+  readonly translator: DmaTranslator | undefined;
+  readonly ram: GuestRam;
+  /** From a place in the linear memory to the host's physical address. */
+  readonly offset: number;
+  readonly guestPasid: (pasid: number) => number;
+}
+
 /** The requests of one device. */
 class CaughtDma implements DmaTranslator {
   /** The next completion of an invalidation with OWN_TAG is none of the guest's. */
@@ -93,28 +114,23 @@ class CaughtDma implements DmaTranslator {
   readonly #enables: GuestEnables;
   readonly #translator: DmaTranslator | undefined;
   readonly #ram: GuestRam;
-  /** From a place in the linear memory to the host's physical address. */
   readonly #offset: number;
+  readonly #guestPasid: (pasid: number) => number;
 
-  constructor(
-    guest: DmaPort,
-    enables: GuestEnables,
-    translator: DmaTranslator | undefined,
-    ram: GuestRam,
-    physical: number,
-  ) {
+  constructor({ guest, enables, translator, ram, offset, guestPasid }: CaughtParts) {
     this.#guest = guest;
     this.#enables = enables;
     this.#translator = translator;
     this.#ram = ram;
-    this.#offset = physical - ram.base;
+    this.#offset = offset;
+    this.#guestPasid = guestPasid;
   }
 
   translate(port: DmaPort, lo: number, hi: number, access: number): number {
     const guest = this.#guest;
     const enables = this.#enables;
     // What the guest has switched off does not leave the device.
-    if (port.pasid >= enables.pasids) return DMA_DISABLED;
+    if (port.pasid >= 0 && this.#guestPasid(port.pasid) >= enables.pasids) return DMA_DISABLED;
     if (port.at !== AT_UNTRANSLATED && !enables.ats) return this.#withoutAts(port, lo, hi);
     this.#qualify(port);
     const mayExecute = enables.execute || (access & EXEC) === 0;
@@ -146,7 +162,7 @@ class CaughtDma implements DmaTranslator {
 
   #qualify(port: DmaPort): void {
     const guest = this.#guest;
-    guest.pasid = port.pasid;
+    guest.pasid = port.pasid < 0 ? port.pasid : this.#guestPasid(port.pasid);
     guest.privileged = port.privileged && this.#enables.privileged;
     guest.at = port.at;
     guest.atomic = port.atomic;
@@ -188,7 +204,7 @@ class CaughtDma implements DmaTranslator {
   pageRequest(port: DmaPort, lo: number, hi: number, access: number, group: number, last: boolean): number {
     const guest = this.#guest;
     const { pri, ats, pasids, allocation } = this.#enables;
-    if (!pri || !ats || allocation === 0 || port.pasid >= pasids) return DMA_UR;
+    if (!pri || !ats || allocation === 0 || this.#guestPasid(port.pasid) >= pasids) return DMA_UR;
     this.#qualify(port);
     const status = guest.pageRequest(lo, hi, access, group, last);
     guest.pasid = NO_PASID;

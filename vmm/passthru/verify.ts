@@ -48,6 +48,8 @@ interface Parts {
   readonly ram: GuestRam;
   /** Where the host has the first byte of the linear memory. */
   readonly offset: number;
+  /** The PASID that the guest knows a request's by. */
+  readonly guestPasid: (pasid: number) => number;
   readonly attachments: (device: GuestDevice) => readonly (readonly [pasid: number, bound: Bound])[];
 }
 
@@ -223,7 +225,7 @@ class CheckedDma implements DmaTranslator {
   #check(port: DmaPort, lo: number, hi: number, access: number, status: number): void {
     const all = this.#all;
     all.checked++;
-    const asked = this.#as(port.pasid);
+    const asked = this.#as(all.parts.guestPasid(port.pasid));
     asked.privileged = port.privileged;
     asked.at = port.at;
     asked.atomic = port.atomic;

@@ -6,7 +6,7 @@ import { functionViews } from '../../devices/pci/views.ts';
 import type { DeviceFacts } from '../../devices/vconfig/facts.ts';
 import { type Bar, dissect } from '../../devices/vconfig/space.ts';
 import { Device, type ResetKind } from '../bus/device.ts';
-import type { MmioBus, MmioHandler } from '../bus/mmio.ts';
+import { LINE_RETRY, type MmioBus, type MmioHandler } from '../bus/mmio.ts';
 import { TsvmmError } from '../core/errors.ts';
 import { IRQ, REGION } from '../host/vfio/abi.ts';
 import { defineState, type StateDef } from '../state/define.ts';
@@ -34,6 +34,8 @@ const COMMAND = 4;
 /** I/O and memory. */
 const DECODES = 3;
 const BUS_MASTER = 4;
+/** Bits 19:0 of a command. */
+const COMMAND_PASID = 0xfffff;
 
 /** Everything that the guest sees of an assigned device is its function's; behind it is nothing that is the VMM's to keep. */
 type NoState = Record<string, never>;
@@ -177,6 +179,7 @@ class HostSide implements AtsLink {
   #index = -1;
   readonly #fds: number[] = [];
   #intx = false;
+  readonly #line = new Uint32Array(16);
 
   constructor(fn: PciFunction, guest: GuestDevice, passthrough: Passthrough) {
     this.#fn = fn;
@@ -203,9 +206,19 @@ class HostSide implements AtsLink {
       },
       line: (offset: number, words: Uint32Array, deferrable: boolean) => {
         this.#passthrough.settle();
-        return host.line(index, offset, words, deferrable);
+        return deferrable ? this.#command(index, offset, words) : host.line(index, offset, words, deferrable);
       },
     };
+  }
+
+  /** A command with a PASID. The processor puts the host's in: what the guest has in memory stays as it is. */
+  #command(index: number, offset: number, words: Uint32Array): number {
+    const pasid = this.#passthrough.commandPasid(this.#guest, words[0]! & COMMAND_PASID);
+    if (pasid < 0) return LINE_RETRY;
+    const line = this.#line;
+    line.set(words);
+    line[0] = (words[0]! & ~COMMAND_PASID) | pasid;
+    return this.#guest.host.line(index, offset, line, true);
   }
 
   // Interrupts

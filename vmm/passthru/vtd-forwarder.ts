@@ -11,6 +11,7 @@ import { HWPT_FLAGS } from '../host/iommufd/abi.ts';
 import type { GuestRam } from '../mem/ram.ts';
 import type { AddressSpace } from './address-space.ts';
 import type { FirstStage } from './channel.ts';
+import { CommandPasids, takesCommands } from './command-pasids.ts';
 import type { Bound, ForwarderNeeds, GuestDevice } from './guest-device.ts';
 import { type Holding, HostBindings, usersOf } from './host-bindings.ts';
 import type { PassthroughLog } from './log.ts';
@@ -61,6 +62,11 @@ export class VtdForwarder implements VtdBackend {
   /** Structures were stored to since they were looked at last: any of them, or only entries of these PASIDs. */
   #stale = false;
   readonly #stalePasids = new Set<number>();
+  /** PASIDs in commands to devices that take such. */
+  readonly commands = new CommandPasids({
+    bind: (guest) => this.#bindCommands(guest),
+    isBound: (guest) => this.#devices.some(({ bound }) => bound.has(guest)),
+  });
 
   /** @param port absent: the guest has no IOMMU, and devices use its physical addresses */
   constructor(
@@ -77,7 +83,7 @@ export class VtdForwarder implements VtdBackend {
     const shadows = new Shadows(space, ram, (shadow, why) => {
       for (const device of usersOf(shadow, this.#devices)) needs.unsupported(device, why);
     });
-    this.#bindings = new HostBindings(space, log, needs, shadows);
+    this.#bindings = new HostBindings(space, log, needs, shadows, this.commands);
   }
 
   /** Takes a device on. @param nests with its host's nesting; else by shadows @throws HostRefused where the host cannot do it */
@@ -87,6 +93,7 @@ export class VtdForwarder implements VtdBackend {
     const held = this.#bindings.hold(device, nest);
     const attached: Attached = { ...held, nests, sid: device.dma.requester, context: undefined };
     this.#devices.push(attached);
+    if (takesCommands(attached)) this.commands.add(device);
     this.#refresh([attached], () => true);
   }
 
@@ -98,6 +105,7 @@ export class VtdForwarder implements VtdBackend {
     this.sync();
     this.#bindings.release(attached);
     this.#devices.splice(at, 1);
+    this.commands.remove(device);
   }
 
   /** How it is served, as a whole; undefined: it is not here. */
@@ -292,6 +300,10 @@ export class VtdForwarder implements VtdBackend {
       return { kind: 'identity', key, make: () => ({ ...bound, key }) };
     }
     if (out.kind === 'blocked') return { kind: 'blocked', key: '', make: () => this.#bindings.blocked(one) };
+    if (asked !== NO_PASID && this.commands.keeps(one, asked)) {
+      const why = `the guest binds PASID ${asked}, which is among those that its commands (ENQCMD) have on the host`;
+      return { kind: 'unsupported', key: '', why, make: () => this.#bindings.blocked(one) };
+    }
     if (out.kind !== 'first-stage' || !one.nests) return this.#shadowPlan(one, out, asked);
     const stage: FirstStage = {
       pgd: (BigInt(out.firstHi >>> 0) << 32n) | BigInt(out.firstLo >>> 0),
@@ -338,6 +350,14 @@ export class VtdForwarder implements VtdBackend {
     const wish = { key: space, tag, watched, tables };
     const make = () => this.#bindings.shadowed(one, wish, faults, key, did, pasid);
     return { kind: 'shadow', key, make };
+  }
+
+  /** Commands have the PASID from now on: devices that it is bound for are to know it. */
+  #bindCommands(pasid: number): void {
+    for (const one of [...this.#devices]) {
+      const refused = this.#bindings.guarded(() => this.#bindings.attachAlias(one, pasid));
+      if (refused !== undefined) this.#needs.unsupported(one.device, `the host refused: ${refused.message}`);
+    }
   }
 
   #watch(port: VtdPort): void {

@@ -82,7 +82,7 @@ export function createDsa(
     revision: 0,
     bars: BARS,
     capabilities: [
-      { id: 'pcie', type: 'rc-endpoint', flr: true },
+      { id: 'pcie', type: 'rc-endpoint', flr: true, deferrable: true },
       { id: 'msix', vectors: VECTORS, bar: 0, tableOffset: MSIX_TABLE, pbaOffset: MSIX_PBA },
     ],
     extended: physical === undefined ? physicalCapabilities(config) : virtualCapabilities(config),

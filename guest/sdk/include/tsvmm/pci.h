@@ -225,6 +225,9 @@
 #define PCI_DEVCAP2_PREFIX (1u << 21) /* End-End TLP Prefix Supported */
 #define PCI_DEVCAP2_PREFIXES_SHIFT 22
 #define PCI_DEVCAP2_PREFIXES_MASK 0x3u /* Max End-End TLP Prefixes */
+#define PCI_DEVCAP2_DMWR_SHIFT 28
+#define PCI_DEVCAP2_DMWR_MASK 0x1u
+#define PCI_DEVCAP2_DMWR (1u << 28) /* DMWr Completer Supported: 64-byte Deferrable Memory Writes */
 
 /* PCI Express Base: PCI Express Capability Structure */
 #define PCI_DEVCTL 0x8
