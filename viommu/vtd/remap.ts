@@ -281,6 +281,7 @@ export class DmaRemapper {
     return (other | denied) === 0 ? this.#hit(port, p, lo) : this.#lookup(port, q, lo, hi, access);
   }
 
+  /** What the hint does not say. So long a function is never compiled into `translate`, which thereby fits into its callers. */
   #lookup(port: DmaPort, q: Requester, lo: number, hi: number, access: number): number {
     const rows = this.#rows;
     const iotlb = this.#iotlb;
@@ -291,7 +292,14 @@ export class DmaRemapper {
       if ((rows[r]! & 3) === q.size) q.hints[((lo >>> q.shift) ^ q.salt) & HINT_MASK] = r;
       return this.#hit(port, r, lo);
     }
-    if (q.tables.loaded !== q) this.#load(q);
+    const t = q.tables;
+    if (t.loaded !== q) {
+      // The tables, which only a miss needs.
+      if (q.legacy) this.#loadLegacy(t, q);
+      else this.scalable.load(t, q);
+      this.#short.prepare(t, q);
+      t.loaded = q;
+    }
     const usual = iotlb.holdsSmallPages && !this.#update.on;
     if (usual && this.#short.page(port, q, set, lo, hi, access)) return DMA_OK;
     const found = q.legacy ? this.#miss(q, lo, hi, access) : this.scalable.miss(q, lo, hi, access);
@@ -315,15 +323,6 @@ export class DmaRemapper {
     }
     this.#walked = outcome;
     return false;
-  }
-
-  /** The tables, which only a miss needs. */
-  #load(q: Requester): void {
-    const t = q.tables;
-    if (q.legacy) this.#loadLegacy(t, q);
-    else this.scalable.load(t, q);
-    this.#short.prepare(t, q);
-    t.loaded = q;
   }
 
   /** The table that the context-cache row names. */
