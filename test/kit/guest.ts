@@ -53,7 +53,12 @@ export class FakeInterrupts implements CpuInterrupts {
 }
 
 /** A vCPU with RAM, a clock and buses, and a guest made from WAT. */
-export function bareGuest(wat: string, fuelLimit = 100_000_000, timeLimit?: number) {
+export function bareGuest(
+  wat: string,
+  fuelLimit = 100_000_000,
+  timeLimit?: number,
+  more: { readonly eventLimit?: number } = {},
+) {
   const ram = new GuestRam(0, 4 << 20);
   const mmio = new MmioBus();
   const ports = new PortBus();
@@ -72,6 +77,7 @@ export function bareGuest(wat: string, fuelLimit = 100_000_000, timeLimit?: numb
     busMaster: () => 'dma',
     fuelLimit,
     ...(timeLimit === undefined ? {} : { timeLimit }),
+    ...more,
   });
   const instance = vcpu.load({
     module: new WebAssembly.Module(result.wasm),

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { VtdConfig } from '../../../viommu/vtd/config.ts';
 import { DMA_OK, type DmaPort, READ, WRITE } from '../../../vmm/bus/dma.ts';
+import { runs } from '../../kit/runs.ts';
 import { VtdMachine } from '../../kit/vtd-machine.ts';
 import { PASIDS, ScalableMachine } from '../../kit/vtd-scalable.ts';
 
@@ -223,7 +224,7 @@ describe.each(['normal', 'none', 'unbounded', 'random', 'prefetch'] as const)('c
         const missing = [0x3000, 0x4000, 0x6000].filter((address) => !at.has(address));
         expect(missing.map((address) => where(port, address))).toEqual(missing.map(() => -1));
       }),
-      { numRuns: 40 },
+      { numRuns: runs(40, 8) },
     );
   });
 });

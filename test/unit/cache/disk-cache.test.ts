@@ -14,6 +14,7 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Bug } from '../../../vmm/core/errors.ts';
 import { cacheKey, defaultCacheDir, openCache } from '../../../vmm/vcpu/cache/disk-cache.ts';
+import { runs } from '../../kit/runs.ts';
 
 const KEY_A = 'a'.repeat(64);
 const KEY_B = 'b'.repeat(64);
@@ -79,7 +80,7 @@ describe('damage', () => {
         writeFileSync(join(dir, `wasm-${KEY_A}`), bytes);
         expect(cache.get('wasm', KEY_A)).toBeUndefined();
       }),
-      { numRuns: 50 },
+      { numRuns: runs(50) },
     );
   });
 

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { PciRig } from '../../kit/pci-rig.ts';
+import { runs } from '../../kit/runs.ts';
 
 const PIN = 20;
 const VECTOR = 0x41;
@@ -45,6 +46,6 @@ test('a level-triggered line is never lost and never stuck, whatever happens aro
         if (remoteIrr) expect(holds(pci, 0x200) || holds(pci, 0x100)).toBe(true);
       }
     }),
-    { numRuns: 500, seed: 1 },
+    { numRuns: runs(500), seed: 1 },
   );
 });

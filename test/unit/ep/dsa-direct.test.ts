@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { BATCH, FILL } from '../../kit/dsa-rig.ts';
 import { DsaVtd } from '../../kit/dsa-vtd.ts';
+import { runs } from '../../kit/runs.ts';
 
 /** Pages 0 to 9 of the process; the list of batches is in page 8, which descriptors write to now and then. */
 const USER = 0x8000_0000;
@@ -12,7 +13,7 @@ const LIST = USER + 8 * 4096;
 const REGISTERS = 0xfed9_0000;
 const NOTHING = 0x3000_0000;
 /** Machines are large. More runs: DSA_RUNS=1000. */
-const RUNS = Number(process.env['DSA_RUNS'] ?? 40);
+const RUNS = Number(process.env['DSA_RUNS'] ?? runs(40));
 const WRITABLE = 0x67;
 const READABLE = 0x65;
 

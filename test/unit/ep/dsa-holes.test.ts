@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { DsaRig, WITH_RECORD } from '../../kit/dsa-rig.ts';
+import { runs } from '../../kit/runs.ts';
 
 const BLOCK = 2;
 /** Memory that descriptors work on: pages 10h to 1Fh. */
@@ -79,6 +80,6 @@ test('a descriptor whose pages come one after the other does what it does with a
         expect(byHoles(d, fill, present)).toEqual(whole(d, fill));
       },
     ),
-    { numRuns: 50 },
+    { numRuns: runs(50) },
   );
 });

@@ -5,6 +5,7 @@ import { MOCK } from '../../../vmm/host/iommufd/mock-driver.ts';
 import * as selftest from '../../../vmm/host/iommufd/selftest-abi.ts';
 import { encode } from '../../../vmm/host/kernel/struct.ts';
 import { BUFFER, Caller } from '../../kit/host-caller.ts';
+import { runs } from '../../kit/runs.ts';
 
 const { NR, HWPT_FLAGS } = abi;
 const { OP } = selftest;
@@ -207,6 +208,6 @@ describe('hostile callers', () => {
       expect([caller.kernel.allocations.census(), caller.kernel.memory.pinned]).toEqual([{}, 0]);
     });
 
-    fc.assert(property, { numRuns: 150 });
+    fc.assert(property, { numRuns: runs(150) });
   });
 });

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { QmpStream, type StreamItem } from '../../../vmm/monitor/qmp-stream.ts';
 import { idleMonitor } from '../../kit/monitor.ts';
+import { runs } from '../../kit/runs.ts';
 
 function pushed(text: string | Uint8Array, stream = new QmpStream()): StreamItem[] {
   return stream.push(typeof text === 'string' ? Buffer.from(text) : text);
@@ -95,7 +96,7 @@ test('however the bytes are cut, the same items come out', () => {
 
       expect(pieces).toEqual(whole);
     }),
-    { numRuns: 500 },
+    { numRuns: runs(500) },
   );
 });
 
@@ -130,7 +131,7 @@ test('1,000 malformed inputs, cut at random: every one is answered, and the comm
       expect(answers.length).toBeGreaterThanOrEqual(2);
       expect(answers.slice(0, -1).every((a) => a.error !== undefined)).toBe(true);
     }),
-    { numRuns: 1000 },
+    { numRuns: runs(1000) },
   );
 });
 

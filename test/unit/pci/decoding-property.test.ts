@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { PCIE_ROOT_PORT } from '../../../devices/pci/root-port.ts';
 import { PciRig, RecordingBackend } from '../../kit/pci-rig.ts';
+import { runs } from '../../kit/runs.ts';
 
 const MIB = 0x100000;
 
@@ -53,6 +54,6 @@ test('an address is answered by the first function whose BAR holds it and whose 
         }
       },
     ),
-    { numRuns: 300, seed: 1 },
+    { numRuns: runs(300), seed: 1 },
   );
 });

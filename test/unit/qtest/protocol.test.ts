@@ -4,6 +4,7 @@ import { LineSplitter } from '../../../vmm/qtest/lines.ts';
 import { NumberReader } from '../../../vmm/qtest/number.ts';
 import { QTEST_COMMANDS } from '../../../vmm/qtest/protocol.ts';
 import { EduDriver, QtestMachine } from '../../kit/qtest-machine.ts';
+import { runs } from '../../kit/runs.ts';
 
 const IOMMU = ['-machine', 'q35', '-m', '64', '-device', 'intel-iommu'];
 
@@ -147,7 +148,7 @@ test('no input is left without its answer, and none throws', () => {
     fc.property(line, (text) => {
       expect(q.reply(text)).toMatch(/^(OK|FAIL|ERR)/);
     }),
-    { numRuns: 1000, seed: 7 },
+    { numRuns: runs(1000), seed: 7 },
   );
 });
 

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { QmpBasics } from '../../../vmm/qtest/qmp-basics.ts';
+import { runs } from '../../kit/runs.ts';
 
 function client() {
   const done: string[] = [];
@@ -107,7 +108,7 @@ describe('a QMP client', () => {
         }
         expect(take()).toMatchObject([{ id: '\u00e4{"}' }]);
       }),
-      { seed: 7, numRuns: 50 },
+      { seed: 7, numRuns: runs(50) },
     );
   });
 });

@@ -12,6 +12,7 @@ import { readRecord, unpacked } from '../../../vmm/replay/read-record.ts';
 import { RecordFile } from '../../../vmm/replay/record-file.ts';
 import { failurePath, RunRecorder } from '../../../vmm/replay/recorder.ts';
 import { parseUntil } from '../../../vmm/replay/replay-guest.ts';
+import { runs } from '../../kit/runs.ts';
 
 const HEADER: RecordHeader = {
   format: 'tsvmm-record',
@@ -109,7 +110,7 @@ describe('the file of a record', () => {
         bytes[bit >> 3]! ^= 1 << (bit & 7);
         expect(refusal(bytes)).toMatch(/^\/r\.record: (is no record|is damaged|has format \d+, )/);
       }),
-      { numRuns: 500 },
+      { numRuns: runs(500) },
     );
   });
 

@@ -19,6 +19,7 @@ import {
   layout,
   refusal,
 } from '../../kit/rewrite-rig.ts';
+import { runs } from '../../kit/runs.ts';
 import { i32c, leb, mem, sleb, str, T, vec, WasmBuilder } from '../../kit/wasm-builder.ts';
 import { TestDevice, TrapWorld } from '../../kit/wasm-trap-world.ts';
 
@@ -591,7 +592,7 @@ describe('damaged modules', () => {
 
   test('with any byte changed: refused or valid', () => {
     let state = 12345;
-    for (let i = 0; i < 1500; i++) {
+    for (let i = 0; i < runs(1500); i++) {
       state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
       const wasm = source.slice();
       const at = (state >>> 4) % wasm.length;

@@ -7,6 +7,7 @@ import {
   type SmmuConfig,
 } from '../../../viommu/smmuv3/config.ts';
 import { smmuOptionsOf } from '../../../viommu/smmuv3/options-of.ts';
+import { runs } from '../../kit/runs.ts';
 
 const queue = fc.integer({ min: 0, max: 19 });
 
@@ -62,7 +63,7 @@ test('options from the registers of a unit of the model make a unit with the sam
 
       expect(differences).toEqual([]);
     }),
-    { numRuns: 500 },
+    { numRuns: runs(500) },
   );
 });
 

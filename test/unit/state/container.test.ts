@@ -22,6 +22,7 @@ import {
 } from '../../../vmm/state/container.ts';
 import { type ContainerFs, DISK } from '../../../vmm/state/container-fs.ts';
 import type { Json } from '../../../vmm/state/schema.ts';
+import { runs } from '../../kit/runs.ts';
 
 let scratch: string;
 let dir: string;
@@ -116,7 +117,7 @@ describe('a snapshot on disk', () => {
         expect(JSON.stringify([...readSnapshot(dir).units])).toEqual(JSON.stringify([...snapshot.units]));
         expect(readSnapshot(dir).files).toEqual(snapshot.files);
       }),
-      { numRuns: 60 },
+      { numRuns: runs(60) },
     );
   });
 

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { openSymbols } from '../../../vmm/vcpu/symbols/symbols.ts';
+import { runs } from '../../kit/runs.ts';
 
 /**
  * fixtures/frames-dwarf4.wasm, frames-dwarf5.wasm: frames.c by
@@ -87,7 +88,7 @@ describe.each([4, 5])('DWARF %i', (version) => {
         for (const offset of [code + 0x0d, code + 0x12, code + 0x23]) opened.frames(offset);
         opened.functionName(0);
       }),
-      { numRuns: 3000 },
+      { numRuns: runs(3000) },
     );
   });
 });

@@ -13,6 +13,7 @@ import { lspciText } from '../../../devices/vconfig/render.ts';
 import type { Bar } from '../../../devices/vconfig/space.ts';
 import { buildSpace, type DeviceRegisters, REAL } from '../../kit/config-spaces.ts';
 import { PciRig } from '../../kit/pci-rig.ts';
+import { runs } from '../../kit/runs.ts';
 import { RecordedDevice, VconfigRig } from '../../kit/vconfig-rig.ts';
 
 const K = 1024;
@@ -248,6 +249,6 @@ test('whatever BARs devices have: every device fits its plan, and planned BARs n
         expect([new Set(slots).size, slots.every((slot) => slot <= 5)]).toEqual([slots.length, true]);
       },
     ),
-    { numRuns: 300 },
+    { numRuns: runs(300) },
   );
 });

@@ -11,6 +11,7 @@ import { dissect, ownership } from '../../../devices/vconfig/space.ts';
 import { declaredSpace, SPACE_DVSEC, spaceDvsec } from '../../../devices/vconfig/space-dvsec.ts';
 import { synthesise } from '../../../devices/vconfig/synthesise.ts';
 import { buildSpace, type DeviceRegisters, REAL } from '../../kit/config-spaces.ts';
+import { runs } from '../../kit/runs.ts';
 
 const fleet = (devices: readonly DeviceRegisters[], quirks = ''): readonly FleetDevice[] =>
   fleetOf(devices.map(buildSpace), parseQuirks('quirks', quirks));
@@ -411,10 +412,10 @@ describe('for any fleet', () => {
           result.plan.capabilities.map(({ key }) => key),
         ]);
       }),
-      { numRuns: 300 },
+      { numRuns: runs(300, 60) },
     );
     // Most fleets have a plan, and some promise shared virtual memory: else nothing was looked at.
-    expect([plans > 200, withSvm > 20]).toEqual([true, true]);
+    expect([plans > runs(200, 30), withSvm > runs(20, 1)]).toEqual([true, true]);
   });
 
   test('every device of a plan passes its check, and planning again with it as base changes nothing', () => {
@@ -428,7 +429,7 @@ describe('for any fleet', () => {
         expect(planFleet(devices, made.policy, made).plan?.capabilities).toEqual(made.capabilities);
         expect(planFleet(devices, made.policy).plan).toEqual(made);
       }),
-      { numRuns: 300 },
+      { numRuns: runs(300) },
     );
   });
 
@@ -440,7 +441,7 @@ describe('for any fleet', () => {
         const after = planFleet(fleet([...list, more], quirks), before.policy, before).plan;
         if (after !== undefined) expect(places(after)).toEqual(places(before));
       }),
-      { numRuns: 200 },
+      { numRuns: runs(200) },
     );
   });
 });

@@ -6,6 +6,7 @@ import { describe as decoded, lspciText, mapSvg, mapText } from '../../../device
 import { dissect, ownership } from '../../../devices/vconfig/space.ts';
 import { vfioView } from '../../../devices/vconfig/vfio-view.ts';
 import { buildSpace, type DeviceRegisters, REAL } from '../../kit/config-spaces.ts';
+import { runs } from '../../kit/runs.ts';
 
 const place = (device: DeviceRegisters) =>
   dissect(buildSpace(device).bytes).capabilities.map(({ key, offset, length }) => [key, offset, length]);
@@ -213,7 +214,7 @@ const space = fc
     if (size > 6) bytes[6] = (bytes[6] as number) | 0x10;
     return bytes;
   });
-const RUNS = Number(process.env['TSVMM_FUZZ_VCONFIG'] ?? 3000);
+const RUNS = Number(process.env['TSVMM_FUZZ_VCONFIG'] ?? runs(3000));
 
 test('whatever the bytes are: extents lie inside, and every byte has one owner', {
   timeout: 20_000 + RUNS,

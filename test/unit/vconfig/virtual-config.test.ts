@@ -7,6 +7,7 @@ import { TsvmmError } from '../../../vmm/core/errors.ts';
 import { buildSpace, type DeviceRegisters, REAL } from '../../kit/config-spaces.ts';
 import { describeDeviceRules } from '../../kit/device-rules.ts';
 import { PciRig, randomConfigAccess } from '../../kit/pci-rig.ts';
+import { runs } from '../../kit/runs.ts';
 import { planned, VconfigRig } from '../../kit/vconfig-rig.ts';
 
 const chain = (rig: VconfigRig) =>
@@ -214,7 +215,7 @@ describe('the physical control words never change', () => {
         expect(words()).toEqual(before);
         expect(chain(rig)).toEqual(chain(new VconfigRig(registers, { plan })));
       }),
-      { numRuns: 40 },
+      { numRuns: runs(40) },
     );
   });
 

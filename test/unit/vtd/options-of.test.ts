@@ -8,6 +8,7 @@ import {
   type VtdConfig,
 } from '../../../viommu/vtd/config.ts';
 import { vtdOptionsOf } from '../../../viommu/vtd/options-of.ts';
+import { runs } from '../../kit/runs.ts';
 
 const words = (value: bigint) => Uint32Array.of(Number(value & 0xffffffffn), Number(value >> 32n));
 
@@ -41,7 +42,7 @@ test('options from the registers of a unit of the model make a unit with the sam
 
       expect(differences).toEqual([]);
     }),
-    { numRuns: 500 },
+    { numRuns: runs(500) },
   );
 });
 

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { DMA_OK, DMA_UR, type DmaPort, READ, WRITE } from '../../../vmm/bus/dma.ts';
+import { runs } from '../../kit/runs.ts';
 import { ScalableMachine } from '../../kit/vtd-scalable.ts';
 
 // Requests of several PASIDs in turn are answered from copies of IOTLB rows: never otherwise than by the rows.
@@ -132,7 +133,7 @@ test('whoever forgets everything but the IOTLB before each request gets the same
       expect(seen).toEqual(expected);
       expect(Buffer.compare(rows(usual), rows(forgetful))).toBe(0);
     }),
-    { numRuns: 15 },
+    { numRuns: runs(15, 3) },
   );
 });
 

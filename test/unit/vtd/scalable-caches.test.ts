@@ -13,6 +13,7 @@ import {
   UNTRANSLATED_ONLY,
   WRITE,
 } from '../../../vmm/bus/dma.ts';
+import { runs } from '../../kit/runs.ts';
 import type { MachineOptions } from '../../kit/vtd-machine.ts';
 import { PASIDS, type PasidFields, ScalableMachine } from '../../kit/vtd-scalable.ts';
 
@@ -183,7 +184,7 @@ describe('in caching mode, what was found not to be present or to have reserved 
     ['reserved', 0x8_0000_0000_0003, '7Ah'],
     ['reserved and not to be read', 0x8_0000_0000_0002, '7Ah'],
   ])('%s: a write is denied by the entry above, cached or not', (_, leaf, code) => {
-    const { m, port, codes } = below(leaf);
+    const { port, codes } = below(leaf);
 
     for (const access of [READ, WRITE, READ | WRITE, EXEC, READ]) {
       port.translate(PAGE, 0, access);
@@ -402,7 +403,7 @@ test('whatever is invalidated and used in whatever order, PASIDs never meet', ()
         expect(at).toBe(0x100000 * ((s.pasid % 3) + 8) + s.page * 4096);
       }
     }),
-    { numRuns: 15 },
+    { numRuns: runs(15, 3) },
   );
 });
 

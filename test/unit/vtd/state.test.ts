@@ -4,6 +4,7 @@ import type { VtdConfig } from '../../../viommu/vtd/config.ts';
 import type { VtdIommu } from '../../../viommu/vtd/device.ts';
 import { AT_TRANSLATED, AT_TRANSLATION, type DmaPort, NO_PASID } from '../../../vmm/bus/dma.ts';
 import type { Schema } from '../../../vmm/state/schema.ts';
+import { runs } from '../../kit/runs.ts';
 import { CONTEXTS, IRT, QUEUE, ROOT, VtdMachine } from '../../kit/vtd-machine.ts';
 
 const DEVICES = [0x08, 0x18, 0x19, 0x0408] as const;
@@ -212,7 +213,7 @@ describe.each(CONFIGS)('any sequence of operations with %j', (config) => {
         expect(dropping.seen()).toEqual(plain.seen());
         expect(save(dropping)).toEqual(save(plain));
       }),
-      { numRuns: 25 },
+      { numRuns: runs(25) },
     );
   });
 
@@ -238,7 +239,7 @@ describe.each(CONFIGS)('any sequence of operations with %j', (config) => {
           expect(save(second)).toEqual(save(first));
         },
       ),
-      { numRuns: 12 },
+      { numRuns: runs(12, 3) },
     );
   });
 });
@@ -298,7 +299,7 @@ describe('the state', () => {
           }
         },
       ),
-      { numRuns: 60 },
+      { numRuns: runs(60) },
     );
   });
 });

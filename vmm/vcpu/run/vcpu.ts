@@ -56,6 +56,8 @@ export interface VcpuWiring {
   readonly fuelLimit: number;
   /** Virtual time in ns after which it does. */
   readonly timeLimit?: number;
+  /** Events of the machine that one wait may see. */
+  readonly eventLimit?: number;
 }
 
 export interface GuestImage {
@@ -90,6 +92,7 @@ export class Vcpu {
   readonly #clock: VirtualClock;
   readonly #traps: SlowPath;
   readonly #timeLimit: number;
+  readonly #eventLimit: number;
   #instance: WebAssembly.Instance | undefined;
   #image: GuestImage | undefined;
   #asyncify: Asyncify | undefined;
@@ -112,6 +115,7 @@ export class Vcpu {
   constructor(w: VcpuWiring) {
     this.#w = w;
     this.#timeLimit = Math.min(w.timeLimit ?? CLOCK_END, CLOCK_END);
+    this.#eventLimit = w.eventLimit ?? MAX_EVENTS;
     this.#time = new FuelClock(w.clock, w.fuelLimit, this.#timeLimit);
     this.stores = new StoreLog(w.symbolize, w.busMaster, () => this.#time.settled);
     w.ram.observer = this.stores;
@@ -440,7 +444,8 @@ export class Vcpu {
     this.#time.advanceTo(Math.min(next, this.#timeLimit));
     this.#askSupervisor();
     this.#checkLimits();
-    if (events >= MAX_EVENTS) this.#hung(`still waits after ${MAX_EVENTS} events of the machine`);
+    const most = this.#eventLimit;
+    if (events >= most) this.#hung(`still waits after ${most} events of the machine`);
   }
 
   #relax(): void {

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { CACHE_POLICIES, type CachePolicy } from '../../../../viommu/spec/cache-policies.ts';
 import { HWPT_FLAGS } from '../../../../vmm/host/iommufd/abi.ts';
 import { BUFFER, type PhysicalHost, smmuHost, vtdHost } from '../../../kit/physical-host.ts';
+import { runs } from '../../../kit/runs.ts';
 
 const DEV = 0x100;
 const BESIDE = 0x101;
@@ -68,7 +69,7 @@ describe.each(UNITS)('%s', (_, make) => {
         const expected = readings(make('none', seed), steps);
         for (const cache of CACHE_POLICIES) expect(readings(make(cache, seed), steps)).toEqual(expected);
       }),
-      { numRuns: 6 },
+      { numRuns: runs(6, 1) },
     );
   });
 });

@@ -7,6 +7,7 @@ import { blockOf } from '../../../../vmm/host/piommu/ranges.ts';
 import { VMSA_SECOND, VTD_FIRST, VTD_SECOND, vmsaFirst } from '../../../../vmm/host/piommu/table-formats.ts';
 import { TagIds } from '../../../../vmm/host/piommu/tag-ids.ts';
 import { GuestRam } from '../../../../vmm/mem/ram.ts';
+import { runs } from '../../../kit/runs.ts';
 
 const RW = { read: true, write: true };
 const FORMATS = [VTD_SECOND, VTD_FIRST, vmsaFirst(true), VMSA_SECOND];
@@ -81,7 +82,7 @@ describe('page tables of the host', () => {
         table.free();
         expect(kernel.allocations.census()).toEqual({});
       }),
-      { numRuns: 60 },
+      { numRuns: runs(60) },
     );
   });
 

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { encode, faultsOf } from '../../../../vmm/host/kernel/struct.ts';
 import * as svm from '../../../../vmm/host/svm-channel/abi.ts';
 import { smmuHost, vtdHost } from '../../../kit/physical-host.ts';
+import { runs } from '../../../kit/runs.ts';
 import {
   type Answer,
   type BindValues,
@@ -697,5 +698,5 @@ test('random calls in any order return, and closing leaves nothing', () => {
     },
   );
 
-  fc.assert(property, { numRuns: 40 });
+  fc.assert(property, { numRuns: runs(40) });
 });

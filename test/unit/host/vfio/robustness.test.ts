@@ -6,6 +6,7 @@ import * as abi from '../../../../vmm/host/vfio/abi.ts';
 import type { MigrationHook } from '../../../../vmm/host/vfio/migration-hook.ts';
 import type { DmaLog } from '../../../../vmm/host/vfio/physical.ts';
 import { BUFFER } from '../../../kit/host-caller.ts';
+import { runs } from '../../../kit/runs.ts';
 import { DATA, VfioRig, words } from '../../../kit/vfio-rig.ts';
 
 const { VFIO, FEATURE } = abi;
@@ -189,7 +190,7 @@ test('random calls in any order return, and closing leaves nothing', () => {
       calls.exit();
       expect([rig.census(), device.open]).toEqual([{}, undefined]);
     }),
-    { numRuns: 400 },
+    { numRuns: runs(400) },
   );
 });
 
@@ -213,6 +214,6 @@ test('random features with random data return', () => {
         expect(rig.census()).toEqual({});
       },
     ),
-    { numRuns: 200 },
+    { numRuns: runs(200) },
   );
 });
