@@ -4,7 +4,7 @@
  * and in every wrong one, and that nothing of it moves in a reset. Arguments: where pasid, ats and pri are expected, in hex, and the width
  * of a PASID: `e00 e10 e20 16`. Controls of an assigned device are virtual, and those of the device are its host's: a fifth argument
  * says what follows of them. `caught`: requests are looked at on their way. `nested`: the device does what its host lets it do, whatever
- * the guest has switched off.
+ * the guest has switched off. `shadow`: so it does, and keeps translations as long as its host has them mapped.
  */
 #define pr_fmt(format) "vconfig: " format
 #include <stdlib.h>
@@ -29,7 +29,7 @@ static u16 bdf, pasid, ats, pri;
 static u32 page; /* next one that nobody has touched */
 static struct iommu_page_request unanswered;
 static bool silent;
-static bool caught, nested;
+static bool caught, nested, shadow;
 
 static void on_page_request(struct iommu *asked, const struct iommu_page_request *request)
 {
@@ -198,7 +198,10 @@ static void show_right_order(void)
 	set_pri(0);
 	report(pri_state() & PCI_PRI_STOPPED, "PRI stops first");
 	set_ats(0);
-	report(!readl(engine.regs + SVM_ATC), "then ATS, and the device has forgotten");
+	if (shadow)
+		report(ats_control() == 0, "then ATS; the device remembers what its host has mapped");
+	else
+		report(!readl(engine.regs + SVM_ATC), "then ATS, and the device has forgotten");
 	set_pasid(0);
 	report(pasid_control() == 0, "then PASID");
 	if (nested)
@@ -393,7 +396,8 @@ int main(int argc, char **argv)
 	    !mm_map(mm, AREA, AREA_PAGES * PAGE_SIZE, PROT_READ | PROT_WRITE, VM_ANON, 0))
 		report_bail_out("an svm-engine with a planned config space is needed, and where it has what");
 	caught = argc > 5 && !strcmp(argv[5], "caught");
-	nested = argc > 5 && !strcmp(argv[5], "nested");
+	shadow = argc > 5 && !strcmp(argv[5], "shadow");
+	nested = shadow || (argc > 5 && !strcmp(argv[5], "nested"));
 	show_chain(argv + 1);
 	show_path();
 	if (attach() || handle_mm_fault(mm, AREA, FAULT_FLAG_WRITE))
