@@ -76,7 +76,7 @@ export const PASSTHRU_LIMITS: readonly Limit[] = [
   },
   {
     id: 'passthru-shadow-size',
-    what: 'tables of more than 1048576 entries to look at in one go, or of more than 262144 mappings, are not shadowed, nor those with addresses that the host reserves: the device is served by software from then on',
+    what: 'tables of more than 524288 entries to look at in one go, or of more than 65535 mappings (runs of pages inside of 2 MiB), or with more than 64 ways to one of them, are not shadowed, nor those with addresses that the host reserves: the device is served by software from then on',
     cite: IOMMUFD,
   },
   {

@@ -5,14 +5,15 @@ import type { AssignedDevice } from './assigned-device.ts';
 import type { HostRefused } from './host-calls.ts';
 import type { IoMappings } from './io-mappings.ts';
 import { BLOCK_PAGES, type ShadowArea, ShadowAreas } from './shadow-areas.ts';
-import { WatchedTables } from './watched-tables.ts';
+import { MOST_WAYS, WatchedTables } from './watched-tables.ts';
 
 /** Pages of 4 GiB. */
 const PAGES_OF_LO = 2 ** 20;
 const PAGE_BITS = 12;
-/** Looks at tables in one go, and mappings of one address space: tables that lead into each other have no end. */
-const MOST_LOOKS = 2 ** 20;
-const MOST_AREAS = 2 ** 18;
+/** Looks at tables in one go: those that lead into each other have no end. */
+const MOST_LOOKS = 2 ** 19;
+/** Mappings of one address space: as many as VFIO's containers have (Linux: vfio_iommu_type1.dma_entry_limit). */
+const MOST_AREAS = 65535;
 /** Stores that wait; more of them count as all. */
 const MOST_WAITING = 64;
 
@@ -200,7 +201,10 @@ export class ShadowSpace {
         return last + 1;
       }
       const present = tables.look(((at % PAGES_OF_LO) * 4096) | 0, Math.floor(at / PAGES_OF_LO) | 0);
-      this.#watch?.saw(tables, at);
+      if (this.#watch?.saw(tables, at) === false) {
+        this.#fail(`more than ${MOST_WAYS} ways lead to one of its tables`);
+        return last + 1;
+      }
       const span = 2 ** (tables.shift - PAGE_BITS);
       const next = at - (at % span) + span;
       if (present) this.#want(at, Math.min(next, end + 1) - at);

@@ -7,6 +7,9 @@ const PAGE_BITS = 12;
 /** Bits of which present entries have one, in every format: only a hint. */
 const PRESENT = 7;
 
+/** Ways to one page: tables that lead into themselves have no end of them. */
+export const MOST_WAYS = 64;
+
 /** What the entries of a page of tables stand for, by one of the ways that lead there. */
 interface Way {
   /** Page number that the first entry of the page stands for. */
@@ -47,31 +50,33 @@ export class WatchedTables implements PageWatcher {
     this.#pass++;
   }
 
-  /** The tables have been looked at for a page: the entries on the way are watched. */
-  saw(tables: GuestTables, page: number): void {
+  /** The tables have been looked at for a page: the entries on the way are watched. False: there are too many ways to one of them. */
+  saw(tables: GuestTables, page: number): boolean {
     for (let i = 0; i < tables.entries; i++) {
       const at = tables.entryAt[i]!;
       if (at < 0) continue;
       const span = 2 ** (tables.entryShift[i]! - PAGE_BITS);
       const index = (at % 4096) / ENTRY_BYTES;
-      this.#note(Math.floor(at / 4096), page - (page % span) - index * span, span);
+      if (!this.#note(Math.floor(at / 4096), page - (page % span) - index * span, span)) return false;
     }
+    return true;
   }
 
-  #note(memory: number, base: number, span: number): void {
+  #note(memory: number, base: number, span: number): boolean {
     const ways = this.#pages.get(memory);
     if (ways !== undefined) {
       for (const way of ways) {
         if (way.base !== base || way.span !== span) continue;
         way.pass = this.#pass;
-        return;
+        return true;
       }
       ways.push({ base, span, pass: this.#pass });
-      return;
+      return ways.length <= MOST_WAYS;
     }
-    if (!this.#ram.holds(memory * 4096, 0, 4096)) return;
+    if (!this.#ram.holds(memory * 4096, 0, 4096)) return true;
     this.#pages.set(memory, [{ base, span, pass: this.#pass }]);
     this.#ram.watch(memory * 4096, this);
+    return true;
   }
 
   /** Tables that stand for nothing but pages of [first, last], and were not seen since begin(), are none any more. */
