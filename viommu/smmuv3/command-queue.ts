@@ -4,6 +4,7 @@ import {
   CERROR_ATC_INV_SYNC,
   CERROR_ILL,
   CMD_ATC_INV,
+  CMD_CFGI_STE,
   CMD_SYNC,
   CS_IRQ,
   CS_SEV,
@@ -54,6 +55,7 @@ export class CommandQueue {
   readonly #ring: Ring;
   readonly #immediate: boolean;
   readonly #sev: boolean;
+  readonly #repeats: boolean;
   /** What a command does may lead back here: an endpoint or a message writes to registers. */
   #running = false;
 
@@ -63,6 +65,7 @@ export class CommandQueue {
     this.#p = parts;
     this.#immediate = w.config.invalidation === 'immediate';
     this.#sev = w.config.sev;
+    this.#repeats = w.config['repeat-invalidations'];
     this.#ring = new Ring(s.regs, w.services.memory, {
       base: CMDQ_BASE,
       prod: CMDQ_PROD,
@@ -162,7 +165,8 @@ export class CommandQueue {
       const w1 = u32[i + 1]! | 0;
       const w2 = u32[i + 2]! | 0;
       const w3 = u32[i + 3]! | 0;
-      let outcome = commands.execute(w0, w1, w2, w3);
+      let outcome =
+        this.#repeats && this.#isFirst(w0, w1, w2, w3, cons) ? 0 : commands.execute(w0, w1, w2, w3);
       if (outcome === 0 && told) {
         outcome = commands.tell(w0, w1, w2, w3);
         told = commands.areTold;
@@ -184,6 +188,17 @@ export class CommandQueue {
       if ((changed | moved | (~regs[CR0_WORD]! & CMDQEN)) !== 0) return done + 1;
     }
     return count;
+  }
+
+  /** The erratum of double commands: an invalidation of the unit's caches, and what stands before it is another command. */
+  #isFirst(w0: number, w1: number, w2: number, w3: number, cons: number): boolean {
+    const opcode = w0 & 0xff;
+    if (opcode < CMD_CFGI_STE || opcode >= CMD_ATC_INV) return false;
+    const place = this.#ring.place((cons - 1) & (2 * this.#ring.size - 1));
+    if (place < 0) return true;
+    const u32 = this.#w.services.memory.ram.u32;
+    const i = place >>> 2;
+    return ((u32[i]! ^ w0) | (u32[i + 1]! ^ w1) | (u32[i + 2]! ^ w2) | (u32[i + 3]! ^ w3)) !== 0;
   }
 
   /** Completion of a CMD_SYNC: nobody sees it before CONS. */

@@ -56,6 +56,8 @@ export interface SmmuConfig {
   readonly cmdqs: number;
   readonly eventqs: number;
   readonly priqs: number;
+  /** Erratum: a TLBI or CFGI command works where the same one stands before it. */
+  readonly 'repeat-invalidations': boolean;
   /** Reset value of GBPA.ABORT. */
   readonly 'gbpa-abort': boolean;
   /** Everything that shared virtual memory uses. */
@@ -106,6 +108,7 @@ export const SMMU_DEFAULTS: SmmuConfig = {
   cmdqs: 19,
   eventqs: 19,
   priqs: 19,
+  'repeat-invalidations': false,
   'gbpa-abort': false,
   svm: false,
   cache: 'normal',
@@ -168,6 +171,10 @@ export function smmuSchema(z: Zod): ZodType<SmmuConfig> {
     cmdqs: whole(d.cmdqs, 0, LARGEST_QUEUE, 'largest command queue, log2'),
     eventqs: whole(d.eventqs, 0, LARGEST_QUEUE, 'largest event queue, log2'),
     priqs: whole(d.priqs, 0, LARGEST_QUEUE, 'largest PRI queue, log2'),
+    'repeat-invalidations': flag(
+      d['repeat-invalidations'],
+      'erratum: TLBI and CFGI commands have to be issued twice, one after the other',
+    ),
     'gbpa-abort': flag(d['gbpa-abort'], 'transactions are aborted until software says otherwise'),
     svm: flag(
       d.svm,

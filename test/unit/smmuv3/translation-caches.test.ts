@@ -104,3 +104,26 @@ describe('caches', () => {
     expect([stale, dropped, combined, to(other, 0)]).toEqual(['40000000', DMA_UR, '40100000', DMA_UR]);
   });
 });
+
+describe('repeat-invalidations', () => {
+  const TLBI_VA = [0x1_0000_0000_0012n, 0n] as const;
+  const TLBI_ASID = [0x1_0000_0000_0011n, 0n] as const;
+  const SYNC = [0x46n, 0n] as const;
+  const next = BigInt(DATA + 0x1000) | PAGE | NOT_GLOBAL;
+
+  test.each([
+    ['once', [TLBI_VA], '40100000'],
+    ['twice', [TLBI_VA, TLBI_VA], '40101000'],
+    ['twice with a command in between', [TLBI_VA, SYNC, TLBI_VA], '40100000'],
+    ['two that differ', [TLBI_VA, TLBI_ASID], '40100000'],
+  ])('a command that is issued %s', (_, commands, expected) => {
+    const { m, port } = stage1({}, { config: { 'repeat-invalidations': true } });
+    leaf(m, PAGE | NOT_GLOBAL);
+    to(port, 0);
+    m.store(TABLE + 0x2000, next);
+
+    for (const [q0, q1] of commands) m.submit(q0, q1);
+
+    expect(to(port, 0)).toBe(expected);
+  });
+});

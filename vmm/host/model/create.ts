@@ -231,9 +231,10 @@ function startUnit(model: UnitModel, options: UnitOptions): RunningUnit {
     const readOnlyErratum = model.entry.quirks.includes('read-only-parents');
     return { model, unit, driver: new VtdHostDriver(unit, { readOnlyErratum, identity }) };
   }
-  const unit = PhysicalUnit.of(SMMUV3, model.likeness.options, options);
   const identity = new Map(model.registers.map(({ layout, told }) => [layout.name, told[0]!]));
   const commandsTwice = model.entry.quirks.includes('repeat-invalidations');
+  const config = { ...model.likeness.options, 'repeat-invalidations': commandsTwice };
+  const unit = PhysicalUnit.of(SMMUV3, config, options);
   return { model, unit, driver: new SmmuHostDriver(unit, { commandsTwice, identity }) };
 }
 

@@ -24,7 +24,7 @@ export const PIOMMU_LIMITS: readonly Limit[] = [
   },
   {
     id: 'piommu-errata',
-    what: 'the errata are what software is told and does: the unit of the read-only erratum would keep such mappings, that of the double commands needs each command once',
+    what: 'the erratum of read-only pages under first stages is what software is told and does: the unit itself would keep such mappings',
     cite: 'Linux, include/uapi/linux/iommufd.h: enum iommu_hw_info_vtd_flags, struct iommu_hw_info_arm_smmuv3',
   },
   {

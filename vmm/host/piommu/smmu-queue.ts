@@ -145,6 +145,12 @@ export class SmmuQueue {
     this.put(CMD_STALL_TERM, sid, 0, 0);
   }
 
+  /** A command of a user, who does not know of errata. */
+  user(w0: number, w1: number, w2: number, w3: number): void {
+    if ((w0 & 0xff) < CMD_ATC_INV) this.#invalidate(w0, w1, w2, w3);
+    else this.put(w0, w1, w2, w3);
+  }
+
   /** One command as it is. A full queue is worked off first. */
   put(w0: number, w1: number, w2: number, w3: number): void {
     if (this.#room <= 1) this.sync();
@@ -196,6 +202,8 @@ export class SmmuQueue {
   }
 
   #invalidate(w0: number, w1: number, w2: number, w3: number): void {
+    // Nothing may come between the two.
+    if (this.#options.twice && this.#room <= 2) this.sync();
     this.put(w0, w1, w2, w3);
     if (this.#options.twice) this.put(w0, w1, w2, w3);
   }

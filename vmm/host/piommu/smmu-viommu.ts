@@ -99,7 +99,7 @@ export class SmmuViommu implements DriverViommu {
         const at = whole === undefined ? 0 : array.done * SMMUV3_INVALIDATE.bytes;
         for (let i = 0; i < 4; i++) words[i] = view.getInt32(at + i * 4, true);
         this.#convert(words, deviceOf);
-        queue.put(words[0] as number, words[1] as number, words[2] as number, words[3] as number);
+        queue.user(words[0] as number, words[1] as number, words[2] as number, words[3] as number);
         if (++batch % BATCH === 0) queue.sync();
       }
     } finally {

@@ -115,3 +115,20 @@ test.each([
     expect(prod() - before).toBe(commands);
   },
 );
+
+test.each([
+  [false, 0],
+  [true, undefined],
+])(
+  'a unit with that erratum, whose driver knows it: %j: after unmapping a function reads %j',
+  (commandsTwice, read) => {
+    const host = smmuHost({ 'repeat-invalidations': true }, { commandsTwice });
+    host.map(0x4000);
+    host.bind(host.plug({ requester: DEV })).attach(0, host.ioas);
+    host.read(DEV, AT);
+
+    host.unmap(BUFFER, 0x4000);
+
+    expect(host.read(DEV, AT)).toBe(read);
+  },
+);
