@@ -1,5 +1,6 @@
 import { PASID_ENTRY } from '../../viommu/spec/vtd/structures.ts';
 import { bdfText } from '../../vmm/core/bdf.ts';
+import * as iommufd from '../../vmm/host/iommufd/abi.ts';
 import {
   decode,
   encode,
@@ -18,6 +19,8 @@ import { ORDINARY } from './vfio-rig.ts';
 
 /** Where the caller puts its structures. */
 export const CALL = 0x8000n;
+/** Of bind and unbind. */
+export const DATA_AT = CALL + BigInt(svm.SVM_BIND.bytes);
 const MAP_DMA = 0x3b71;
 const UNMAP_DMA = 0x3b72;
 
@@ -87,9 +90,9 @@ export class SvmRig {
 
   /** `values` of the header in place of what fits the data. */
   bind(flags: number, data: Uint8Array, values: BindValues = {}, nr: number = svm.SVM_NR.BIND): Answer {
-    const head = { argsz: 16 + data.length, flags, length: data.length, ...values };
+    const head = { argsz: svm.SVM_BIND.bytes + data.length, flags, length: data.length, ...values };
     this.host.caller.put(encode(svm.SVM_BIND, head), CALL);
-    this.host.caller.put(data, CALL + 16n);
+    this.host.caller.put(data, DATA_AT);
     return this.answer(this.calls.ioctl(this.container, 0x3b00 | nr, CALL));
   }
 
@@ -101,8 +104,38 @@ export class SvmRig {
     values: Partial<UapiValues<(typeof svm.PASID_TABLE)['fields']>>,
     opaque: readonly number[] = [],
     more = 0,
+    head: BindValues = {},
   ): Answer {
-    return this.bind(svm.BIND.PASIDTP | more, withOpaque(svm.PASID_TABLE, values, Uint8Array.from(opaque)));
+    const data = withOpaque(svm.PASID_TABLE, values, Uint8Array.from(opaque));
+    return this.bind(svm.BIND.PASIDTP | more, data, head);
+  }
+
+  /** A fault queue of the container: its id and its descriptor. */
+  faultQueue(): { readonly id: number; readonly fd: number } {
+    this.host.caller.put(encode(iommufd.IOMMU_FAULT_QUEUE_ALLOC, { size: 16 }), CALL);
+    this.calls.ioctl(this.container, 0x3b00 | iommufd.NR.FAULT_QUEUE_ALLOC, CALL);
+    const out = decode(iommufd.IOMMU_FAULT_QUEUE_ALLOC, this.host.caller.bytes(CALL, 16));
+    return { id: out.out_fault_id, fd: out.out_fault_fd };
+  }
+
+  /** The id of the vIOMMU that the last table was bound on, as the call told it. */
+  get boundViommu(): number {
+    return decode(svm.SVM_BIND, this.host.caller.bytes(CALL, svm.SVM_BIND.bytes)).out_viommu_id;
+  }
+
+  /** An event queue of a vIOMMU; its descriptor. */
+  eventQueue(viommu_id: number): number {
+    const { IOMMU_VEVENTQ_ALLOC: struct, NR } = iommufd;
+    const values = { size: struct.bytes, viommu_id, type: 1, veventq_depth: 4 };
+    this.host.caller.put(encode(struct, values), CALL);
+    this.calls.ioctl(this.container, 0x3b00 | NR.VEVENTQ_ALLOC, CALL);
+    return decode(struct, this.host.caller.bytes(CALL, struct.bytes)).out_veventq_fd;
+  }
+
+  /** What can be read from a descriptor, as words. */
+  words(fd: number, bytes: number): readonly number[] {
+    const done = this.calls.read(fd, CALL, bytes);
+    return done <= 0 ? [] : [...new Uint32Array(this.host.caller.bytes(CALL, done).slice().buffer)];
   }
 
   unbindTable(): Answer {
@@ -113,8 +146,9 @@ export class SvmRig {
     values: Partial<UapiValues<(typeof svm.PAGE_TABLE)['fields']>>,
     opaque = new Uint8Array(0),
     more = 0,
+    head: BindValues = {},
   ): Answer {
-    return this.bind(svm.BIND.PGTABLE | more, withOpaque(svm.PAGE_TABLE, values, opaque));
+    return this.bind(svm.BIND.PGTABLE | more, withOpaque(svm.PAGE_TABLE, values, opaque), head);
   }
 
   unbindPasid(pasid: number, release: number = svm.RELEASE.CLEAN): Answer {
@@ -124,7 +158,7 @@ export class SvmRig {
   /** Binds the caller's own address space; its PASID, or the error. */
   bindTask(): number | string {
     const { result } = this.bind(0, new Uint8Array(4));
-    return result === 'ok' ? decode(svm.PASID_ONLY, this.host.caller.bytes(CALL + 16n, 4)).pasid : result;
+    return result === 'ok' ? decode(svm.PASID_ONLY, this.host.caller.bytes(DATA_AT, 4)).pasid : result;
   }
 
   invalidate(values: InvalidateValues, opaque: Uint8Array, change: InvalidateValues = {}): Answer {

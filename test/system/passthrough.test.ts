@@ -22,6 +22,30 @@ function tsvmm(...args: string[]) {
 const HOST = ['--host', 'xeon-mixed'] as const;
 const device = (mode: string) => ['--device', `vfio-pci,host=0000:16:00.0,mode=${mode}`] as const;
 
+describe('page tables bound in the container of VFIO: a guest prints the same', () => {
+  test.each([
+    ['pasid', 'xeon-mixed', '0000:16:00.0', 'intel,svm=on'],
+    ['unmap-race', 'xeon-mixed', '0000:16:00.0', 'intel,svm=on'],
+    ['pasid', 'arm-mmu-700', '0000:01:00.0', 'smmuv3'],
+    ['unmap-race', 'arm-mmu-700', '0000:01:00.0', 'smmuv3'],
+  ])('%s on %s', (example, host, address, viommu) => {
+    const guest = ['--example', example, '--viommu', viommu] as const;
+    const emulated = run(...guest);
+
+    const bound = run(
+      ...guest,
+      '--host',
+      host,
+      '--device',
+      `vfio-pci,host=${address},mode=nested,channel=svm`,
+    );
+
+    expect(bound.stderr).toContain('passed');
+    expect(bound.stdout).toBe(emulated.stdout);
+    expect(bound.status).toBe(0);
+  });
+});
+
 describe('a guest prints the same on an assigned device as on an emulated one', () => {
   test.each([
     ['pasid', 'nested'],

@@ -8,11 +8,9 @@ import {
   IOMMU_IOAS_MAP,
   IOMMU_IOAS_UNMAP,
   IOMMU_VDEVICE_ALLOC,
-  IOMMU_VEVENTQ_ALLOC,
   IOMMU_VIOMMU_ALLOC,
   MAP_FLAGS,
   NR,
-  VEVENT_HEADER,
 } from '../host/iommufd/abi.ts';
 import { PAGE_SIZE } from '../host/kernel/host-memory.ts';
 import { ATTACH, ATTACH_PASID, BIND, DETACH, VFIO } from '../host/vfio/abi.ts';
@@ -22,13 +20,12 @@ import type { Channel, DevicePaths, FirstStage, OpenedDevice } from './channel.t
 import { hardwareInfo } from './hardware-info.ts';
 import { type HostCalls, HostRefused } from './host-calls.ts';
 import type { InvalidationArray } from './invalidation-array.ts';
+import { eventsOf } from './smmu-event-queue.ts';
 
 const FOUR_GIB = 1n << 32n;
 const VTD_S1_BYTES = 24;
-/** `enum iommu_viommu_type`, `enum iommu_veventq_type` (Linux, include/uapi/linux/iommufd.h): Arm SMMUv3 in both. */
+/** `enum iommu_viommu_type` (Linux, include/uapi/linux/iommufd.h). */
 const ARM_SMMUV3 = 1;
-const EVENT_WORDS = 8;
-const EVENT_DEPTH = 1024;
 /** Ids of iommufd are the lowest that are free: numbers of other channels begin here. */
 export const FIRST_OTHER = 2 ** 30;
 
@@ -188,21 +185,7 @@ export class AddressSpace implements Channel {
       dev_id: id,
       hwpt_id: parent,
     });
-    const { out_veventq_fd: queue } = calls.ioctl(fd, NR.VEVENTQ_ALLOC, IOMMU_VEVENTQ_ALLOC, {
-      viommu_id: viommu,
-      type: ARM_SMMUV3,
-      veventq_depth: EVENT_DEPTH,
-    });
-    const words = new Uint32Array(EVENT_WORDS);
-    calls.sys.listen(queue, () => {
-      for (;;) {
-        const done = calls.sys.read(queue, calls.data, VEVENT_HEADER.bytes + EVENT_WORDS * 4);
-        if (done <= VEVENT_HEADER.bytes) return;
-        for (let i = 0; i < EVENT_WORDS; i++)
-          words[i] = calls.view.getUint32(calls.data + VEVENT_HEADER.bytes + 4 * i, true);
-        event(words);
-      }
-    });
+    eventsOf(calls, fd, viommu, event);
     return viommu;
   }
 

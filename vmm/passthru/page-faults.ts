@@ -24,6 +24,8 @@ interface Waiting {
   readonly pasid: number;
   readonly group: number;
   readonly cookie: number;
+  /** The fault queue that it came from. */
+  readonly fd: number;
 }
 
 /** Tells the guest of a transaction that the host's IOMMU holds: SmmuPort.hold. */
@@ -52,18 +54,19 @@ export class PageFaults {
   readonly #devices = new Map<number, GuestDevice>();
   readonly #waiting: Waiting[] = [];
   readonly #records = new DataView(new ArrayBuffer(BATCH * PGFAULT.bytes));
-  #fd = -1;
+  /** Fault queues that are listened to; of one device alone: its id. */
+  readonly #queues = new Map<number, number | undefined>();
 
   constructor(parts: PageFaultParts) {
     this.#p = parts;
     this.#calls = parts.calls;
   }
 
-  /** From now on what comes in at this fault queue is passed on. */
-  listen(fd: number): void {
-    if (this.#fd >= 0) return;
-    this.#fd = fd;
-    this.#calls.sys.listen(fd, () => this.#read());
+  /** From now on what comes in at this fault queue is passed on. @param only whatever comes is of the device with this id */
+  listen(fd: number, only?: number): void {
+    if (this.#queues.has(fd)) return;
+    this.#queues.set(fd, only);
+    this.#calls.sys.listen(fd, () => this.#read(fd));
   }
 
   add(device: GuestDevice): void {
@@ -73,6 +76,7 @@ export class PageFaults {
   remove(device: GuestDevice): void {
     this.drop(device);
     this.#devices.delete(device.host.id);
+    for (const [fd, only] of this.#queues) if (only === device.host.id) this.#queues.delete(fd);
   }
 
   /** What waits for an answer of the guest. */
@@ -82,7 +86,7 @@ export class PageFaults {
 
   /** Nobody answers what the device has asked for so far: it was reset, or is gone. */
   drop(device: GuestDevice): void {
-    for (const one of this.#taken(device, EVERY_PASID)) this.#answer(one.cookie, RESPONSE.invalid);
+    for (const one of this.#taken(device, EVERY_PASID)) this.#answer(one.fd, one.cookie, RESPONSE.invalid);
   }
 
   /**
@@ -106,25 +110,25 @@ export class PageFaults {
     return taken;
   }
 
-  #read(): void {
+  #read(fd: number): void {
     const { sys, data, view } = this.#calls;
     const records = this.#records;
     for (;;) {
-      const done = sys.read(this.#fd, data, BATCH * PGFAULT.bytes);
+      const done = sys.read(fd, data, BATCH * PGFAULT.bytes);
       if (done <= 0) return;
       // What is done for one uses the place where they lie.
       for (let at = 0; at < done; at += 4) records.setUint32(at, view.getUint32(data + at, true), true);
-      for (let at = 0; at < done; at += PGFAULT.bytes) this.#pass(at);
+      for (let at = 0; at < done; at += PGFAULT.bytes) this.#pass(at, fd);
       if (done < BATCH * PGFAULT.bytes) return;
     }
   }
 
-  #pass(at: number): void {
+  #pass(at: number, fd: number): void {
     const r = this.#records;
     const cookie = r.getUint32(at + cookieAt.at, true);
-    const device = this.#devices.get(r.getUint32(at + dev_id.at, true));
+    const device = this.#devices.get(this.#queues.get(fd) ?? r.getUint32(at + dev_id.at, true));
     if (device === undefined) {
-      this.#answer(cookie, RESPONSE.invalid);
+      this.#answer(fd, cookie, RESPONSE.invalid);
       return;
     }
     const given = r.getUint32(at + flags.at, true);
@@ -141,8 +145,8 @@ export class PageFaults {
     dma.pasid = pasid;
     dma.privileged = (permissions & PRIVILEGED) !== 0;
     this.#p.asked?.(device, pasid, lo, hi);
-    if (this.#isHeld(device, lo)) this.#held(device, lo, hi, access, cookie);
-    else this.#request(device, lo, hi, access, { device, held: false, pasid, group, cookie }, last);
+    if (this.#isHeld(device, lo)) this.#held(device, lo, hi, access, cookie, fd);
+    else this.#request(device, lo, hi, access, { device, held: false, pasid, group, cookie, fd }, last);
     dma.pasid = before;
     dma.privileged = privileged;
   }
@@ -157,14 +161,14 @@ export class PageFaults {
     return !ats || !pri || (lo & IN_PAGE) !== 0;
   }
 
-  #held(device: GuestDevice, lo: number, hi: number, access: number, cookie: number): void {
+  #held(device: GuestDevice, lo: number, hi: number, access: number, cookie: number, fd: number): void {
     const { dma } = device;
     const { mayStall } = dma;
     dma.mayStall = true;
     const group = this.#p.hold!(dma, lo, hi, access);
     dma.mayStall = mayStall;
-    if (group < 0) this.#answer(cookie, RESPONSE.invalid);
-    else this.#waiting.push({ device, held: true, pasid: dma.pasid, group, cookie });
+    if (group < 0) this.#answer(fd, cookie, RESPONSE.invalid);
+    else this.#waiting.push({ device, held: true, pasid: dma.pasid, group, cookie, fd });
   }
 
   #request(
@@ -208,14 +212,14 @@ export class PageFaults {
     const found = this.#waiting[at];
     if (found === undefined) return;
     this.#waiting.splice(at, 1);
-    this.#answer(found.cookie, success ? RESPONSE.success : RESPONSE.invalid);
+    this.#answer(found.fd, found.cookie, success ? RESPONSE.success : RESPONSE.invalid);
   }
 
-  #answer(cookie: number, code: number): void {
+  #answer(fd: number, cookie: number, code: number): void {
     const { sys, data, view } = this.#calls;
     view.setUint32(data, cookie, true);
     view.setUint32(data + PAGE_RESPONSE.fields.code.at, code, true);
-    const result = sys.write(this.#fd, data, PAGE_RESPONSE.bytes);
+    const result = sys.write(fd, data, PAGE_RESPONSE.bytes);
     if (result < 0) this.#p.log.refused(this.#calls.refusal('write to the fault queue', result));
   }
 }

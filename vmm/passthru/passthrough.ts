@@ -160,7 +160,7 @@ export class Passthrough {
 
   #channel(name: ChannelName): Channel {
     if (name === 'iommufd') return this.space;
-    this.#svm ??= new SvmChannel(this.space, this.#ram);
+    this.#svm ??= new SvmChannel(this.space, this.#ram, ({ id }, fd) => this.faults?.listen(fd, id));
     return this.#svm;
   }
 
@@ -192,10 +192,8 @@ export class Passthrough {
   }
 
   /** What a device can do for its guest on the path that is to serve it. */
-  factsOf(address: string, { mode }: Choice, channel: ChannelName, shown: DeviceFacts): DeviceFacts {
-    if (mode === 'software') return this.#host.own(address);
-    // Page requests come by iommufd only.
-    return channel === 'svm' ? { ...shown, pri: false } : shown;
+  factsOf(address: string, { mode }: Choice, shown: DeviceFacts): DeviceFacts {
+    return mode === 'software' ? this.#host.own(address) : shown;
   }
 
   /** Puts the device on its path. @throws TsvmmError where the host refuses */

@@ -13,9 +13,9 @@ import {
   TLBI_NH_VA,
 } from '../../viommu/spec/smmuv3/commands.ts';
 import { CONFIG_BYPASS, CONFIG_S1, STE } from '../../viommu/spec/smmuv3/structures.ts';
-import { HW_INFO_TYPE } from '../host/iommufd/abi.ts';
+import { HW_INFO_TYPE, IOMMU_FAULT_QUEUE_ALLOC, NR } from '../host/iommufd/abi.ts';
 import { MAP_DMA, VFIO_EXTENSIONS, VFIO_NR } from '../host/iommufd/vfio-compat.ts';
-import { encode, type UapiFields, type UapiStruct, type UapiValues } from '../host/kernel/struct.ts';
+import { decode, encode, type UapiFields, type UapiStruct, type UapiValues } from '../host/kernel/struct.ts';
 import * as abi from '../host/svm-channel/abi.ts';
 import { VFIO } from '../host/vfio/abi.ts';
 import type { GuestRam } from '../mem/ram.ts';
@@ -24,6 +24,7 @@ import type { AssignedDevice } from './assigned-device.ts';
 import type { Channel, DevicePaths, FirstStage, OpenedDevice } from './channel.ts';
 import { type HostCalls, HostRefused } from './host-calls.ts';
 import type { InvalidationArray } from './invalidation-array.ts';
+import { eventsOf } from './smmu-event-queue.ts';
 
 const FOUR_GIB = 1n << 32n;
 const CD_BYTES = 64n;
@@ -46,11 +47,23 @@ type Made =
       readonly kind: 'first-stage';
       readonly device: AssignedDevice;
       readonly stage: FirstStage;
+      readonly faults: boolean;
       pasid: number;
     }
-  | { readonly kind: 'slice'; readonly device: AssignedDevice; sid: number }
+  | {
+      readonly kind: 'slice';
+      readonly device: AssignedDevice;
+      readonly event: (words: Uint32Array) => void;
+      sid: number;
+    }
   | { readonly kind: 'identification'; readonly device: AssignedDevice; readonly slice: number }
-  | { readonly kind: 'stream'; readonly device: AssignedDevice; readonly words: Uint32Array };
+  | {
+      readonly kind: 'stream';
+      readonly device: AssignedDevice;
+      readonly slice: number;
+      readonly words: Uint32Array;
+      readonly faults: boolean;
+    };
 
 /** A container: each device has one of its own, because what is bound is bound for all devices of it. */
 interface Container {
@@ -59,6 +72,11 @@ interface Container {
   /** Of VT-d: PASIDs (0: the requester) that have a page table. Otherwise: whether a PASID table is bound. */
   readonly pages: Set<number>;
   table: boolean;
+  /** Its fault queue, once there is one. */
+  faults: number;
+  queue?: number;
+  /** Its event queue: of an SMMUv3. */
+  events?: number;
 }
 
 type Invalidate = Partial<UapiValues<(typeof abi.SVM_INVALIDATE)['fields']>>;
@@ -75,9 +93,12 @@ export class SvmChannel implements Channel {
   readonly #ram: GuestRam;
   readonly #containers = new Map<number, Container>();
   readonly #made = new Map<number, Made>();
+  readonly #faults: (device: AssignedDevice, fd: number) => void;
   #next = FIRST_OTHER;
 
-  constructor(space: AddressSpace, ram: GuestRam) {
+  /** @param faults told where page requests of a device come in */
+  constructor(space: AddressSpace, ram: GuestRam, faults: (device: AssignedDevice, fd: number) => void) {
+    this.#faults = faults;
     this.#space = space;
     this.#calls = space.calls;
     this.#ram = ram;
@@ -102,7 +123,7 @@ export class SvmChannel implements Channel {
       calls.bytes(text.length).set(text);
       const fd = calls.raw(group, VFIO.GROUP_GET_DEVICE_FD, calls.data);
       this.#checked('VFIO_GROUP_GET_DEVICE_FD', fd);
-      this.#containers.set(fd, { fd: container, group, pages: new Set(), table: false });
+      this.#containers.set(fd, { fd: container, group, pages: new Set(), table: false, faults: 0 });
       this.#prepare(fd, asked.info.type);
       return { fd, id: -fd, info: asked.info };
     } catch (cause) {
@@ -138,8 +159,10 @@ export class SvmChannel implements Channel {
     const container = this.#containers.get(fd)!;
     this.#containers.delete(fd);
     for (const [number, { device }] of this.#made) if (device.fd === fd) this.#made.delete(number);
-    this.#calls.sys.close(container.group);
-    this.#calls.sys.close(container.fd);
+    const { sys } = this.#calls;
+    for (const queue of [container.queue, container.events]) if (queue !== undefined) sys.close(queue);
+    sys.close(container.group);
+    sys.close(container.fd);
   }
 
   owns({ fd }: AssignedDevice, table: number): boolean {
@@ -160,14 +183,20 @@ export class SvmChannel implements Channel {
     return this.#make({ kind: ioas === ram ? 'identity' : 'empty', device });
   }
 
-  vtdNested(device: AssignedDevice, _parent: number, stage: FirstStage): number {
+  vtdNested(
+    device: AssignedDevice,
+    _parent: number,
+    stage: FirstStage,
+    _pasids: boolean,
+    faults: boolean,
+  ): number {
     this.#demandBinding(device);
-    return this.#make({ kind: 'first-stage', device, stage, pasid: -1 });
+    return this.#make({ kind: 'first-stage', device, stage, faults, pasid: -1 });
   }
 
-  viommu(device: AssignedDevice): number {
+  viommu(device: AssignedDevice, _parent: number, event: (words: Uint32Array) => void): number {
     this.#demandBinding(device);
-    return this.#make({ kind: 'slice', device, sid: -1 });
+    return this.#make({ kind: 'slice', device, event, sid: -1 });
   }
 
   vdevice(device: AssignedDevice, slice: number, sid: number): number {
@@ -175,8 +204,8 @@ export class SvmChannel implements Channel {
     return this.#make({ kind: 'identification', device, slice });
   }
 
-  smmuNested(device: AssignedDevice, _slice: number, words: Uint32Array): number {
-    return this.#make({ kind: 'stream', device, words: words.slice() });
+  smmuNested(device: AssignedDevice, slice: number, words: Uint32Array, faults: boolean): number {
+    return this.#make({ kind: 'stream', device, slice, words: words.slice(), faults });
   }
 
   #demandBinding({ name, canBind }: AssignedDevice): void {
@@ -205,18 +234,19 @@ export class SvmChannel implements Channel {
         const { pgd, flags, width } = made.stage;
         const variant = width === 57 ? abi.X86L_VARIANT.FIVE : abi.X86L_VARIANT.FOUR;
         const model = abi.PAGE_TABLE_MODEL.X86L;
-        this.#bindPage(container, { pasid, pgd, model, variant }, encode(abi.X86L_TABLE, { flags }));
+        const queue = made.faults ? this.#queueOf(device, container) : 0;
+        this.#bindPage(container, { pasid, pgd, model, variant }, encode(abi.X86L_TABLE, { flags }), queue);
         made.pasid = pasid;
         return;
       }
       case 'stream':
-        this.#bindStream(device, made.words);
+        this.#bindStream(made);
         return;
       case 'identity':
         if (isArm(device)) this.#unbindTable(container);
         else {
           const { IDEN: model } = abi.PAGE_TABLE_MODEL;
-          this.#bindPage(container, { pasid, pgd: 0n, model, variant: 0 }, new Uint8Array(0));
+          this.#bindPage(container, { pasid, pgd: 0n, model, variant: 0 }, new Uint8Array(0), 0);
         }
         return;
       default:
@@ -238,10 +268,22 @@ export class SvmChannel implements Channel {
   #blockBy(container: Container, model: number): void {
     const opaque = model === abi.IOMMU_MODEL.SMMU ? encode(abi.SMMU_TABLE, {}) : new Uint8Array(0);
     // The first architecture of each that has such tables.
-    this.#bindTable(container, { ptr: 0n, size: 0n, model, variant: 0x300 }, opaque);
+    this.#bindTable(container, { ptr: 0n, size: 0n, model, variant: 0x300 }, opaque, 0);
   }
 
-  #bindStream(device: AssignedDevice, words: Uint32Array): void {
+  /** Page requests of the device come in there; made when it is first needed. */
+  #queueOf(device: AssignedDevice, container: Container): number {
+    if (container.faults === 0) {
+      const { fd } = container;
+      const out = this.#calls.ioctl(fd, NR.FAULT_QUEUE_ALLOC, IOMMU_FAULT_QUEUE_ALLOC, {});
+      container.faults = out.out_fault_id;
+      container.queue = out.out_fault_fd;
+      this.#faults(device, out.out_fault_fd);
+    }
+    return container.faults;
+  }
+
+  #bindStream({ device, slice, words, faults }: Extract<Made, { kind: 'stream' }>): void {
     const container = this.#containers.get(device.fd)!;
     const get = STE.get;
     const config = get.Config(words, 0);
@@ -252,17 +294,39 @@ export class SvmChannel implements Channel {
       const size = CD_BYTES << BigInt(get.S1CDMax(words, 0));
       const opaque = encode(abi.SMMU_TABLE, { s1fmt: get.S1Fmt(words, 0), s1dss: get.S1DSS(words, 0) });
       const { SMMU: model } = abi.IOMMU_MODEL;
-      this.#bindTable(container, { ptr, size, model, variant: abi.SMMU_VARIANT.FIRST }, opaque);
+      const queue = faults ? this.#queueOf(device, container) : 0;
+      const cached = get.EATS(words, 0) !== 0 && device.info.ats ? abi.BIND.DEVICE_TLB : 0;
+      this.#bindTable(
+        container,
+        { ptr, size, model, variant: abi.SMMU_VARIANT.FIRST },
+        opaque,
+        queue,
+        cached,
+      );
+      this.#listen(container, slice);
     }
+  }
+
+  /** Events of the table's vIOMMU are the guest's, under the StreamID that it knows. */
+  #listen(container: Container, slice: number): void {
+    if (container.events !== undefined) return;
+    const { out_viommu_id: viommu } = decode(abi.SVM_BIND, this.#calls.bytes(abi.SVM_BIND.bytes));
+    container.events = eventsOf(this.#calls, container.fd, viommu, (words) => {
+      const made = this.#of(slice, 'slice');
+      words[1] = made.sid;
+      made.event(words);
+    });
   }
 
   #bindTable(
     container: Container,
     values: UapiValues<(typeof abi.PASID_TABLE)['fields']>,
     opaque: Uint8Array,
+    queue: number,
+    more = 0,
   ): void {
-    const flags = abi.BIND.PASIDTP | abi.BIND.REPLACE;
-    this.#bind(container, abi.SVM_NR.BIND, flags, abi.PASID_TABLE, values, opaque);
+    const flags = abi.BIND.PASIDTP | abi.BIND.REPLACE | more;
+    this.#bind(container, abi.SVM_NR.BIND, flags, abi.PASID_TABLE, values, opaque, queue);
     container.table = true;
   }
 
@@ -276,9 +340,10 @@ export class SvmChannel implements Channel {
     container: Container,
     values: Partial<UapiValues<(typeof abi.PAGE_TABLE)['fields']>>,
     opaque: Uint8Array,
+    queue: number,
   ): void {
     const flags = abi.BIND.PGTABLE | abi.BIND.REPLACE;
-    this.#bind(container, abi.SVM_NR.BIND, flags, abi.PAGE_TABLE, values, opaque);
+    this.#bind(container, abi.SVM_NR.BIND, flags, abi.PAGE_TABLE, values, opaque, queue);
     container.pages.add(values.pasid!);
   }
 
@@ -297,18 +362,19 @@ export class SvmChannel implements Channel {
     struct: UapiStruct<F>,
     values: Partial<UapiValues<F>>,
     opaque: Uint8Array,
+    fault_id = 0,
   ): void {
     const data = this.#calls.bytes(struct.bytes + opaque.length, abi.SVM_BIND.bytes);
     data.fill(0);
     encode(struct, values, data);
     data.set(opaque, struct.bytes);
-    this.#head(container, nr, flags, data.length);
+    this.#head(container, nr, flags, data.length, fault_id);
   }
 
-  #head(container: Container, nr: number, flags: number, length: number): void {
+  #head(container: Container, nr: number, flags: number, length: number, fault_id = 0): void {
     const calls = this.#calls;
     const head = calls.bytes(abi.SVM_BIND.bytes);
-    encode(abi.SVM_BIND, { argsz: head.length + length, flags, length, reserved: 0 }, head);
+    encode(abi.SVM_BIND, { argsz: head.length + length, flags, length, fault_id, reserved: 0 }, head);
     const call = nr === abi.SVM_NR.BIND ? 'VFIO_SVM_BIND' : 'VFIO_SVM_UNBIND';
     this.#checked(call, calls.raw(container.fd, nr, calls.data));
   }

@@ -113,7 +113,7 @@ function create({ host: address, mode, channel }: VfioPciConfig, services: PciSe
     bars: barsOf(host, bytes),
     held: {
       bytes,
-      facts: passthrough.factsOf(address, choice, channel, shown),
+      facts: passthrough.factsOf(address, choice, shown),
       backing: {
         read: (offset, size) => host.read(REGION.CONFIG, offset, size),
         write: (offset, size, value) => host.write(REGION.CONFIG, offset, size, value, 0),

@@ -12,15 +12,23 @@ export const SVM_NR = { BIND: 0x7a, UNBIND: 0x7b, INVALIDATE: 0x7c } as const;
 /** VFIO_DEVICE_FLAGS_SVM: the device can bind and unbind, in `flags` of VFIO_DEVICE_GET_INFO. */
 export const DEVICE_FLAG_SVM = 1 << 4;
 
-/** Of bind and unbind: `length` bytes of data follow. */
-export const SVM_BIND = uapi('struct vfio_svm_bind', 16, 16, {
+/**
+ * Of bind and unbind: `length` bytes of data follow. Page requests go to a fault queue of the container's (0: nobody asks for them);
+ * `out_viommu_id`: where what is bound stands on a vIOMMU, its id, for event queues.
+ */
+export const SVM_BIND = uapi('struct vfio_svm_bind', 24, 24, {
   argsz: u32(0),
   flags: u32(4),
   length: u32(8),
-  reserved: u32(12),
+  fault_id: u32(12),
+  out_viommu_id: u32(16),
+  reserved: u32(20),
 });
-/** What is bound; neither: the caller's own address space, and the data are one PASID. */
-export const BIND = { PASIDTP: 1, PGTABLE: 2, REPLACE: 4 } as const;
+/**
+ * What is bound; neither table: the caller's own address space, and the data are one PASID. DEVICE_TLB: functions may keep translations
+ * of an SMMUv3's table (a VT-d has that in an entry of the host's).
+ */
+export const BIND = { PASIDTP: 1, PGTABLE: 2, REPLACE: 4, DEVICE_TLB: 32 } as const;
 /** How a PASID is released: nothing is on the way upstream, once the device was flushed, or now. */
 export const RELEASE = { FLUSHED: 8, CLEAN: 16 } as const;
 

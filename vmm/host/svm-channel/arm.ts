@@ -60,7 +60,7 @@ const EATS_FULL = 1;
 const MOST_PAGES = 64n;
 const EVERYTHING = 52;
 const PAGE_SHIFT = 12n;
-/** The vIOMMU of a device has one stream. */
+/** The vIOMMU of a device has one stream: events are of StreamID 1. */
 const STREAM = 1;
 
 /** What an SMMU has for a device while something is bound. */
@@ -91,8 +91,13 @@ export class ArmDevice extends SvmDevice {
     return S1P === 1 && S2P === 1;
   }
 
-  checkTable({ ptr, entries, model, variant, opaque }: TableInfo): void {
+  override get viommu(): number {
+    return this.#slice?.viommu.id ?? 0;
+  }
+
+  checkTable({ ptr, entries, model, variant, opaque, deviceTlb }: TableInfo): void {
     this.checkModel(model);
+    demand(!deviceTlb || this.device.host.ats, 'EOPNOTSUPP', `${this.name} has no ATS on this host`);
     const { view } = this.#info;
     const own = SMMU_VARIANT.FIRST + Math.min(view.getUint32(AIDR_AT, true) & 0xf, 5);
     demand(
@@ -138,13 +143,14 @@ export class ArmDevice extends SvmDevice {
 
   unbindPage(): void {}
 
-  bindTable({ ptr, entries, opaque }: TableInfo, undo: Undo): void {
+  bindTable({ ptr, entries, opaque, fault, deviceTlb }: TableInfo, undo: Undo): void {
     const { viommu } = this.#slice ?? this.#newSlice(undo);
     const next = this.tables.onViommu(
       this.device,
       viommu,
       HWPT_DATA.ARM_SMMUV3,
-      streamOf(ptr, entries, opaque, this.device.host.ats),
+      streamOf(ptr, entries, opaque, deviceTlb),
+      entries === 0n ? undefined : fault,
     );
     undo(() => this.tables.drop(next));
     const old = this.#bound;

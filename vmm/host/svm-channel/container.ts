@@ -2,6 +2,7 @@ import { HW_INFO_TYPE, IOCTL_TYPE } from '../iommufd/abi.ts';
 import type { ContainerExtension, ContainerMember, IommufdHost } from '../iommufd/context.ts';
 import type { IommufdDevice } from '../iommufd/device.ts';
 import type { HostDevice } from '../iommufd/driver.ts';
+import type { FaultQueue } from '../iommufd/fault-queue.ts';
 import type { Ioas } from '../iommufd/ioas.ts';
 import { Iommufd } from '../iommufd/iommufd.ts';
 import { compatIoas } from '../iommufd/vfio-compat.ts';
@@ -9,13 +10,15 @@ import { demand, refuse } from '../kernel/errno.ts';
 import type { Process } from '../kernel/process.ts';
 import { encode } from '../kernel/struct.ts';
 import { transact } from '../kernel/undo.ts';
-import { DEVICE_FLAG_SVM, PASID_ONLY, SVM_NR } from './abi.ts';
+import { DEVICE_FLAG_SVM, PASID_ONLY, SVM_BIND, SVM_NR } from './abi.ts';
 import { ArmDevice } from './arm.ts';
 import { IntelDevice } from './intel.ts';
 import { type SvmDevice, type Undo, unitInfo } from './member.ts';
 import { type PageInfo, readBind, readInvalidate, readUnbind, type TableInfo } from './request.ts';
 import { HostTables } from './tables.ts';
 import { TaskSpace } from './task.ts';
+
+type Bound = TableInfo | PageInfo;
 
 /**
  * `/dev/vfio/vfio`: VFIO's container, with shared virtual memory. What is bound is bound for all devices of the container, those that
@@ -99,8 +102,8 @@ export class SvmContainer extends Iommufd implements ContainerExtension {
     this.#devices.get(member)?.leave();
     this.#devices.delete(member);
     if (this.#devices.size > 0) return;
-    this.#table = undefined;
-    this.#pages.clear();
+    this.#setTable(undefined);
+    for (const pasid of [...this.#pages.keys()]) this.#setPage(pasid, undefined);
     for (const [pasid, task] of [...this.#tasks]) this.#endTask(pasid, task);
     this.#unclean.clear();
   }
@@ -125,7 +128,8 @@ export class SvmContainer extends Iommufd implements ContainerExtension {
     const devices = this.#all();
     switch (request.kind) {
       case 'table': {
-        const { info, replace } = request;
+        const { replace } = request;
+        const info = { ...request.info, fault: this.#faultQueue(request.fault) };
         demand(
           this.#tasks.size === 0,
           'EBUSY',
@@ -133,24 +137,44 @@ export class SvmContainer extends Iommufd implements ContainerExtension {
         );
         demand(replace || this.#table === undefined, 'EBUSY', 'a PASID table is bound');
         for (const device of devices) device.checkTable(info);
+        const out = caller.bytes(argument + BigInt(SVM_BIND.fields.out_viommu_id.at), 4, true);
         this.#forAll(devices, (device, undo) => device.bindTable(info, undo));
-        this.#table = info;
+        this.#setTable(info);
+        new DataView(out.buffer, out.byteOffset, out.length).setUint32(0, devices[0]!.viommu, true);
         return;
       }
       case 'page': {
-        const { info, replace } = request;
+        const { replace } = request;
+        const info = { ...request.info, fault: this.#faultQueue(request.fault) };
         const { pasid } = info;
         demand(!this.#unclean.has(pasid), 'EBUSY', UNCLEAN(pasid));
         demand(!this.#tasks.has(pasid), 'EBUSY', `PASID ${pasid} is that of a process`);
         demand(replace || !this.#pages.has(pasid), 'EBUSY', `a page table is bound to PASID ${pasid}`);
         for (const device of devices) device.checkPage(info);
         this.#forAll(devices, (device, undo) => device.bindPage(info, undo));
-        this.#pages.set(pasid, info);
+        this.#setPage(pasid, info);
         return;
       }
       case 'task':
         this.#bindTask(caller, request.at, devices);
     }
+  }
+
+  /** Throws ENOENT. */
+  #faultQueue(id: number): FaultQueue | undefined {
+    return id === 0 ? undefined : this.context.get<FaultQueue>(id, ['fault']);
+  }
+
+  /** What is bound keeps its fault queue. */
+  #setTable(info: TableInfo | undefined): void {
+    exchange(this.#table, info);
+    this.#table = info;
+  }
+
+  #setPage(pasid: number, info: PageInfo | undefined): void {
+    exchange(this.#pages.get(pasid), info);
+    if (info === undefined) this.#pages.delete(pasid);
+    else this.#pages.set(pasid, info);
   }
 
   /** Every device, or none. */
@@ -196,7 +220,7 @@ export class SvmContainer extends Iommufd implements ContainerExtension {
     if (request.kind === 'table') {
       demand(this.#table !== undefined, 'ENOENT', 'no PASID table is bound');
       for (const device of this.#devices.values()) device.unbindTable();
-      this.#table = undefined;
+      this.#setTable(undefined);
       return;
     }
     const { pasid, reusable } = request;
@@ -207,7 +231,7 @@ export class SvmContainer extends Iommufd implements ContainerExtension {
     } else {
       demand(this.#pages.has(pasid), 'ENOENT', `nothing is bound to PASID ${pasid}`);
       for (const device of this.#devices.values()) device.unbindPage(pasid);
-      this.#pages.delete(pasid);
+      this.#setPage(pasid, undefined);
     }
     if (!reusable) this.#unclean.add(pasid);
   }
@@ -223,6 +247,11 @@ export class SvmContainer extends Iommufd implements ContainerExtension {
     const request = readInvalidate(caller, argument);
     for (const device of this.#all()) device.invalidate(request);
   }
+}
+
+function exchange(old: Bound | undefined, next: Bound | undefined): void {
+  if (next?.fault !== undefined) next.fault.users++;
+  if (old?.fault !== undefined) old.fault.users--;
 }
 
 const UNCLEAN = (pasid: number): string =>

@@ -6,6 +6,7 @@ import {
   PGTT_PASS_THROUGH,
 } from '../../../viommu/spec/vtd/structures.ts';
 import { HWPT_DATA, HWPT_FLAGS, INVALIDATE_DATA } from '../iommufd/abi.ts';
+import type { FaultQueue } from '../iommufd/fault-queue.ts';
 import type { NestedHwpt, PagingHwpt } from '../iommufd/hwpt.ts';
 import type { Ioas } from '../iommufd/ioas.ts';
 import { UserArray } from '../iommufd/user-data.ts';
@@ -61,6 +62,8 @@ const X86L_KNOWN = X86L_FLAGS.SRE | X86L_FLAGS.EAFE | X86L_FLAGS.WPE;
 
 /** What one PASID, or the requester (0), is to have: a first stage, or the container's own addresses. */
 interface Wanted {
+  /** Where its page requests go. */
+  readonly fault?: FaultQueue | undefined;
   readonly stage: { readonly flags: number; readonly pgd: bigint; readonly width: number } | undefined;
   /** Equal texts are equal tables. */
   readonly key: string;
@@ -102,8 +105,17 @@ export class IntelDevice extends SvmDevice {
     return SMTS === 1 && NEST === 1 && FSTS === 1;
   }
 
-  checkTable({ model, variant, entries, opaque }: TableInfo): void {
+  override get viommu(): number {
+    return 0;
+  }
+
+  checkTable({ model, variant, entries, opaque, deviceTlb }: TableInfo): void {
     this.checkModel(model);
+    demand(
+      !deviceTlb,
+      'EOPNOTSUPP',
+      'device-TLBs of a VT-d are switched on in its context entries, which are the host’s',
+    );
     demand(
       variant !== INTL_VARIANT.EXTENDED,
       'EOPNOTSUPP',
@@ -172,7 +184,7 @@ export class IntelDevice extends SvmDevice {
     const wanted = new Map<number, Wanted>();
     if (info.entries > 0n)
       this.#eachEntry(info, (pasid, words) => {
-        const entry = wantedOf(pasid, words);
+        const entry = wantedOf(pasid, words, info.fault);
         if (entry !== undefined) wanted.set(pasid, entry);
       });
     this.makeRoom(undo);
@@ -220,7 +232,7 @@ export class IntelDevice extends SvmDevice {
     this.#table = undefined;
   }
 
-  bindPage({ pasid, pgd, model, variant, opaque }: PageInfo, undo: Undo): void {
+  bindPage({ pasid, pgd, model, variant, opaque, fault }: PageInfo, undo: Undo): void {
     demand(
       this.#table === undefined || BigInt(pasid) >= this.#table.info.entries,
       'EBUSY',
@@ -229,7 +241,9 @@ export class IntelDevice extends SvmDevice {
     this.makeRoom(undo);
     const width = variant === X86L_VARIANT.FIVE ? 57 : 48;
     const wanted =
-      model === PAGE_TABLE_MODEL.IDEN ? IDENTITY : stageOf(exactly(opaque, X86L_TABLE).flags, pgd, width);
+      model === PAGE_TABLE_MODEL.IDEN
+        ? IDENTITY
+        : stageOf(exactly(opaque, X86L_TABLE).flags, pgd, width, fault);
     this.#put(this.#pages, pasid, wanted, undo);
   }
 
@@ -295,13 +309,13 @@ export class IntelDevice extends SvmDevice {
     undo(() => this.#revive(this.#entries, RID, old));
   }
 
-  #make({ stage, key }: Wanted): Bound {
+  #make({ stage, key, fault }: Wanted): Bound {
     const base = this.#base as PagingHwpt;
     if (stage === undefined) return { key, hwpt: base };
     const { flags, pgd, width } = stage;
     const data = encode(S1, { flags: BigInt(flags), pgd, width });
     const more = this.pasidWidth > 0 ? HWPT_FLAGS.PASID : 0;
-    return { key, hwpt: this.tables.nested(this.device, base, more, HWPT_DATA.VTD_S1, data) };
+    return { key, hwpt: this.tables.nested(this.device, base, more, HWPT_DATA.VTD_S1, data, fault) };
   }
 
   #free({ hwpt }: Bound): void {
@@ -386,7 +400,7 @@ export class IntelDevice extends SvmDevice {
     const refusals: Refusal[] = [];
     const see = (pasid: number, words: Uint32Array) => {
       try {
-        const entry = wantedOf(pasid, words);
+        const entry = wantedOf(pasid, words, info.fault);
         if (entry !== undefined) wanted.set(pasid, entry);
       } catch (cause) {
         if (!(cause instanceof Refusal)) throw cause;
@@ -472,12 +486,13 @@ const WHOLE: InvalidateRequest = {
   opaque: new Uint8Array(0),
 };
 
-function stageOf(flags: number, pgd: bigint, width: number): Wanted {
-  return { stage: { flags, pgd, width }, key: `first stage ${flags} ${pgd} ${width}` };
+function stageOf(flags: number, pgd: bigint, width: number, fault: FaultQueue | undefined): Wanted {
+  const key = `first stage ${flags} ${pgd} ${width} ${fault?.id}`;
+  return { stage: { flags, pgd, width }, fault, key };
 }
 
 /** What an entry of a guest's PASID table asks for; `undefined`: not present. Throws EOPNOTSUPP for what the host does not nest. */
-function wantedOf(pasid: number, words: Uint32Array): Wanted | undefined {
+function wantedOf(pasid: number, words: Uint32Array, fault: FaultQueue | undefined): Wanted | undefined {
   const get = PASID_ENTRY.get;
   if (get.P(words, 0) === 0) return undefined;
   const type = get.PGTT(words, 0);
@@ -492,7 +507,7 @@ function wantedOf(pasid: number, words: Uint32Array): Wanted | undefined {
     (get.EAFE(words, 0) * X86L_FLAGS.EAFE) |
     (get.WPE(words, 0) * X86L_FLAGS.WPE);
   const pgd = (BigInt(words[5] as number) << 32n) | BigInt(((words[4] as number) & FRAME) >>> 0);
-  return stageOf(flags, pgd, get.FSPM(words, 0) === 1 ? 57 : 48);
+  return stageOf(flags, pgd, get.FSPM(words, 0) === 1 ? 57 : 48, fault);
 }
 
 function tableOf(words: Uint32Array): bigint | undefined {

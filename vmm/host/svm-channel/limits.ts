@@ -6,7 +6,7 @@ const THREAD = 'Linux, IOMMU mailing list, 2017: vfio: extend VFIO for SVM';
 export const SVM_CHANNEL_LIMITS: readonly Limit[] = [
   {
     id: 'svm-channel-faults',
-    what: 'page requests and faults of what is bound reach nobody by this channel: page requests are answered Invalid Request',
+    what: 'faults of VT-d that are not page requests reach nobody by this channel: they are in the log of the host',
     cite: THREAD,
   },
   {
@@ -16,7 +16,7 @@ export const SVM_CHANNEL_LIMITS: readonly Limit[] = [
   },
   {
     id: 'svm-channel-stream',
-    what: "of an SMMUv3's STE the format of the CD table and S1DSS are the guest's; ATS, stalls and the attributes of fetches are the host's",
+    what: "of an SMMUv3's STE the format of the CD table, S1DSS and whether there is ATS are the guest's; S1STALLD and the attributes of fetches are the host's",
     cite: 'SMMUv3: Stream Table Entry',
   },
   {

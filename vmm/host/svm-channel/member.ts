@@ -53,6 +53,8 @@ export abstract class SvmDevice {
   abstract checkPage(info: PageInfo): void;
   abstract bindTable(info: TableInfo, undo: Undo): void;
   abstract unbindTable(): void;
+  /** The vIOMMU that a table stands on; 0: none. */
+  abstract get viommu(): number;
   abstract bindPage(info: PageInfo, undo: Undo): void;
   abstract unbindPage(pasid: number): void;
   abstract invalidate(request: InvalidateRequest): void;

@@ -1,3 +1,4 @@
+import type { FaultQueue } from '../iommufd/fault-queue.ts';
 import { demand, refuse } from '../kernel/errno.ts';
 import type { Process } from '../kernel/process.ts';
 import { decode, type UapiFields, type UapiStruct, type UapiValues } from '../kernel/struct.ts';
@@ -30,12 +31,16 @@ const MOST_SOURCE = 0xffff;
 
 /** A PASID table that is handed down. */
 export interface TableInfo {
+  /** Functions may keep translations of it. */
+  readonly deviceTlb: boolean;
   readonly ptr: bigint;
   /** 0: there are none, and nothing gets through. */
   readonly entries: bigint;
   readonly model: number;
   readonly variant: number;
   readonly opaque: Uint8Array;
+  /** Where page requests go. */
+  readonly fault?: FaultQueue | undefined;
 }
 
 /** One page table that is handed down. */
@@ -45,11 +50,17 @@ export interface PageInfo {
   readonly model: number;
   readonly variant: number;
   readonly opaque: Uint8Array;
+  readonly fault?: FaultQueue | undefined;
 }
 
 export type BindRequest =
-  | { readonly kind: 'table'; readonly replace: boolean; readonly info: TableInfo }
-  | { readonly kind: 'page'; readonly replace: boolean; readonly info: PageInfo }
+  | {
+      readonly kind: 'table';
+      readonly replace: boolean;
+      readonly fault: number;
+      readonly info: TableInfo;
+    }
+  | { readonly kind: 'page'; readonly replace: boolean; readonly fault: number; readonly info: PageInfo }
   /** The caller's address space. `at`: where its PASID goes. */
   | { readonly kind: 'task'; readonly at: bigint };
 
@@ -76,13 +87,16 @@ export interface InvalidateTypes {
 
 /** Throws EFAULT, EINVAL, E2BIG, EOVERFLOW. */
 export function readBind(caller: Process, address: bigint): BindRequest {
-  const { flags, data } = readHeader(caller, address, KINDS | BIND.REPLACE);
+  const { flags, data, fault } = readHeader(caller, address, KINDS | BIND.REPLACE | BIND.DEVICE_TLB);
   const kind = flags & KINDS;
   const replace = (flags & BIND.REPLACE) !== 0;
   demand(kind !== KINDS, 'EINVAL', 'a PASID table and a page table at once');
-  if (kind === BIND.PASIDTP) return { kind: 'table', replace, info: tableOf(data) };
-  if (kind === BIND.PGTABLE) return { kind: 'page', replace, info: pageOf(data) };
+  const deviceTlb = (flags & BIND.DEVICE_TLB) !== 0;
+  demand(!deviceTlb || kind === BIND.PASIDTP, 'EINVAL', 'device-TLBs go with PASID tables');
+  if (kind === BIND.PASIDTP) return { kind: 'table', replace, fault, info: { ...tableOf(data), deviceTlb } };
+  if (kind === BIND.PGTABLE) return { kind: 'page', replace, fault, info: pageOf(data) };
   demand(!replace, 'EINVAL', "nothing is in the place of a process' own address space");
+  demand(fault === 0, 'EINVAL', 'a process answers its own page requests');
   exactly(data, PASID_ONLY);
   return { kind: 'task', at: address + BigInt(SVM_BIND.bytes) };
 }
@@ -90,7 +104,8 @@ export function readBind(caller: Process, address: bigint): BindRequest {
 /** Throws EFAULT, EINVAL, E2BIG. */
 export function readUnbind(caller: Process, address: bigint): UnbindRequest {
   const known = BIND.PASIDTP | RELEASE.FLUSHED | RELEASE.CLEAN;
-  const { flags, data } = readHeader(caller, address, known);
+  const { flags, data, fault } = readHeader(caller, address, known);
+  demand(fault === 0, 'EINVAL', 'a fault queue, and nothing is bound');
   const release = flags & (RELEASE.FLUSHED | RELEASE.CLEAN);
   if ((flags & BIND.PASIDTP) !== 0) {
     demand(release === 0, 'EINVAL', 'a PASID table releases no PASID: they are its owner’s');
@@ -186,14 +201,17 @@ export function empty(opaque: Uint8Array, what: string): void {
 }
 
 function readHeader(caller: Process, address: bigint, known: number) {
-  const { argsz, flags, length, reserved } = decode(
-    SVM_BIND,
-    caller.bytes(address, SVM_BIND.bytes, false).slice(),
-  );
+  const {
+    argsz,
+    flags,
+    length,
+    fault_id: fault,
+    reserved,
+  } = decode(SVM_BIND, caller.bytes(address, SVM_BIND.bytes, false).slice());
   const unknown = flags & ~known;
   demand(unknown === 0, 'EINVAL', `unknown flags 0x${(unknown >>> 0).toString(16)}`);
   demand(reserved === 0, 'EINVAL', 'the reserved field is not zero');
-  return { flags, data: dataOf(caller, address, SVM_BIND, argsz, length) };
+  return { flags, fault, data: dataOf(caller, address, SVM_BIND, argsz, length) };
 }
 
 /** What follows the fixed part, as it is now. */
@@ -211,7 +229,7 @@ function dataOf(caller: Process, address: bigint, struct: UapiStruct, argsz: num
   return all.subarray(0, length);
 }
 
-function tableOf(data: Uint8Array): TableInfo {
+function tableOf(data: Uint8Array): Omit<TableInfo, 'deviceTlb'> {
   const { ptr, size, model, variant } = fixedPart(data, PASID_TABLE);
   namespace(model, IOMMU_MODEL, PAGE_TABLE_MODEL, 'a flavour of IOMMU', 'a format of page tables');
   demand(ptr % ENTRY_BYTES === 0n, 'EINVAL', 'the PASID table is not aligned');

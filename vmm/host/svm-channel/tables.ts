@@ -1,5 +1,6 @@
 import type { IommufdContext } from '../iommufd/context.ts';
 import type { IommufdDevice } from '../iommufd/device.ts';
+import type { FaultQueue } from '../iommufd/fault-queue.ts';
 import { allocDomain, type Hwpt, NestedHwpt, PagingHwpt } from '../iommufd/hwpt.ts';
 import { Ioas } from '../iommufd/ioas.ts';
 import type { IommufdObject } from '../iommufd/objects.ts';
@@ -42,6 +43,7 @@ export class HostTables {
     flags: number,
     type: number,
     bytes: Uint8Array,
+    fault: FaultQueue | undefined,
   ): NestedHwpt {
     const { context } = this;
     const { driver } = host;
@@ -58,7 +60,7 @@ export class HostTables {
         viommu: undefined,
         domain,
         pasidCompatible: true,
-        fault: undefined,
+        fault,
       });
     });
   }
@@ -79,7 +81,13 @@ export class HostTables {
   }
 
   /** A page table of the user on top of a vIOMMU. */
-  onViommu({ host }: IommufdDevice, viommu: Viommu, type: number, bytes: Uint8Array): NestedHwpt {
+  onViommu(
+    { host }: IommufdDevice,
+    viommu: Viommu,
+    type: number,
+    bytes: Uint8Array,
+    fault: FaultQueue | undefined,
+  ): NestedHwpt {
     const { context } = this;
     return this.#make((id) => {
       const domain = allocDomain(context, () => viommu.driver.allocNested(host, 0, kernelData(type, bytes)));
@@ -91,14 +99,15 @@ export class HostTables {
         viommu,
         domain,
         pasidCompatible: false,
-        fault: undefined,
+        fault,
       });
     });
   }
 
   drop(object: Hwpt | Ioas | Viommu | Vdevice): void {
     object.users--;
-    this.context.objects.remove(object);
+    // Event queues of the user keep a vIOMMU, and that its parent: they go with the container.
+    if (object.users === 0) this.context.objects.remove(object);
   }
 
   #make<T extends IommufdObject>(make: (id: number) => T, ready: (object: T) => void = () => {}): T {

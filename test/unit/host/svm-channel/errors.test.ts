@@ -63,15 +63,15 @@ type Row = readonly [
 ];
 
 const BINDS: readonly Row[] = [
-  ['argsz below the head', 'vtd', BIND.PASIDTP, intlTable(), { argsz: 15 }, 'EINVAL', 'argsz 15 is less'],
+  ['argsz below the head', 'vtd', BIND.PASIDTP, intlTable(), { argsz: 23 }, 'EINVAL', 'argsz 23 is less'],
   [
     'argsz that ends in the data',
     'vtd',
     BIND.PASIDTP,
     intlTable(),
-    { argsz: 39 },
+    { argsz: 47 },
     'EINVAL',
-    'less than the 40',
+    'less than the 48',
   ],
   [
     'argsz of more than a page',
@@ -100,11 +100,40 @@ const BINDS: readonly Row[] = [
     'EINVAL',
     '5000 bytes of data',
   ],
-  ['an unknown flag', 'vtd', BIND.PASIDTP | 32, intlTable(), {}, 'EINVAL', 'unknown flags 0x20'],
+  ['an unknown flag', 'vtd', BIND.PASIDTP | 64, intlTable(), {}, 'EINVAL', 'unknown flags 0x40'],
+  ['device-TLBs of a page table', 'vtd', BIND.PGTABLE | 32, page(), {}, 'EINVAL', 'go with PASID tables'],
+  ['device-TLBs of a VT-d', 'vtd', BIND.PASIDTP | 32, intlTable(), {}, 'EOPNOTSUPP', 'context entries'],
+  ['device-TLBs without ATS', 'smmu', BIND.PASIDTP | 32, smmuTable(), {}, 'EOPNOTSUPP', 'no ATS'],
   ['a flag of release', 'vtd', BIND.PASIDTP | RELEASE.CLEAN, intlTable(), {}, 'EINVAL', 'unknown flags 0x10'],
   ['the top bit of flags', 'vtd', 0x80000001, intlTable(), {}, 'EINVAL', 'unknown flags 0x80000000'],
   ['two things at once', 'vtd', BIND.PASIDTP | BIND.PGTABLE, intlTable(), {}, 'EINVAL', 'at once'],
-  ['a reserved field', 'vtd', BIND.PASIDTP, intlTable(), { reserved: 1 }, 'EINVAL', 'reserved'],
+  [
+    'a fault queue that is not there',
+    'vtd',
+    BIND.PASIDTP,
+    intlTable(),
+    { fault_id: 77 },
+    'ENOENT',
+    'there is no fault 77',
+  ],
+  [
+    'a page table with a fault queue that is an IOAS',
+    'vtd',
+    BIND.PGTABLE,
+    page(),
+    { fault_id: 1 },
+    'ENOENT',
+    'there is no fault 1',
+  ],
+  [
+    'a process with a fault queue',
+    'vtd',
+    0,
+    new Uint8Array(4),
+    { fault_id: 1 },
+    'EINVAL',
+    'its own page requests',
+  ],
   [
     'a table shorter than its fixed part',
     'vtd',
@@ -428,11 +457,11 @@ describe('VFIO_SVM_BIND refuses, and says why', () => {
     const word = 0x3b00 | svm.SVM_NR.BIND;
     rig.bind(BIND.PASIDTP, intlTable());
     const inData = rig.calls.process;
-    rig.host.caller.put(encode(svm.SVM_BIND, { argsz: 40, flags: 1, length: 24 }), 0x9ff0n);
+    rig.host.caller.put(encode(svm.SVM_BIND, { argsz: 48, flags: 1, length: 24 }), 0x9fe8n);
     inData.unmap(0xa000n, 0xafffn);
 
     expect(
-      [0n, ALL_ONES, 0x9ff0n].map((at) => rig.calls.ioctl(rig.container, word, at === 0n ? FAR : at)),
+      [0n, ALL_ONES, 0x9fe8n].map((at) => rig.calls.ioctl(rig.container, word, at === 0n ? FAR : at)),
     ).toEqual([-14, -14, -14]);
   });
 
@@ -491,8 +520,8 @@ describe('VFIO_SVM_UNBIND refuses, and says why', () => {
     ['a PASID that has nothing', RELEASE.CLEAN, pasid(6), {}, 'ENOENT', 'PASID 6'],
     ['no PASID', RELEASE.CLEAN, pasid(5).subarray(1), {}, 'EINVAL', '3 were given'],
     ['more than a PASID', RELEASE.CLEAN, Uint8Array.of(5, 0, 0, 0, 1), {}, 'E2BIG', 'more were given'],
-    ['argsz that ends in the data', RELEASE.CLEAN, pasid(5), { argsz: 19 }, 'EINVAL', 'argsz 19'],
-    ['a reserved field', RELEASE.CLEAN, pasid(5), { reserved: 1 }, 'EINVAL', 'reserved'],
+    ['argsz that ends in the data', RELEASE.CLEAN, pasid(5), { argsz: 27 }, 'EINVAL', 'argsz 27'],
+    ['a fault queue', RELEASE.CLEAN, pasid(5), { fault_id: 1 }, 'EINVAL', 'nothing is bound'],
   ] as const)('%s', (_, flags, data, head, error, why) => {
     const rig = standing('vtd');
     rig.bind(BIND.PGTABLE, page());

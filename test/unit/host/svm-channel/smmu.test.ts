@@ -99,9 +99,9 @@ describe('a whole CD table', () => {
     expect([results, host.read(DEV, ADDRESS, 1)]).toEqual([['ok', 'EBUSY', 'ok'], 0x55]);
   });
 
-  test('ATS is the function’s own: it is on while stage 1 is', () => {
+  test('of which functions keep translations: their caches are dropped by address and PASID', () => {
     const { host, rig } = world();
-    rig.bindTable(TABLE, LINEAR_TERMINATE);
+    rig.bindTable(TABLE, LINEAR_TERMINATE, svm.BIND.DEVICE_TLB);
     host.invalidated.length = 0;
 
     rig.invalidate(
@@ -162,6 +162,47 @@ describe('invalidations', () => {
     const { result } = rig.invalidate({ model: SMMU, granularity: 2, pasid: 1 }, arch(PASID_CACHE));
 
     expect([stale, result, host.read(DEV, ADDRESS, 1)]).toEqual([0x55, 'ok', undefined]);
+  });
+});
+
+describe('what comes back', () => {
+  test('events are in an event queue of the vIOMMU that binding tells, of StreamID 1', () => {
+    const { host, rig } = world();
+    rig.bindTable(TABLE, LINEAR_TERMINATE);
+    const queue = rig.eventQueue(rig.boundViommu);
+    host.read(DEV, ADDRESS, 2);
+    host.unit.settle();
+
+    // A header, then C_BAD_CD (0Ah) of SubstreamID 2.
+    const [, , first, stream] = rig.words(queue, 40);
+    expect([(first as number) & 0xff, (first as number) >>> 12, stream]).toEqual([0x0a, 2, 1]);
+  });
+
+  test('page requests are in the fault queue that was named, which stays while the table is bound', () => {
+    const host = smmuHost();
+    const rig = new SvmRig(host);
+    rig.open(host.plug({ requester: DEV, pasidWidth: 20, ats: true, pri: true }));
+    rig.mapGuest();
+    guestCd(host, 1);
+    const queue = rig.faultQueue();
+    rig.bindTable(TABLE, LINEAR_TERMINATE, svm.BIND.DEVICE_TLB, { fault_id: queue.id });
+    const port = host.port(DEV, 1);
+    port.pageRequest(ADDRESS, 0, 1, 3, true);
+    host.unit.settle();
+
+    const [flags, , pasid, group, permissions, , address] = rig.words(queue.fd, 40);
+    expect([flags, pasid, group, permissions, address]).toEqual([3, 1, 3, 1, ADDRESS]);
+  });
+
+  test('with an event queue open, closing everything leaves nothing', () => {
+    const { host, rig } = world();
+    const queue = rig.faultQueue();
+    rig.bindTable(TABLE, LINEAR_TERMINATE, 0, { fault_id: queue.id });
+    rig.eventQueue(rig.boundViommu);
+
+    rig.calls.exit();
+
+    expect([host.kernel.allocations.census()['object'], host.kernel.memory.pinned]).toEqual([undefined, 0]);
   });
 });
 
