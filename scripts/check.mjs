@@ -32,7 +32,8 @@ const [looks, tests] = await Promise.all([
   node(
     'inherit',
     'node_modules/vitest/vitest.mjs',
-    ...['run', '--project', 'unit', '--pool=threads', '--maxWorkers=2', ...process.argv.slice(2)],
+    ...['run', '--project', 'unit', '--pool=threads', '--maxWorkers=2', '--experimental.fsModuleCache'],
+    ...process.argv.slice(2),
   ),
 ]);
 for (const { failed, text } of looks) if (failed) process.stdout.write(text);

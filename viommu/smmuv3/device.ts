@@ -106,9 +106,12 @@ export class SmmuV3 extends Device<SmmuState, SmmuWiring, SmmuParts> implements 
     s.regs.set(w.block.fresh());
     resetIdentification(s.regs, w.config);
     resetControl(s, w);
+    // The wide ones, 34 MiB together, are as new until a first tag is taken.
+    if (s.steCounters[0] !== 0) s.steCache.fill(0);
+    if (s.cdCounters[0] !== 0) s.cdCache.fill(0);
+    if (s.tlbCounters[0] !== 0) for (const words of [s.contexts, s.tlb, s.walkCache]) words.fill(0);
     for (const words of [s.steCounters, s.cdCounters, s.tlbCounters, s.tlbSizes]) words.fill(0);
     for (const words of [s.steTags, s.cdTags, s.vmidTags, s.contextFloors, s.contextLatest]) words.fill(0);
-    for (const words of [s.steCache, s.cdCache, s.contexts, s.tlb, s.walkCache]) words.fill(0);
     s.roots.fill(0);
     s.watched.length = 0;
     s.changed.length = 0;
