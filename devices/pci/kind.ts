@@ -7,7 +7,7 @@ import type { VirtualClock } from '../../vmm/core/clock.ts';
 import type { Limit } from '../../vmm/core/limit.ts';
 import type { Zod, ZodType } from '../../vmm/core/zod.ts';
 import type { Register } from '../../vmm/regs/layout.ts';
-import type { Tracer } from '../../vmm/trace/tracer.ts';
+import type { EventBinder } from '../../vmm/trace/tracer.ts';
 import type { PciFunction } from './function.ts';
 import type { ConfigLayout } from './layout.ts';
 
@@ -23,7 +23,7 @@ export interface PciServices {
   /** The way to memory and to the interrupt controllers; the PCI core keeps its requester id and enable up to date. */
   readonly dma: DmaPort;
   readonly clock: VirtualClock;
-  readonly tracer: Tracer;
+  readonly tracer: EventBinder;
   /** Memory past every IOMMU. Only test devices that check what DMA did may touch it. */
   readonly bypass: SystemMemory;
   /** Who takes its MSI and MSI-X messages instead of the DMA port: the driver of a modelled host. */

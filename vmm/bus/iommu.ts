@@ -1,7 +1,7 @@
 import type { VirtualClock } from '../core/clock.ts';
 import type { Limit } from '../core/limit.ts';
 import type { Zod, ZodType } from '../core/zod.ts';
-import type { Tracer } from '../trace/tracer.ts';
+import type { EventBinder } from '../trace/tracer.ts';
 import type { AnyDevice, DeviceView } from './device.ts';
 import type { DmaPort, DmaTranslator } from './dma.ts';
 import type { InterruptTarget } from './interrupts.ts';
@@ -13,7 +13,7 @@ export interface IommuServices {
   readonly id: string;
   readonly memory: SystemMemory;
   readonly clock: VirtualClock;
-  readonly tracer: Tracer;
+  readonly tracer: EventBinder;
   readonly interrupts: InterruptTarget;
   /** Told of every recorded DMA fault, with its explanation; for reports, never for behaviour. */
   readonly onFault: (fault: ExplainedFault) => void;

@@ -5,6 +5,7 @@ import { completeOptions } from '../bus/iommu.ts';
 import { EXIT, type ExitCode, TsvmmError } from '../core/errors.ts';
 import type { FunctionEntry } from '../host/model/file.ts';
 import type { HostDescription } from '../host/model/host.ts';
+import { HOST_EVENT } from '../host/model/host-events.ts';
 import type { DeviceConfig, HostConfig, MachineConfig } from '../machine/config.ts';
 import type { Registry } from '../machine/registry.ts';
 import { TapParser } from '../machine/tap.ts';
@@ -211,7 +212,8 @@ class Events {
 
   /** Without its time: the paths take different times. */
   readonly sink = (record: TraceRecord): void => {
-    if (this.#difference !== null || this.#count === MOST_EVENTS) return;
+    if (this.#difference !== null || this.#count === MOST_EVENTS || record.name.startsWith(HOST_EVENT))
+      return;
     const args = Object.entries(namedArgs(record)).map(([name, value]) => ` ${name}=${value}`);
     const text = `${record.name}${args.join('')}`;
     const at = this.#count++;

@@ -550,7 +550,7 @@ export const MATRIX = {
     timeout: RUN_OPTIONS.timeout,
     trace: {
       ...RUN_OPTIONS.trace,
-      doc: "Compare the events whose names match, without their times: of a cell that differs, the first one that differs is shown. The first million of a run count. Units of hosts tell events of the same names as the guest's: those of devices compare best",
+      doc: 'Compare the events whose names match, without their times: of a cell that differs, the first one that differs is shown. The first million of a run count. Events of the host (host_*) are not compared',
     },
     json: JSON_OPTION,
   }),

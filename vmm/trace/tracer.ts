@@ -73,6 +73,9 @@ const RING_SIZE = 64;
 /** Arguments that a place of the ring has fields for. */
 const MOST_PLACES = 10;
 
+/** Where a device gets the emitters of its events. */
+export type EventBinder = Pick<Tracer, 'bind'>;
+
 /** All trace events of one machine. */
 export class Tracer {
   readonly #now: () => number;
@@ -92,8 +95,13 @@ export class Tracer {
 
   /** Emitters of a table; binding a table twice gives the same emitters. */
   bind<T extends EventTable>(table: T): Emitters<T> {
+    return this.bindAs('', table);
+  }
+
+  /** The same events under names that begin with `prefix`: of devices that are not the guest's. */
+  bindAs<T extends EventTable>(prefix: string, table: T): Emitters<T> {
     return Object.fromEntries(
-      Object.entries(table).map(([name, decl]) => [name, this.#emitter(name, decl)]),
+      Object.entries(table).map(([name, decl]) => [name, this.#emitter(prefix + name, decl)]),
     ) as Emitters<T>;
   }
 

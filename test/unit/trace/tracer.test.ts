@@ -15,6 +15,17 @@ function setup() {
   return { tracer, seen, t: tracer.bind(TABLE) };
 }
 
+test('events of another owner have its prefix, and are selected apart', () => {
+  const { tracer, seen, t } = setup();
+  const theirs = tracer.bindAs('host_', TABLE);
+
+  tracer.select('host_*');
+  t.vtd_hit.emit(1);
+  theirs.vtd_hit.emit(1);
+
+  expect(seen.map(({ name }) => name)).toEqual(['host_vtd_hit']);
+});
+
 test('an event nobody selects is off and reaches no sink', () => {
   const { t, seen } = setup();
   t.vtd_hit.emit(1);

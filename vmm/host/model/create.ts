@@ -23,6 +23,7 @@ import { controlsOf } from './controls.ts';
 import { DumpedFunction } from './dumped-function.ts';
 import { createFunctions, type HostFunctions, hostEndpoints } from './functions.ts';
 import { type HostDescription, type HostFunction, intervalOf } from './host.ts';
+import { ofFunctions, ofHost } from './host-events.ts';
 import type { KindLookup } from './parse.ts';
 import { told, type UnitModel } from './units.ts';
 
@@ -104,13 +105,13 @@ class HostAssembly {
     this.#memory = new PhysicalMemory(ram, this.#kernel);
     // Units tell functions, which are behind units.
     this.#endpoints = hostEndpoints(() => this.#functions.bus);
-    const common = { memory: this.#memory, clock, tracer, endpoints: this.#endpoints };
+    const common = { memory: this.#memory, clock, tracer: ofHost(tracer), endpoints: this.#endpoints };
     const observed = onFault === undefined ? common : { ...common, onFault };
     this.#units = description.units.map((model) => startUnit(model, { id: idOf(model), ...observed }));
     this.#functions = createFunctions(description.file, description.source, kinds, {
       memory: this.#memory.system,
       clock,
-      tracer,
+      tracer: ofFunctions(tracer),
       translatorOf: (address) => this.#unitOf(address).unit.iommu.translator,
       messagesOf: (address) => entryOf(this.#messages, address, () => this.#messagesOf(address)),
     });

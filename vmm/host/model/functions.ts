@@ -6,7 +6,7 @@ import { completeOptions, type DmaEndpoints } from '../../bus/iommu.ts';
 import type { SystemMemory } from '../../bus/memory.ts';
 import type { VirtualClock } from '../../core/clock.ts';
 import { TsvmmError } from '../../core/errors.ts';
-import type { Tracer } from '../../trace/tracer.ts';
+import type { EventBinder } from '../../trace/tracer.ts';
 import { BarAddresses } from './bar-addresses.ts';
 import { busOf, isPort, routingId } from './check-topology.ts';
 import type { FunctionEntry, HostFile } from './file.ts';
@@ -17,7 +17,7 @@ import type { KindLookup } from './parse.ts';
 export interface FunctionServices {
   readonly memory: SystemMemory;
   readonly clock: VirtualClock;
-  readonly tracer: Tracer;
+  readonly tracer: EventBinder;
   /** The unit that stands for the function of this address. */
   readonly translatorOf: (address: string) => DmaTranslator;
   /** Who takes the messages of the function of this address. */

@@ -2,7 +2,7 @@ import { DmaPort } from '../../bus/dma.ts';
 import type { DmaEndpoints, ExplainedFault, Iommu, IommuKind } from '../../bus/iommu.ts';
 import { MmioBus, type MmioHandler } from '../../bus/mmio.ts';
 import type { VirtualClock } from '../../core/clock.ts';
-import type { Tracer } from '../../trace/tracer.ts';
+import type { EventBinder } from '../../trace/tracer.ts';
 import type { PhysicalMemory } from './physical-memory.ts';
 
 const INTERRUPT_EVENT = 'interrupt';
@@ -14,7 +14,7 @@ export interface UnitOptions {
   readonly id: string;
   readonly memory: PhysicalMemory;
   readonly clock: VirtualClock;
-  readonly tracer: Tracer;
+  readonly tracer: EventBinder;
   /** The functions behind it; without them nobody answers. */
   readonly endpoints?: DmaEndpoints;
   /** Told of every DMA fault that the unit records; for reports, never for behaviour. */
