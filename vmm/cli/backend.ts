@@ -75,6 +75,8 @@ export interface RunRequest {
   readonly report?: ReportRequest;
   /** Give the views of the machine as the guest left it. */
   readonly views?: true;
+  /** Nobody reads who wrote the entries of faults. */
+  readonly unexplained?: true;
 }
 
 export interface ReportRequest {

@@ -82,8 +82,9 @@ async function runWith(
   options: RunGuestOptions,
   record: RunRecord | undefined,
 ): Promise<RunResult> {
-  const { config, registry, monitor } = request;
-  if (monitor === undefined) return runGuest(config, registry, guest, options);
+  const { config, registry, monitor, unexplained } = request;
+  if (monitor === undefined)
+    return runGuest(config, registry, guest, unexplained ? { ...options, unexplained } : options);
   const { runMonitored } = await import('../monitor/run.ts');
   const recorder = record === undefined ? {} : { recorder: record.recorder };
   // A report is made of one run, from its start.

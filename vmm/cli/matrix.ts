@@ -315,6 +315,7 @@ class Player {
         color: this.#color,
         plugins: [],
         views: true,
+        unexplained: true,
         ...(trace.length === 0 ? {} : { trace: { globs: trace, sink: events.sink } }),
       });
       if (like === undefined) this.#enough = 4 * outcome.instructions + SPARE_FUEL;
