@@ -3,7 +3,9 @@ import {
   EL2_REGIME,
   type SmmuBackend,
   type SmmuPort,
+  type StreamBinding,
   type SubstreamBinding,
+  streamBinding,
   substreamBinding,
 } from '../../viommu/port/smmuv3.ts';
 import * as C from '../../viommu/spec/smmuv3/commands.ts';
@@ -49,6 +51,7 @@ export class SmmuShadow implements SmmuBackend {
   readonly #bindings: HostBindings;
   readonly #devices: Attached[] = [];
   readonly #out: SubstreamBinding = substreamBinding();
+  readonly #stream: StreamBinding = streamBinding();
   /** Pages that a store could make a CD valid in. */
   readonly #watched = new Set<number>();
   readonly #watcher = {
@@ -254,6 +257,11 @@ export class SmmuShadow implements SmmuBackend {
     const { sid, device } = one;
     const { channel } = device.host;
     port.substream(sid, pasid, out);
+    // Where CDs lie behind stage 2 no SubstreamID is looked for: the stream as a whole says so.
+    if (pasid === NO_PASID) {
+      port.binding(sid, this.#stream);
+      if (this.#stream.kind === 'nested') out.kind = 'nested';
+    }
     const blocked = () => this.#bindings.blocked(one);
     if (out.kind === 'abort') return { kind: 'blocked', key: '', make: blocked };
     if (out.kind === 'bypass') {
