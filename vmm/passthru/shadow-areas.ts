@@ -26,9 +26,18 @@ export class ShadowAreas {
 
   /** Pages of the entry that has mapped a page; 1 where none has. */
   leafAt(page: number): number {
-    for (const one of this.of(Math.floor(page / BLOCK_PAGES)))
-      if (page >= one.page && page < one.page + one.pages) return one.leaf;
-    return 1;
+    const list = this.of(Math.floor(page / BLOCK_PAGES));
+    const one = list[firstFrom(list, page)];
+    return one !== undefined && page >= one.page ? one.leaf : 1;
+  }
+
+  /** Those of a block that lie in [first, last], in part or as a whole: a copy. */
+  touching(block: number, first: number, last: number): readonly ShadowArea[] {
+    const list = this.of(block);
+    const from = firstFrom(list, first);
+    let to = from;
+    while (to < list.length && list[to]!.page <= last) to++;
+    return from === to ? NONE : list.slice(from, to);
   }
 
   /** The numbers of blocks with areas that lie in [first, last], in no order. */
@@ -49,9 +58,9 @@ export class ShadowAreas {
       this.#blocks.set(block, [area]);
       return;
     }
-    let at = list.length;
-    while (at > 0 && list[at - 1]!.page > area.page) at--;
-    list.splice(at, 0, area);
+    const at = firstFrom(list, area.page);
+    if (at === list.length) list.push(area);
+    else list.splice(at, 0, area);
   }
 
   remove(area: ShadowArea): void {
@@ -59,8 +68,21 @@ export class ShadowAreas {
     const list = this.#blocks.get(block)!;
     this.count--;
     if (list.length === 1) this.#blocks.delete(block);
-    else list.splice(list.indexOf(area), 1);
+    else list.splice(firstFrom(list, area.page), 1);
   }
+}
+
+/** Index of the first one that ends at or after a page. */
+function firstFrom(list: readonly ShadowArea[], page: number): number {
+  let low = 0;
+  let high = list.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    const { page: start, pages } = list[middle]!;
+    if (start + pages <= page) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 const NONE: readonly ShadowArea[] = [];

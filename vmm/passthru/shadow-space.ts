@@ -211,7 +211,7 @@ export class ShadowSpace {
       at = next;
     }
     const block = Math.floor(page / BLOCK_PAGES);
-    const areas = this.#areas.of(block);
+    const areas = this.#areas.touching(block, page, end);
     if (areas.length > 0) this.#drop(areas, page, end, adds);
     for (let r = 0; r < this.#runs; r++) this.#add(block, r);
     if (at > end + 1 && this.#runs === 0) {
@@ -260,10 +260,9 @@ export class ShadowSpace {
    * @param adds only where the same pages allow more now: what denies a request is looked up again before the request is refused
    */
   #drop(areas: readonly ShadowArea[], first: number, last: number, adds: boolean): void {
-    for (const area of [...areas]) {
+    for (const area of areas) {
       const { page, pages, to, access, leaf } = area;
       const end = page + pages - 1;
-      if (end < first || page > last) continue;
       const now = this.#wanted(area, first, last);
       if (now === access || (adds && (now & access) !== access)) continue;
       this.#unmap(area);
@@ -295,13 +294,9 @@ export class ShadowSpace {
     const access = this.#runAccess[r]!;
     const leaf = this.#runLeaf[r]!;
     let at = start;
-    const areas = this.#areas.of(block);
-    if (areas.length > 0) {
-      for (const area of [...areas]) {
-        if (area.page + area.pages <= at || area.page >= end) continue;
-        if (area.page > at) this.#map({ page: at, pages: area.page - at, to: to + at, access, leaf });
-        at = area.page + area.pages;
-      }
+    for (const area of this.#areas.touching(block, start, end - 1)) {
+      if (area.page > at) this.#map({ page: at, pages: area.page - at, to: to + at, access, leaf });
+      at = area.page + area.pages;
     }
     if (at < end) this.#map({ page: at, pages: end - at, to: to + at, access, leaf });
   }
@@ -311,7 +306,8 @@ export class ShadowSpace {
     if (this.#areas.count === 0 || last < first) return;
     const from = Math.floor(first / BLOCK_PAGES);
     const to = Math.floor(last / BLOCK_PAGES);
-    for (const block of this.#areas.blocksIn(from, to)) this.#drop(this.#areas.of(block), first, last, false);
+    for (const block of this.#areas.blocksIn(from, to))
+      this.#drop(this.#areas.touching(block, first, last), first, last, false);
   }
 
   #map(area: ShadowArea): void {
