@@ -136,12 +136,12 @@ export class RemappingCaches {
 
   #dropPages(lo: number, hi: number, tag: number, order: number, leafOnly: boolean): void {
     if (order === 0) {
-      this.iotlb.dropPage(lo, hi, tag);
+      this.iotlb.dropSpan(lo, hi, tag, 1);
       if (!leafOnly) this.paging.dropPage(lo, hi, tag);
       return;
     }
     const base = lo & (-4096 << order);
-    this.iotlb.dropPages(base, hi, tag, order);
+    this.iotlb.dropSpan(base, hi, tag, 4096 << order);
     if (!leafOnly) this.paging.dropPages(base, hi, tag, order);
   }
 

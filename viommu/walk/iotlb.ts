@@ -11,6 +11,9 @@
  */
 export const ROW_WORDS = 8;
 const SET_WORDS = 2 * ROW_WORDS;
+const SET_SHIFT = 4;
+/** From so many pages on the sets that hold nothing are passed over. */
+const WIDE = 64;
 /** Word 7 of the first row: the second row is the older one. */
 const OLDER = -0x80000000;
 /** The owner id in word 7. */
@@ -43,6 +46,8 @@ export class Iotlb {
   /** Changes whenever rows are dropped. Who has copies of rows: a row that is put out by another one does not change it. */
   stamp = 0;
   copies: RowCopies | null = null;
+  /** A bit for each set that may hold rows: wide ranges need not look at the others. */
+  readonly #present: Int32Array;
   readonly #setMask: number;
   readonly #fold: number;
   /** By size code: log2 of the page, and its address bits in the lower half. */
@@ -50,7 +55,7 @@ export class Iotlb {
   readonly #masks: readonly number[];
 
   /**
-   * @param rows 8 words a row; the number of rows is a power of two
+   * @param rows 8 words a row; the number of rows is a power of two, and at least 64
    * @param shifts log2 of the page sizes, by size code; the first is 4 KiB
    */
   constructor(rows: Uint32Array, sizes: Uint32Array, shifts: readonly number[] = SHIFT) {
@@ -60,6 +65,9 @@ export class Iotlb {
     this.#shifts = shifts;
     this.#masks = shifts.map((shift) => -1 << shift);
     const sets = rows.length / SET_WORDS;
+    this.#present = new Int32Array(sets >>> 5);
+    if (sizes[0] !== 0)
+      for (let r = 0; r < rows.length; r += ROW_WORDS) if (rows[r + 2] !== 0) this.#holds(r);
     this.#setMask = sets - 1;
     this.#fold = 31 - Math.clz32(sets);
   }
@@ -162,10 +170,17 @@ export class Iotlb {
     rows[r + 7] = r === set ? OLDER | owner : owner;
   }
 
+  /** The set in which `r` lies holds rows. */
+  #holds(r: number): void {
+    const set = r >>> SET_SHIFT;
+    this.#present[set >>> 5]! |= 1 << set;
+  }
+
   /** An empty row of the set, or its older one; the first row's OLDER bit says which. Of the second row it is brought up to date. */
   #victim(set: number): number {
     const rows = this.rows;
     const state = rows[set + 7]! | 0;
+    this.#holds(set);
     // OLDER is the sign.
     if (rows[set + 2] === 0 || (state >= 0 && rows[set + ROW_WORDS + 2] !== 0)) return set;
     rows[set + 7] = state & ~OLDER;
@@ -181,25 +196,6 @@ export class Iotlb {
   drop(r: number): void {
     this.changed();
     this.rows[r + 2] = 0;
-  }
-
-  /** Drops the rows of `tag` that overlap the 2^order pages at the aligned address (lo, hi); order <= 18. */
-  dropPages(lo: number, hi: number, tag: number, order: number): void {
-    this.changed();
-    const sizes = this.sizes[0]!;
-    if ((sizes & 1) !== 0) this.#dropSize(lo, hi, tag, SIZE_4K, order);
-    if ((sizes & 2) !== 0) this.#dropSize(lo, hi, tag, SIZE_2M, order > 9 ? order - 9 : 0);
-    if ((sizes & 4) !== 0) this.#dropSize(lo, hi, tag, SIZE_1G, 0);
-  }
-
-  /** dropPages() of one page, the usual invalidation. */
-  dropPage(lo: number, hi: number, tag: number): void {
-    if (this.sizes[0] !== 1) {
-      this.dropPages(lo, hi, tag, 0);
-      return;
-    }
-    this.changed();
-    this.#dropIn(this.setOf(lo, hi, tag), lo & -0x1000, hi, tag);
   }
 
   /** Empties the row of the set that is the one. Without branches: rows of a large cache come late, and nothing waits for them. */
@@ -233,15 +229,18 @@ export class Iotlb {
   /** Drops the rows of `tag` that overlap the `bytes` from (lo, hi), whatever their size; at most 2^30 bytes. */
   dropSpan(lo: number, hi: number, tag: number, bytes: number): void {
     this.changed();
+    if (this.sizes[0] === 1 && bytes === 1) this.#dropIn(this.setOf(lo, hi, tag), lo & -0x1000, hi, tag);
+    else this.#dropSizes(lo, hi, tag, bytes);
+  }
+
+  #dropSizes(lo: number, hi: number, tag: number, bytes: number): void {
     const sizes = this.sizes[0]!;
-    if (sizes === 1 && bytes === 1) {
-      this.#dropIn(this.setOf(lo, hi, tag), lo & -0x1000, hi, tag);
-      return;
-    }
     for (let size = 0; sizes >>> size !== 0; size++) {
       if ((sizes & (1 << size)) === 0) continue;
       const mask = this.#masks[size]!;
-      this.#dropRun(lo & mask, hi, tag, size, (((lo & ~mask) + bytes - 1) >>> this.#shifts[size]!) + 1);
+      const pages = (((lo & ~mask) + bytes - 1) >>> this.#shifts[size]!) + 1;
+      if (pages < WIDE) this.#dropRun(lo & mask, hi, tag, size, pages);
+      else this.#dropWide(lo & mask, hi, tag, size, pages);
     }
   }
 
@@ -264,12 +263,44 @@ export class Iotlb {
     }
   }
 
-  #dropSize(lo: number, hi: number, tag: number, size: number, order: number): void {
-    const n = 1 << order;
-    const step = SHIFT[size]!;
-    for (let i = 0; i < n; i++) {
-      const r = this.find((lo + (i << step)) | 0, hi, tag, size);
-      if (r >= 0) this.rows[r + 2] = 0;
+  /** #dropRun() of many pages. */
+  #dropWide(lo: number, hi: number, tag: number, size: number, pages: number): void {
+    const fold = this.#fold;
+    const mask = this.#setMask & MOST_SETS;
+    const shift = this.#shifts[size]!;
+    const rest = spread(hi, tag);
+    // Up to a multiple of this the sets of pages follow each other, and the upper half stays.
+    const straight = 1 << Math.min(fold, 32 - shift);
+    let page = pageNumber(lo, hi, shift);
+    for (let left = pages; left > 0; ) {
+      if (page << shift === 0 && left !== pages) {
+        this.#dropWide(0, (hi + 1) | 0, tag, size, left);
+        return;
+      }
+      const set = (page + (page >>> fold) + rest) & mask;
+      const n = Math.min(straight - (page & (straight - 1)), mask + 1 - set, left);
+      this.#dropSets(set, set + n - 1, page << shift, hi, tag, size);
+      page = (page + n) | 0;
+      left -= n;
+    }
+  }
+
+  /** What the sets from `first` to `last` hold of pages one after the other, the first one at (at, hi). */
+  #dropSets(first: number, last: number, at: number, hi: number, tag: number, size: number): void {
+    const rows = this.#signed;
+    const present = this.#present;
+    const shift = this.#shifts[size]!;
+    for (let word = first >>> 5; word <= last >>> 5; word++) {
+      let left = present[word]!;
+      if (left === 0) continue;
+      if (word === first >>> 5) left &= -1 << first;
+      if (word === last >>> 5) left &= -1 >>> ~last;
+      for (; left !== 0; left &= left - 1) {
+        const set = (word << 5) + 31 - Math.clz32(left & -left);
+        const r = set << SET_SHIFT;
+        this.#dropIfIn(r, (at + ((set - first) << shift)) | size, hi, tag);
+        if ((rows[r + 2]! | rows[r + 10]!) === 0) present[word]! &= ~(1 << set);
+      }
     }
   }
 

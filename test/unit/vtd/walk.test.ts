@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { EntryCache } from '../../../viommu/walk/entry-cache.ts';
 import { Iotlb, SIZE_1G, SIZE_2M, SIZE_4K } from '../../../viommu/walk/iotlb.ts';
@@ -84,7 +85,7 @@ describe('the IOTLB', () => {
     const small = put(t, 0x4000_5000, 0, 1);
 
     expect(t.lookup(0x4000_5000, 0, 1)).toBe(small);
-    t.dropPages(0x4000_5000, 0, 1, 0);
+    t.dropSpan(0x4000_5000, 0, 1, 1);
     expect([t.lookup(0x4000_5000, 0, 1), t.lookup(0x5000_0000, 0, 1)]).toEqual([-1, -1]);
   });
 
@@ -94,12 +95,69 @@ describe('the IOTLB', () => {
     put(t, 0x4000_0000, 0, 1, SIZE_2M);
     put(t, 0x4020_0000, 0, 1, SIZE_2M);
 
-    t.dropPages(0, 0, 1, 9);
-    t.dropPages(0x4000_0000, 0, 1, 10);
+    t.dropSpan(0, 0, 1, 512 * 4096);
+    t.dropSpan(0x4000_0000, 0, 1, 1024 * 4096);
 
     const kept = Array.from({ length: 600 }, (_, i) => t.lookup(i * 4096, 0, 1) >= 0);
     expect([kept.indexOf(true), kept.filter((k) => k).length]).toEqual([512, 88]);
     expect([t.lookup(0x4000_0000, 0, 1), t.lookup(0x4020_0000, 0, 1)]).toEqual([-1, -1]);
+  });
+
+  test('drops what overlaps a range, however wide and across any boundary, and nothing else', () => {
+    const SHIFTS = [12, 21, 30] as const;
+    const address = fc.oneof(
+      fc.integer({ min: -300, max: 300 }).map((page) => 2 ** 32 + page * 4096),
+      fc.nat(400).map((page) => 0x4000_0000 + page * 4096),
+      fc.nat(5000).map((n) => n * 0x20_0000),
+    );
+    const page = fc.record({
+      address,
+      tag: fc.integer({ min: 1, max: 3 }),
+      size: fc.constantFrom(0, 0, 0, 1, 2),
+    });
+    const bytes = fc.oneof(
+      fc.constant(1),
+      fc.nat(600).map((pages) => (pages + 1) * 4096),
+      fc.constantFrom(2 ** 21, 2 ** 25, 2 ** 30),
+    );
+    const range = fc.record({ address, tag: fc.integer({ min: 1, max: 3 }), bytes });
+    fc.assert(
+      fc.property(
+        fc.constantFrom(64, 256, 2048),
+        fc.array(fc.record({ pages: fc.array(page, { minLength: 1, maxLength: 80 }), range }), {
+          maxLength: 6,
+        }),
+        (rows, steps) => {
+          let t = make(rows);
+          const known: { address: number; tag: number; size: number }[] = [];
+          const row = ({ address: a, tag, size }: (typeof known)[0]) =>
+            t.find(a | 0, Math.floor(a / 2 ** 32), tag, size);
+          for (const { pages, range: r } of steps) {
+            for (const p of pages) {
+              const base = Math.floor(p.address / 2 ** SHIFTS[p.size]!) * 2 ** SHIFTS[p.size]!;
+              const one = { ...p, address: base };
+              if (row(one) >= 0) continue;
+              put(t, base | 0, Math.floor(base / 2 ** 32), p.tag, p.size);
+              known.push(one);
+            }
+            const before = known.filter((one) => row(one) >= 0);
+            const spared = before.filter(
+              (one) =>
+                one.tag !== r.tag ||
+                one.address + 2 ** SHIFTS[one.size]! <= r.address ||
+                one.address >= r.address + r.bytes,
+            );
+
+            t.dropSpan(r.address | 0, Math.floor(r.address / 2 ** 32), r.tag, r.bytes);
+
+            expect(before.filter((one) => row(one) >= 0)).toEqual(spared);
+            // As after the caches are made anew.
+            t = new Iotlb(t.rows, t.sizes);
+          }
+        },
+      ),
+      { numRuns: 150 },
+    );
   });
 });
 
