@@ -2,7 +2,9 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { VtdConfig } from '../../../viommu/vtd/config.ts';
 import { DMA_OK, type DmaPort, READ, WRITE } from '../../../vmm/bus/dma.ts';
+import type { Json } from '../../../vmm/state/schema.ts';
 import { runs } from '../../kit/runs.ts';
+import { SmmuMachine } from '../../kit/smmu-machine.ts';
 import { VtdMachine } from '../../kit/vtd-machine.ts';
 import { PASIDS, ScalableMachine } from '../../kit/vtd-scalable.ts';
 
@@ -193,6 +195,20 @@ describe('cache=random', () => {
     expect(rest()).toEqual(first);
     expect(new Set(first)).toEqual(new Set([0x9000, 0xb000]));
   });
+});
+
+test.each([
+  ['VT-d', () => new VtdMachine().device],
+  ['SMMUv3', () => new SmmuMachine().device],
+] as const)('state of a %s that knows no chance yet is taken', (_, make) => {
+  const device = make();
+  const { kind, body } = device.stateDef().save(device.s as never);
+  const { chance: _none, ...before } = body as Readonly<Record<string, Json>>;
+  device.s.chance = 5;
+
+  device.stateDef().load(device.s as never, { kind, version: 1, body: before }, 'iommu0');
+
+  expect(device.s.chance).toBe(0);
 });
 
 describe.each(['normal', 'none', 'unbounded', 'random', 'prefetch'] as const)('cache=%s', (cache) => {
