@@ -102,10 +102,7 @@ describe('the same driver on a device of a host', () => {
       prepare: (made) => watchPhysical(made, address, watched),
     });
 
-    expect(
-      ran.failed.filter((line) => !/^not ok 3[012] /.test(line)),
-      ran.console,
-    ).toEqual([]);
+    expect(ran.failed, ran.console).toEqual([]);
     expect(ran.points, ran.console).toHaveLength(39);
     expect(watched.writes).toBeGreaterThan(1000);
     expect(watched.changing).toBe(0);

@@ -67,6 +67,9 @@ export function substreamBinding(): SubstreamBinding {
 export const EL2_REGIME = -1;
 export const EL2_E2H_REGIME = -2;
 
+/** SmmuPort.hold: it was something else. */
+export const NOT_HELD = -2;
+
 /** What a backend may ask of the guest's SMMUv3, and give back to it. */
 export interface SmmuPort {
   readonly architecture: 'smmuv3';
@@ -99,7 +102,7 @@ export interface SmmuPort {
   /**
    * The hardware behind the port holds a transaction of stage 1: the guest is told as of one that the unit holds itself, by an event
    * with the tag that is returned. Its end comes through DmaEndpoints.resume, never before this returns. -1: the unit has no place
-   * for it; the event says that it has ended.
+   * for it; the event says that it has ended. NOT_HELD: no CD of the guest asks for that, and nobody was told.
    */
   hold(port: DmaPort, lo: number, hi: number, access: number): number;
 }

@@ -1,4 +1,3 @@
-import type { DmaPort } from '../../vmm/bus/dma.ts';
 import type { SecondOpinion } from './second-opinion.ts';
 import type { GuestTables } from './tables.ts';
 
@@ -131,6 +130,4 @@ export interface VtdPort {
   pages(requester: number, found: (page: number, pasid: number) => void): void;
   /** A second unit, for who wants to know whether the hardware behind the port does as this one would. */
   secondOpinion(): SecondOpinion<VtdBackend>;
-  /** A DMA fault that the hardware behind the port met: recorded as the unit's own. */
-  fault(port: DmaPort, code: number, lo: number, hi: number, access: number): void;
 }

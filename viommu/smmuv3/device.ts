@@ -1,10 +1,19 @@
 import { Device, type ResetKind } from '../../vmm/bus/device.ts';
-import { DMA_STALLED, DMA_UR, type DmaPort, type DmaTranslator, READ, WRITE } from '../../vmm/bus/dma.ts';
+import {
+  DMA_OK,
+  DMA_STALLED,
+  DMA_UR,
+  type DmaPort,
+  type DmaTranslator,
+  READ,
+  WRITE,
+} from '../../vmm/bus/dma.ts';
 import type { WalkStep } from '../../vmm/bus/iommu.ts';
 import type { MmioBus, MmioHandler } from '../../vmm/bus/mmio.ts';
 import { Bug } from '../../vmm/core/errors.ts';
 import { hex, u64 } from '../../vmm/core/u64.ts';
 import type { StateDef } from '../../vmm/state/define.ts';
+import { NOT_HELD } from '../port/smmuv3.ts';
 import type { WalkMemory } from '../walk/memory.ts';
 import { explainedFault } from '../watch/entry-steps.ts';
 import { SmmuCaches } from './caches.ts';
@@ -139,7 +148,9 @@ export class SmmuV3 extends Device<SmmuState, SmmuWiring, SmmuParts> implements 
 
   /** SmmuPort.hold. */
   hold(port: DmaPort, lo: number, hi: number, access: number): number {
-    return this.c.translation.hold(port, lo | 0, hi | 0, access) === DMA_STALLED ? port.stallTag : -1;
+    const status = this.c.translation.hold(port, lo | 0, hi | 0, access);
+    if (status === DMA_STALLED) return port.stallTag;
+    return status === DMA_OK ? NOT_HELD : -1;
   }
 
   /** How a request would be translated now; changes nothing. */

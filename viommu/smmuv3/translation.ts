@@ -434,11 +434,13 @@ export class SmmuTranslation extends TranslationProcedure {
 
   /**
    * A transaction that other hardware holds, by the tables of the unit: they say why. Where they say nothing, because they are others
-   * by now, it is what most are held for. DMA_STALLED, or how it ends where there is no place.
+   * by now, it is what most are held for. DMA_STALLED, or how it ends where there is no place; DMA_OK: its CD asks for no stalls.
    */
   hold(port: DmaPort, lo: number, hi: number, access: number): number {
+    this.stage1 = false;
     let code = this.procedure(port, lo, hi, access, false);
     const { event } = this;
+    if (!this.stage1 || !this.context.stalls) return DMA_OK;
     if (!event.stalls) {
       code = F_TRANSLATION;
       Object.assign(event, { type: code, stage2: false, class: CLASS_IN, recorded: true, stalls: true });

@@ -228,12 +228,6 @@ export class VtdIommu extends Device<VtdState, VtdWiring, VtdParts> implements D
     };
   }
 
-  /** A fault that was met elsewhere on behalf of this unit: recorded as its own. */
-  reportFault(port: DmaPort, code: number, lo: number, hi: number, access: number): void {
-    this.c.dma.record.clear();
-    this.#dmaFault(port, code, lo, hi, access);
-  }
-
   #dmaFault(port: DmaPort, code: number, lo: number, hi: number, access: number, page = false): void {
     const { dma } = this.c;
     const recording = this.#record(port, code, lo, hi, access, dma.record.faultDisabled, page);

@@ -82,7 +82,6 @@ export function vtdPort(device: VtdIommu): VtdPort {
     tables: (requester, pasid, held) => new Look(device, held).tables(requester, pasid),
     pages: (requester, found) => new Look(device).pages(requester, found),
     secondOpinion: () => vtdSecondOpinion(device),
-    fault: (port, code, lo, hi, access) => device.reportFault(port, code, lo, hi, access),
   };
 }
 

@@ -1,6 +1,6 @@
 import type { GuestDevice } from './guest-device.ts';
 
-/** PASIDs of the host that commands use: so many of a device's highest ones, and never more than half of them. */
+/** PASIDs of the host that are taken for commands: so many of a device's highest ones, and never more than half of them. */
 const MOST = 1 << 16;
 /** A directory entry for bits 19:10 of a PASID, a table entry for bits 9:0 (Intel SDM: PASID Translation). */
 const INDEX_BITS = 10;
@@ -27,6 +27,10 @@ export interface Commanded {
 /** Whether work comes to the device by commands that name PASIDs. */
 export const takesCommands = ({ device, pasids }: Commanded): boolean => pasids && device.host.takesCommands;
 
+/** The device has no such PASID on the host: only commands can have it. */
+export const isBeyond = (one: Commanded, pasid: number): boolean =>
+  takesCommands(one) && pasid >= 2 ** one.device.host.info.pasidBits;
+
 /** Whoever attaches page tables of guest PASIDs. */
 export interface CommandBindings {
   /** Attaches what the guest PASID has, on every device that takes commands, to the host's PASID, too. */
@@ -36,9 +40,10 @@ export interface CommandBindings {
 
 /**
  * PASIDs in 64-byte commands (ENQCMD): the guest's are translated to the host's by the processor, in a table of the VMM (Intel SDM:
- * ENQCMD, PASID translation). A PASID that is not in the table leads to the VMM, which takes one of the host's for it. Devices work
- * on commands after they have taken them: a host PASID whose guest PASID was unbound is refused by the IOMMU then, and given to no
- * other one before all devices that take commands were reset.
+ * ENQCMD, PASID translation). One that the device has on the host, too, stays as it is: registers of the device name it, and nobody
+ * translates those. One that the host's device does not have leads to the VMM, which takes one of the host's for it. Devices work on
+ * commands after they have taken them: a host PASID whose guest PASID was unbound is refused by the IOMMU then, and given to no other
+ * one before all devices that take commands were reset.
  */
 export class CommandPasids {
   readonly #bindings: CommandBindings;
@@ -46,6 +51,7 @@ export class CommandPasids {
   readonly #devices = new Map<GuestDevice, number>();
   readonly #directory: (Uint32Array | undefined)[] = [];
   readonly #byHost = new Map<number, Translation>();
+  /** The least PASID that is taken for commands, the one after those of the devices, and where to look for a free one. */
   #first = 0;
   #end = 0;
   #next = 0;
@@ -53,11 +59,6 @@ export class CommandPasids {
 
   constructor(bindings: CommandBindings) {
     this.#bindings = bindings;
-  }
-
-  /** The least PASID that commands use, of a device with so many bits of PASIDs. */
-  static firstOf(bits: number): number {
-    return 2 ** bits - Math.min(MOST, 2 ** (bits - 1));
   }
 
   add(device: GuestDevice): void {
@@ -81,20 +82,21 @@ export class CommandPasids {
   /** What all devices that are there have: the fewest bits count. */
   #size(): void {
     const bits = Math.min(...[...this.#devices.keys()].map(({ host }) => host.info.pasidBits));
-    this.#first = CommandPasids.firstOf(bits);
     this.#end = 2 ** bits;
-    this.#next = this.#first;
+    this.#first = this.#end - Math.min(MOST, this.#end / 2);
+    this.#next = this.#end;
   }
 
   /** The host's PASID for a command with the guest's; -1: none is left. */
   translate(guest: number): number {
     const known = this.hostOf(guest);
+    if (known < 0 && guest < this.#end && !this.#byHost.has(guest)) return guest;
     const host = known >= 0 ? known : this.#enter(guest);
     if (host >= 0) this.#byHost.get(host)!.used = ++this.#now;
     return host;
   }
 
-  /** The host's PASID, if commands had this one; or -1. */
+  /** The host's PASID, if commands had this one and it is another; or -1. */
   hostOf(guest: number): number {
     const entry = this.#directory[guest >>> INDEX_BITS]?.[guest & (ENTRIES - 1)] ?? 0;
     return (entry & VALID) === 0 ? -1 : entry & PASID;
@@ -103,13 +105,13 @@ export class CommandPasids {
   /** The guest's PASID in a request of a device that had it from a command; others are as they are. */
   guestOf(host: number): number {
     // Asked for every request that is caught.
-    if (host < this.#first || host >= this.#next) return host;
+    if (this.#byHost.size === 0) return host;
     return this.#byHost.get(host)?.guest ?? host;
   }
 
-  /** The PASID is one of those that commands have on the host: then the guest's own cannot be attached to the device. */
+  /** The PASID is taken for commands with another one: the guest's own cannot be attached to the device. */
   keeps(one: Commanded, pasid: number): boolean {
-    return takesCommands(one) && pasid >= CommandPasids.firstOf(one.device.host.info.pasidBits);
+    return takesCommands(one) && this.#byHost.has(pasid);
   }
 
   /**
@@ -138,13 +140,22 @@ export class CommandPasids {
 
   /** The table has no such entry: a VM exit. */
   #enter(guest: number): number {
-    const host = this.#next < this.#end ? this.#next++ : this.#reclaimed();
+    const host = this.#free();
     if (host < 0) return -1;
     this.#byHost.set(host, { guest, used: 0 });
     const table = (this.#directory[guest >>> INDEX_BITS] ??= new Uint32Array(ENTRIES));
     table[guest & (ENTRIES - 1)] = VALID | host;
     this.#bindings.bind(guest, host);
     return host;
+  }
+
+  /** From the highest one down, past those that the guest has bound; then what nobody has any more. */
+  #free(): number {
+    while (this.#next > this.#first) {
+      this.#next--;
+      if (!this.#bindings.isBound(this.#next)) return this.#next;
+    }
+    return this.#reclaimed();
   }
 
   /** One that no device can have a command of any more, and that is bound to nothing. */

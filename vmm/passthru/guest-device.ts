@@ -35,6 +35,37 @@ export class GuestEnables {
   }
 }
 
+/** PCI Express Base: Page Request Group Index: 9 bits. */
+const GROUPS = 512;
+
+/** Page requests that the guest has not answered yet: as long as there are any, what it sees of them has not stopped. */
+export class OutstandingRequests {
+  readonly #fn: PciFunction;
+  readonly #byGroup = new Uint16Array(GROUPS);
+
+  constructor(fn: PciFunction) {
+    this.#fn = fn;
+  }
+
+  asked(group: number): void {
+    this.#byGroup[group & (GROUPS - 1)]!++;
+    this.#fn.s.pageRequests++;
+  }
+
+  /** The group was answered, or nobody took it. */
+  answered(group: number): void {
+    const { s } = this.#fn;
+    s.pageRequests = Math.max(0, s.pageRequests - this.#byGroup[group & (GROUPS - 1)]!);
+    this.#byGroup[group & (GROUPS - 1)] = 0;
+  }
+
+  /** None is waited for any more. */
+  forget(): void {
+    this.#byGroup.fill(0);
+    this.#fn.s.pageRequests = 0;
+  }
+}
+
 /** An assigned device as guest and host see it. */
 export interface GuestDevice {
   /** Its id in the machine. */
@@ -46,6 +77,7 @@ export interface GuestDevice {
   wantsFaults(): boolean;
   /** What of the device the guest has switched on, as far as it sees. */
   readonly enables: GuestEnables;
+  readonly requests: OutstandingRequests;
   /** The guest has answered with Response Failure: what it sees of page requests is off. */
   pageRequestsFailed(): void;
   /** What the guest sees of the device was reset: the host's side follows. */

@@ -1,7 +1,7 @@
 import { NO_PASID } from '../bus/dma.ts';
 import { HWPT_FLAGS } from '../host/iommufd/abi.ts';
 import type { AddressSpace } from './address-space.ts';
-import type { Commanded, CommandPasids } from './command-pasids.ts';
+import { type Commanded, type CommandPasids, isBeyond } from './command-pasids.ts';
 import type { Bound, ForwarderNeeds, GuestDevice } from './guest-device.ts';
 import { HostRefused } from './host-calls.ts';
 import type { PassthroughLog } from './log.ts';
@@ -120,7 +120,7 @@ export class HostBindings {
   /** A page table that cannot be attached does not stay. */
   #attach(one: Holding, pasid: number, next: Bound): void {
     try {
-      one.device.host.attach(pasid, next.hwpt);
+      if (!isBeyond(one, pasid)) one.device.host.attach(pasid, next.hwpt);
     } catch (cause) {
       this.#drop(next);
       throw cause;
@@ -132,7 +132,7 @@ export class HostBindings {
     if (old === undefined) return;
     this.guarded(() => {
       this.#commands?.detach(one, pasid);
-      one.device.host.detach(pasid);
+      if (!isBeyond(one, pasid)) one.device.host.detach(pasid);
       one.bound.delete(pasid);
       this.#needs.unbound(one.device, pasid);
       this.#drop(old);

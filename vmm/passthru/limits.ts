@@ -56,7 +56,7 @@ export const PASSTHRU_LIMITS: readonly Limit[] = [
   },
   {
     id: 'passthru-enqcmd',
-    what: "while the hardware of VT-d translates, PASIDs of commands (ENQCMD) are the host's in registers and records of the device, such as DSA's SWERROR; a guest that binds one of the highest 65536 PASIDs of such a device, or of the upper half of fewer, has it served by software from then on",
+    what: "while the hardware of VT-d translates, PASIDs that the host's device does not have are others in its registers and records than in commands (ENQCMD): commands of it that name a PASID, such as DSA's Drain PASID, do not reach them",
     cite: 'Intel SDM: ENQCMD, PASID translation',
   },
   {

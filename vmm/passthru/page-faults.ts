@@ -1,3 +1,4 @@
+import { NOT_HELD } from '../../viommu/port/smmuv3.ts';
 import { type DmaPort, type DmaTranslator, NO_PASID, PAGE_RESPONSE_SUCCESS } from '../bus/dma.ts';
 import { PAGE_RESPONSE, PGFAULT, PGFAULT_FLAGS } from '../host/iommufd/abi.ts';
 import type { GuestDevice } from './guest-device.ts';
@@ -106,6 +107,7 @@ export class PageFaults {
       if (one.device !== device || (pasid !== EVERY_PASID && one.pasid !== pasid)) continue;
       taken.unshift(one);
       waiting.splice(i, 1);
+      if (!one.held) device.requests.answered(one.group);
     }
     return taken;
   }
@@ -145,8 +147,8 @@ export class PageFaults {
     dma.pasid = pasid;
     dma.privileged = (permissions & PRIVILEGED) !== 0;
     this.#p.asked?.(device, pasid, lo, hi);
-    if (this.#isHeld(device, lo)) this.#held(device, lo, hi, access, cookie, fd);
-    else this.#request(device, lo, hi, access, { device, held: false, pasid, group, cookie, fd }, last);
+    if (!this.#mayBeHeld(device, lo) || !this.#held(device, lo, hi, access, cookie, fd))
+      this.#request(device, lo, hi, access, { device, held: false, pasid, group, cookie, fd }, last);
     dma.pasid = before;
     dma.privileged = privileged;
   }
@@ -155,20 +157,23 @@ export class PageFaults {
    * The words are the same for both. A function whose guest has not switched page requests on makes none; of one that does, requests
    * are for whole pages. LIMIT passthru-stalls.
    */
-  #isHeld(device: GuestDevice, lo: number): boolean {
+  #mayBeHeld(device: GuestDevice, lo: number): boolean {
     if (this.#p.hold === undefined) return false;
     const { ats, pri } = device.enables;
     return !ats || !pri || (lo & IN_PAGE) !== 0;
   }
 
-  #held(device: GuestDevice, lo: number, hi: number, access: number, cookie: number, fd: number): void {
+  /** False: the guest's tables hold no such transactions. */
+  #held(device: GuestDevice, lo: number, hi: number, access: number, cookie: number, fd: number): boolean {
     const { dma } = device;
     const { mayStall } = dma;
     dma.mayStall = true;
     const group = this.#p.hold!(dma, lo, hi, access);
     dma.mayStall = mayStall;
+    if (group === NOT_HELD) return false;
     if (group < 0) this.#answer(fd, cookie, RESPONSE.invalid);
     else this.#waiting.push({ device, held: true, pasid: dma.pasid, group, cookie, fd });
+    return true;
   }
 
   #request(
@@ -180,10 +185,14 @@ export class PageFaults {
     last: boolean,
   ): void {
     // Answered maybe before pageRequest returns.
+    device.requests.asked(waiting.group);
     if (last) this.#waiting.push(waiting);
     const { group, pasid } = waiting;
     const taken = this.#p.translator.pageRequest?.(device.dma, lo, hi, access, group, last);
-    if (taken === undefined || taken !== 0) this.respond(device, pasid, group, -1);
+    if (taken === undefined || taken !== 0) {
+      device.requests.answered(group);
+      this.respond(device, pasid, group, -1);
+    }
   }
 
   /** The guest's answer to a group, with or without its PASID. */

@@ -337,6 +337,7 @@ export class Passthrough {
   }
 
   respond(device: GuestDevice, pasid: number, group: number, code: number): void {
+    device.requests.answered(group);
     if (this.#software?.has(device) === true) {
       this.#host.endpoint(device.host.name).pageResponse(pasid, group, code);
       if (code <= PAGE_RESPONSE_INVALID) return;

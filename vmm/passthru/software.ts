@@ -15,7 +15,7 @@ import {
 import { DEVICE_TLB_PENDING } from '../bus/iommu.ts';
 import type { GuestRam } from '../mem/ram.ts';
 import type { AddressSpace } from './address-space.ts';
-import type { GuestDevice, GuestEnables } from './guest-device.ts';
+import type { GuestDevice, GuestEnables, OutstandingRequests } from './guest-device.ts';
 import type { DeviceEndpoint } from './passthrough.ts';
 
 const PAGE = 4096;
@@ -62,6 +62,7 @@ export class SoftwarePath {
     const caught = new CaughtDma({
       guest: device.dma,
       enables: device.enables,
+      requests: device.requests,
       translator: this.#translator,
       ram: this.#ram,
       offset: this.#space.physical - this.#ram.base,
@@ -99,6 +100,7 @@ interface CaughtParts {
   /** The device as the guest's IOMMU knows it. */
   readonly guest: DmaPort;
   readonly enables: GuestEnables;
+  readonly requests: OutstandingRequests;
   readonly translator: DmaTranslator | undefined;
   readonly ram: GuestRam;
   /** From a place in the linear memory to the host's physical address. */
@@ -112,14 +114,16 @@ class CaughtDma implements DmaTranslator {
   completesOwn = false;
   readonly #guest: DmaPort;
   readonly #enables: GuestEnables;
+  readonly #requests: OutstandingRequests;
   readonly #translator: DmaTranslator | undefined;
   readonly #ram: GuestRam;
   readonly #offset: number;
   readonly #guestPasid: (pasid: number) => number;
 
-  constructor({ guest, enables, translator, ram, offset, guestPasid }: CaughtParts) {
+  constructor({ guest, enables, requests, translator, ram, offset, guestPasid }: CaughtParts) {
     this.#guest = guest;
     this.#enables = enables;
+    this.#requests = requests;
     this.#translator = translator;
     this.#ram = ram;
     this.#offset = offset;
@@ -206,7 +210,11 @@ class CaughtDma implements DmaTranslator {
     const { pri, ats, pasids, allocation } = this.#enables;
     if (!pri || !ats || allocation === 0 || this.#guestPasid(port.pasid) >= pasids) return DMA_UR;
     this.#qualify(port);
+    // A stop marker is not answered; others maybe before this returns.
+    const awaited = access !== 0 || !last;
+    if (awaited) this.#requests.asked(group);
     const status = guest.pageRequest(lo, hi, access, group, last);
+    if (awaited && status !== DMA_OK) this.#requests.answered(group);
     guest.pasid = NO_PASID;
     guest.privileged = false;
     return status;

@@ -12,7 +12,7 @@ import { IRQ, REGION } from '../host/vfio/abi.ts';
 import { defineState, type StateDef } from '../state/define.ts';
 import type { AssignedDevice } from './assigned-device.ts';
 import { CHANNELS, type ChannelName } from './channel.ts';
-import { type GuestDevice, GuestEnables } from './guest-device.ts';
+import { type GuestDevice, GuestEnables, OutstandingRequests } from './guest-device.ts';
 import { HostRefused } from './host-calls.ts';
 import { PASSTHRU_LIMITS } from './limits.ts';
 import { MODE_WISHES, type ModeWish } from './modes.ts';
@@ -127,6 +127,7 @@ function create({ host: address, mode, channel }: VfioPciConfig, services: PciSe
     dma: services.dma,
     wantsFaults: () => hasPri,
     enables: new GuestEnables(),
+    requests: new OutstandingRequests(fn),
     pageRequestsFailed: () => side.pageRequestsFailed(),
     follow: () => side.follow(),
     close: () => side.close(),
@@ -288,7 +289,9 @@ class HostSide implements AtsLink {
     this.#passthrough.dropDeviceTlb(this.#guest);
   }
 
-  dropPageRequests(): void {}
+  dropPageRequests(): void {
+    this.#guest.requests.forget();
+  }
 
   invalidate(pasid: number, lo: number, hi: number, order: number, tag: number): number {
     return this.#passthrough.invalidateDevice(this.#guest, pasid, lo, hi, order, tag);
@@ -317,6 +320,7 @@ class HostSide implements AtsLink {
     const { host } = this.#guest;
     this.#intx = false;
     this.#passthrough.dropPageRequests(this.#guest);
+    this.#guest.requests.forget();
     try {
       if (this.#index >= 0) host.signalAll(this.#index, []);
       this.#index = -1;

@@ -301,7 +301,7 @@ export class VtdForwarder implements VtdBackend {
     }
     if (out.kind === 'blocked') return { kind: 'blocked', key: '', make: () => this.#bindings.blocked(one) };
     if (asked !== NO_PASID && this.commands.keeps(one, asked)) {
-      const why = `the guest binds PASID ${asked}, which is among those that its commands (ENQCMD) have on the host`;
+      const why = `the guest binds PASID ${asked}, which its commands (ENQCMD) with another one have on the host`;
       return { kind: 'unsupported', key: '', why, make: () => this.#bindings.blocked(one) };
     }
     if (out.kind !== 'first-stage' || !one.nests) return this.#shadowPlan(one, out, asked);

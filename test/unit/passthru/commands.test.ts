@@ -66,65 +66,86 @@ describe.each<[string, NestedDsaOptions]>([
 });
 
 describe('commands of an assigned accelerator', () => {
-  test('reach it with a PASID of the host, which is attached like the guest’s own', () => {
+  test('keep a PASID that the device has on the host, too: its registers name it', () => {
     const d = new NestedDsa();
     d.bind(1, PAGE_1);
+
     d.enqueue(command(1));
 
-    const [device] = d.passthrough.assignments;
-    const { commands } = d.passthrough.forwarders;
+    expect(d.passthrough.forwarders.commands!.hostOf(1)).toBe(-1);
+  });
 
-    // The highest 65536 of 2^20.
-    expect(commands!.hostOf(1)).toBe(0xf0000);
-    expect(d.passthrough.attachments(device!.device).map(([pasid]) => pasid)).toContain(1);
+  test('have another PASID on a host that has not so many, with the page table of the guest’s own', () => {
+    const d = new NestedDsa({ hostPasids: 5 });
+    d.bind(40, PAGE_1);
+    d.passthrough.settle();
+
+    d.enqueue(command(40));
+    d.run();
+
+    expect([d.passthrough.forwarders.commands!.hostOf(40), status(d, PAGE_1)]).toEqual([31, SUCCESS]);
+  });
+
+  test('with such a PASID write nothing when it was unbound on their way, and it goes to no other one', () => {
+    const d = new NestedDsa({ hostPasids: 5 });
+    d.bind(40, PAGE_1);
+    d.passthrough.settle();
+    d.enqueue(command(40));
+
+    d.unbind(40);
+    d.bind(41, PAGE_2);
+    d.passthrough.settle();
+    d.enqueue(command(41));
+    d.run();
+
+    expect(d.passthrough.forwarders.commands!.hostOf(41)).toBe(30);
+    expect([status(d, PAGE_1), status(d, PAGE_2)]).toEqual([0, SUCCESS]);
   });
 
   test('are to be tried again when the host has no PASID left, until the device is reset', () => {
     // 4 PASIDs: 2 and 3 are for commands.
     const d = new NestedDsa({ hostPasids: 2 });
-    const before = [1, 60, 61].map((pasid) => d.enqueue(command(pasid)));
+    const before = [60, 61, 62].map((pasid) => d.enqueue(command(pasid)));
 
     d.passthrough.dropPageRequests(d.passthrough.assignments[0]!.device);
 
-    expect([before, d.enqueue(command(61)), d.enqueue(command(1))]).toEqual([[0, 0, 1], 0, 0]);
+    expect([before, d.enqueue(command(62))]).toEqual([[0, 0, 1], 0]);
   });
 
   test('keep the PASID of one that is bound, whoever else asks', () => {
     const d = new NestedDsa({ hostPasids: 2 });
-    d.bind(1, PAGE_1);
+    d.bind(60, PAGE_1);
     d.passthrough.settle();
-    d.enqueue(command(1));
     d.enqueue(command(60));
+    d.enqueue(command(61));
     d.passthrough.dropPageRequests(d.passthrough.assignments[0]!.device);
 
-    const later = [61, 62].map((pasid) => d.enqueue(command(pasid)));
-    d.enqueue(command(1));
+    const later = [62, 63].map((pasid) => d.enqueue(command(pasid)));
+    d.enqueue(command(60));
     d.run();
 
     expect([later, status(d, PAGE_1)]).toEqual([[0, 1], SUCCESS]);
   });
 
-  test('are served by software when the guest binds a PASID that they have on the host', () => {
-    const d = new NestedDsa({ hostPasids: 6 });
-    d.bind(40, PAGE_1);
+  test('are served by software when the guest binds a PASID that was taken on the host', () => {
+    const d = new NestedDsa({ hostPasids: 5 });
+    d.enqueue(command(60));
+    d.bind(31, PAGE_1);
     d.passthrough.settle();
     const [assignment] = d.passthrough.assignments;
 
-    d.enqueue(command(40));
-    d.run();
-
-    expect([d.passthrough.pathOf(assignment!), status(d, PAGE_1)]).toEqual(['software', SUCCESS]);
-    expect(d.passthrough.reasonsOf(assignment!).join()).toContain('PASID 40');
+    expect(d.passthrough.pathOf(assignment!)).toBe('software');
+    expect(d.passthrough.reasonsOf(assignment!).join()).toContain('PASID 31');
   });
 
-  test('have page requests and faults under the PASID that the guest knows', () => {
-    const d = new NestedDsa();
-    d.bind(1, PAGE_1);
-    d.enqueue({ op: FILL, flags: BLOCK, pasid: 1, dst: 0x9000, size: 8 });
+  test('have page requests under the PASID that the guest knows', () => {
+    const d = new NestedDsa({ hostPasids: 5 });
+    d.bind(40, PAGE_1);
+    d.enqueue({ op: FILL, flags: BLOCK, pasid: 40, dst: 0x9000, size: 8 });
 
     d.run();
 
     const requests = d.vtd.ram.u32.slice(0x40000 >>> 2, (0x40000 >>> 2) + 2);
-    expect([d.requests, requests[1]! & 0xfffff]).toEqual([1, 1]);
+    expect([d.requests, requests[1]! & 0xfffff]).toEqual([1, 40]);
   });
 });
