@@ -23,7 +23,7 @@ const LEGACY_BITS = [1, 3, 7, 0x83, 5, 9, 0x11, 0] as const;
 const SCALABLE_BITS = [1, 1, 3, 7, 0x27, 0x83, 0x1d, 0x1d, 0xe1d, 0x41, 0x85, 0xc5, 0x245, 0x101, 0] as const;
 
 /** A unit that is handed nonsense. */
-export class Torment {
+export class VtdTorment {
   readonly #rng: Rng;
   readonly #ram = withUncountedMemory(() => new GuestRam(0, RAM));
   readonly #mmio = new MmioBus();

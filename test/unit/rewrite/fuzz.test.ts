@@ -1,9 +1,20 @@
 import { describe, expect, test } from 'vitest';
 import { hiddenLayout } from '../../../vmm/mem/layout.ts';
 import { type RewriteOptions, rewrite } from '../../../vmm/vcpu/rewrite/index.ts';
-import { ACCESS_FORMS, type AccessForm } from '../../kit/wasm-access-forms.ts';
+import { ACCESS_FORMS } from '../../kit/wasm-access-forms.ts';
 import { AccessModel, ModelFault } from '../../kit/wasm-access-model.ts';
-import { i32c, leb, mem, T, WasmBuilder } from '../../kit/wasm-builder.ts';
+import { WasmBuilder } from '../../kit/wasm-builder.ts';
+import {
+  addBulk,
+  addForm,
+  argument,
+  type Guest,
+  Random,
+  resultBits,
+  SEGMENT,
+  typeBits,
+  widthOf,
+} from '../../kit/wasm-form-calls.ts';
 import { GuestFault, TestDevice, TrapWorld } from '../../kit/wasm-trap-world.ts';
 
 /** REWRITE_FUZZ_ADDRESSES=400 REWRITE_FUZZ_SEED=7 for a longer run. */
@@ -12,7 +23,6 @@ const SEED = Number(process.env['REWRITE_FUZZ_SEED'] ?? 1);
 
 const RAM_SIZE = 0x40000;
 const DEVICE = 0xfed90000;
-const SEGMENT = Uint8Array.from({ length: 9000 }, (_, i) => (i * 7) & 255);
 
 const CONFIGURATIONS: readonly (Omit<RewriteOptions, 'layout'> & { ramBase: number })[] = [
   { fuel: 'off', ramBase: 0 },
@@ -20,109 +30,6 @@ const CONFIGURATIONS: readonly (Omit<RewriteOptions, 'layout'> & { ramBase: numb
   { fuel: 'off', ramBase: 0x20000, branchHints: false },
   { fuel: 'exact', ramBase: 0x20000 },
 ];
-
-class Random {
-  private state: number;
-  constructor(seed: number) {
-    this.state = seed >>> 0 || 1;
-  }
-  u32(): number {
-    this.state ^= this.state << 13;
-    this.state ^= this.state >>> 17;
-    this.state ^= this.state << 5;
-    return this.state >>> 0;
-  }
-  below(n: number): number {
-    return this.u32() % n;
-  }
-  pick<V>(list: readonly V[]): V {
-    return list[this.below(list.length)]!;
-  }
-  u128(): bigint {
-    let value = 0n;
-    for (let i = 0; i < 4; i++) value = (value << 32n) | BigInt(this.u32());
-    return value;
-  }
-}
-
-type Guest = Record<string, (...args: (number | bigint)[]) => unknown>;
-
-/** Values cross the boundary as integers, so that no NaN is quietened on the way. */
-function wrapper(
-  form: AccessForm,
-  off: number,
-  lane: number,
-  constant?: number,
-): { params: number[]; body: number[] } {
-  const params: number[] = [T.i32];
-  const body: number[] = constant === undefined ? [0x20, 0] : i32c(constant);
-  for (const type of form.operands) {
-    const local = params.length;
-    if (type === T.v128) {
-      params.push(T.i64, T.i64);
-      body.push(0x20, local, 0xfd, 0x12, 0x20, local + 1, 0xfd, 0x1e, 1);
-    } else {
-      params.push(type === T.f32 ? T.i32 : type === T.f64 ? T.i64 : type);
-      body.push(0x20, local);
-      if (type === T.f32) body.push(0xbe);
-      if (type === T.f64) body.push(0xbf);
-    }
-  }
-  body.push(...mem(form.opcode, off, naturalAlignment(form)));
-  if (form.lane) body.push(lane);
-  return { params, body };
-}
-
-/** Atomic instructions must state their natural alignment. */
-function naturalAlignment(form: AccessForm): number {
-  if (form.opcode[0] !== 0xfe) return 0;
-  return Math.log2(widthOf(form));
-}
-
-function widthOf(form: AccessForm): number {
-  if (form.name.endsWith('notify')) return 4;
-  const digits = /(?:load|store|rmw|wait)(\d+)(x\d)?/.exec(form.name);
-  if (digits !== null) return digits[2] === undefined ? Number(digits[1]) / 8 : 8;
-  if (form.name.startsWith('v128')) return 16;
-  return form.name.includes('64') ? 8 : 4;
-}
-
-function addForm(
-  builder: WasmBuilder,
-  name: string,
-  form: AccessForm,
-  off: number,
-  lane: number,
-  constant?: number,
-): void {
-  const { params, body } = wrapper(form, off, lane, constant);
-  if (form.result === T.v128) {
-    const local = params.length;
-    body.push(0x22, local, 0xfd, 0x1d, 0, 0x20, local, 0xfd, 0x1d, 1);
-    builder.func(params, [T.i64, T.i64], body, { name, locals: [T.v128] });
-    return;
-  }
-  const type = form.result === T.f32 ? T.i32 : form.result === T.f64 ? T.i64 : form.result;
-  if (form.result === T.f32) body.push(0xbc);
-  if (form.result === T.f64) body.push(0xbd);
-  builder.func(params, type === undefined ? [] : [type], body, { name });
-}
-
-function argument(type: number, bits: bigint): (number | bigint)[] {
-  if (type === T.v128) return [BigInt.asIntN(64, bits), BigInt.asIntN(64, bits >> 64n)];
-  if (type === T.i64 || type === T.f64) return [BigInt.asIntN(64, bits)];
-  return [Number(BigInt.asIntN(32, bits))];
-}
-
-function resultBits(type: number | undefined, value: unknown): bigint | undefined {
-  if (type === undefined) return undefined;
-  if (type === T.v128) {
-    const [lo, hi] = value as [bigint, bigint];
-    return BigInt.asUintN(64, lo) | (BigInt.asUintN(64, hi) << 64n);
-  }
-  if (typeof value === 'bigint') return BigInt.asUintN(64, value);
-  return BigInt((value as number) >>> 0);
-}
 
 interface Pair {
   readonly world: TrapWorld;
@@ -248,7 +155,7 @@ describe.each(CONFIGURATIONS)('rewritten with fuel $fuel, RAM at $ramBase', ({ r
       OFFSETS.map((off) => ({ form, off, lane: random.below(16 / Math.min(16, widthOf(form))) })),
     );
     cases.forEach(({ form, off, lane }, i) => {
-      addForm(builder, `f${i}`, form, off, lane);
+      addForm(builder, `f${i}`, form, { off, lane });
     });
     const guest = world.instantiate(rewrite(builder.build(), { layout, ...options })) as unknown as Guest;
     world.onSafepoint = () => {};
@@ -302,7 +209,7 @@ describe.each(CONFIGURATIONS)('rewritten with fuel $fuel, RAM at $ramBase', ({ r
       ),
     );
     cases.forEach(({ form, off, at }, i) => {
-      addForm(builder, `f${i}`, form, off, 0, at);
+      addForm(builder, `f${i}`, form, { off, lane: 0, constant: at });
     });
     const guest = world.instantiate(rewrite(builder.build(), { layout, ...options })) as unknown as Guest;
     world.onSafepoint = () => {};
@@ -326,12 +233,7 @@ describe.each(CONFIGURATIONS)('rewritten with fuel $fuel, RAM at $ramBase', ({ r
     const { world, model, random } = pair;
     const builder = new WasmBuilder();
     builder.memory(1);
-    builder.dataCount = true;
-    builder.data.push([1, ...leb(SEGMENT.length), ...SEGMENT]);
-    const three = [0x20, 0, 0x20, 1, 0x20, 2];
-    builder.func([T.i32, T.i32, T.i32], [], [...three, 0xfc, 10, 0, 0], { name: 'copy' });
-    builder.func([T.i32, T.i32, T.i32], [], [...three, 0xfc, 11, 0], { name: 'fill' });
-    builder.func([T.i32, T.i32, T.i32], [], [...three, 0xfc, 8, 0, 0], { name: 'init' });
+    addBulk(builder);
     const guest = world.instantiate(rewrite(builder.build(), { layout, ...options })) as unknown as Guest;
     world.onSafepoint = () => {};
     for (let k = 0; k < ADDRESSES * 100; k++) {
@@ -365,8 +267,3 @@ describe.each(CONFIGURATIONS)('rewritten with fuel $fuel, RAM at $ramBase', ({ r
     expect(Buffer.compare(world.ram, model.ram)).toBe(0);
   });
 });
-
-function typeBits(type: number): number {
-  if (type === T.v128) return 128;
-  return type === T.i64 || type === T.f64 ? 64 : 32;
-}

@@ -1,8 +1,19 @@
 import { describe, expect, test } from 'vitest';
 import { ModelFault, UserModel } from '../../kit/user-model.ts';
 import { UserRig } from '../../kit/user-rig.ts';
-import { ACCESS_FORMS, type AccessForm } from '../../kit/wasm-access-forms.ts';
-import { i32c, leb, mem, T, WasmBuilder } from '../../kit/wasm-builder.ts';
+import { ACCESS_FORMS } from '../../kit/wasm-access-forms.ts';
+import { i32c, T, WasmBuilder } from '../../kit/wasm-builder.ts';
+import {
+  addBulk,
+  addForm,
+  argument,
+  type Guest,
+  Random,
+  resultBits,
+  SEGMENT,
+  typeBits,
+  widthOf,
+} from '../../kit/wasm-form-calls.ts';
 import { GuestFault } from '../../kit/wasm-trap-world.ts';
 
 /** USER_FUZZ_ADDRESSES=400 USER_FUZZ_SEED=7 for a longer run. */
@@ -13,101 +24,7 @@ const FIRST_PAGE = 0x10;
 const PAGES = 24;
 const DEVICE = 0xfed90000;
 const PHYSICAL = 0x40; // first page of RAM that user pages lie in
-const SEGMENT = Uint8Array.from({ length: 9000 }, (_, i) => (i * 7) & 255);
 const OFFSETS = [0, 0, 1, 4, 8, 4095, 4096, 0x10000, 0x80000001, 0xffffffff];
-
-class Random {
-  #state: number;
-  constructor(seed: number) {
-    this.#state = seed >>> 0 || 1;
-  }
-  u32(): number {
-    this.#state ^= this.#state << 13;
-    this.#state ^= this.#state >>> 17;
-    this.#state ^= this.#state << 5;
-    return this.#state >>> 0;
-  }
-  below(n: number): number {
-    return this.u32() % n;
-  }
-  pick<V>(list: readonly V[]): V {
-    return list[this.below(list.length)]!;
-  }
-  u128(): bigint {
-    let value = 0n;
-    for (let i = 0; i < 4; i++) value = (value << 32n) | BigInt(this.u32());
-    return value;
-  }
-}
-
-type Guest = Record<string, (...args: (number | bigint)[]) => unknown>;
-
-function widthOf(form: AccessForm): number {
-  if (form.name.endsWith('notify')) return 4;
-  const digits = /(?:load|store|rmw|wait)(\d+)(x\d)?/.exec(form.name);
-  if (digits !== null) return digits[2] === undefined ? Number(digits[1]) / 8 : 8;
-  if (form.name.startsWith('v128')) return 16;
-  return form.name.includes('64') ? 8 : 4;
-}
-
-/** A function of one access, whose values cross as integers. `natural`: the access says that it is aligned. */
-function addForm(
-  builder: WasmBuilder,
-  name: string,
-  form: AccessForm,
-  off: number,
-  lane: number,
-  natural: boolean,
-) {
-  const params: number[] = [T.i32];
-  const body: number[] = [0x20, 0];
-  for (const type of form.operands) {
-    const local = params.length;
-    if (type === T.v128) {
-      params.push(T.i64, T.i64);
-      body.push(0x20, local, 0xfd, 0x12, 0x20, local + 1, 0xfd, 0x1e, 1);
-    } else {
-      params.push(type === T.f32 ? T.i32 : type === T.f64 ? T.i64 : type);
-      body.push(0x20, local);
-      if (type === T.f32) body.push(0xbe);
-      if (type === T.f64) body.push(0xbf);
-    }
-  }
-  const atomic = form.opcode[0] === 0xfe;
-  body.push(...mem(form.opcode, off, natural || atomic ? Math.log2(widthOf(form)) : 0));
-  if (form.lane) body.push(lane);
-  if (form.result === T.v128) {
-    const local = params.length;
-    body.push(0x22, local, 0xfd, 0x1d, 0, 0x20, local, 0xfd, 0x1d, 1);
-    builder.func(params, [T.i64, T.i64], body, { name, locals: [T.v128] });
-    return;
-  }
-  const type = form.result === T.f32 ? T.i32 : form.result === T.f64 ? T.i64 : form.result;
-  if (form.result === T.f32) body.push(0xbc);
-  if (form.result === T.f64) body.push(0xbd);
-  builder.func(params, type === undefined ? [] : [type], body, { name });
-}
-
-function argument(type: number, bits: bigint): (number | bigint)[] {
-  if (type === T.v128) return [BigInt.asIntN(64, bits), BigInt.asIntN(64, bits >> 64n)];
-  if (type === T.i64 || type === T.f64) return [BigInt.asIntN(64, bits)];
-  return [Number(BigInt.asIntN(32, bits))];
-}
-
-function resultBits(type: number | undefined, value: unknown): bigint | undefined {
-  if (type === undefined) return undefined;
-  if (type === T.v128) {
-    const [lo, hi] = value as [bigint, bigint];
-    return BigInt.asUintN(64, lo) | (BigInt.asUintN(64, hi) << 64n);
-  }
-  if (typeof value === 'bigint') return BigInt.asUintN(64, value);
-  return BigInt((value as number) >>> 0);
-}
-
-function typeBits(type: number): number {
-  if (type === T.v128) return 128;
-  return type === T.i64 || type === T.f64 ? 64 : 32;
-}
 
 function outcome(run: () => bigint | undefined): string {
   try {
@@ -202,7 +119,7 @@ describe.each([{ fuel: 'off' }, { fuel: 'exact' }] as const)('user mode with fue
       })),
     );
     cases.forEach(({ form, off, lane, natural }, i) => {
-      addForm(builder, `f${i}`, form, off, lane, natural);
+      addForm(builder, `f${i}`, form, { off, lane, natural });
     });
     const guest = rig.instantiate(builder.build(), fuel) as unknown as Guest;
     let checks = 0;
@@ -239,13 +156,7 @@ describe.each([{ fuel: 'off' }, { fuel: 'exact' }] as const)('user mode with fue
     const { random, rig, model, place } = world;
     const builder = new WasmBuilder();
     builder.memory(1);
-    builder.dataCount = true;
-    builder.data.push([1, ...leb(SEGMENT.length), ...SEGMENT]);
-    const three = [0x20, 0, 0x20, 1, 0x20, 2];
-    const params = [T.i32, T.i32, T.i32];
-    builder.func(params, [], [...three, 0xfc, 10, 0, 0], { name: 'copy' });
-    builder.func(params, [], [...three, 0xfc, 11, 0], { name: 'fill' });
-    builder.func(params, [], [...three, 0xfc, 8, 0, 0], { name: 'init' });
+    addBulk(builder);
     const guest = rig.instantiate(builder.build(), fuel) as unknown as Guest;
     for (let k = 0; k < ADDRESSES * 100; k++) {
       const kind = random.pick(['copy', 'fill', 'init']);
@@ -273,7 +184,7 @@ test('page tables of random bytes give faults and values, never anything else', 
   builder.memory(1);
   const forms = ACCESS_FORMS.filter((form) => !/wait|notify/.test(form.name));
   forms.forEach((form, i) => {
-    addForm(builder, `f${i}`, form, 0, 0, false);
+    addForm(builder, `f${i}`, form, { off: 0, lane: 0 });
   });
   const guest = rig.instantiate(builder.build()) as unknown as Guest;
   const outcomes = new Set<string>();
