@@ -328,6 +328,7 @@ describe('HWPT_INVALIDATE', () => {
     ['entries of more than a page', { entry_len: 4097 }, ['EINVAL', 0]],
     ['too many entries', { entry_num: (1 << 19) + 1 }, ['EINVAL', 0]],
     ['entries that are too short', { entry_len: 4 }, ['EINVAL', 0]],
+    ['entries that are too long, though the rest is zero', { entry_len: 9 }, ['EINVAL', 0]],
     ['another type of data', { data_type: 0xdadbeef }, ['EINVAL', 0]],
     ['no such table', { hwpt_id: 99 }, ['ENOENT', 0]],
     ['a bad pointer', { data_uptr: 0xdead_0000n }, ['EFAULT', 0]],
@@ -374,6 +375,15 @@ describe('dirty tracking', () => {
       length: 0x4000n,
       iova: APERTURE,
     });
+  });
+
+  test('fewer pages than a byte has bits are written as those of more are; bits behind them mean nothing', () => {
+    set(1);
+    caller.put(Uint8Array.of(0b1111_0101), 0x5000n);
+    const values = { iova: APERTURE, length: 0x2000n, page_size: 0x800n, uptr: 0x5000n };
+    const { result, out } = caller.test(OP.DIRTY, table, selftest.DIRTY, values);
+
+    expect([result, out.out_nr_dirty]).toEqual([0, 2n]);
   });
 
   test('written pages are set in the bitmap, what was set stays, and reading clears', () => {

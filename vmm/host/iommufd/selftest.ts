@@ -247,9 +247,9 @@ function soil({ context, caller, id, values, out }: Operation<(typeof abi.DIRTY)
   demand(domain.tracking, 'EINVAL', 'dirty tracking is off');
   const bits = length / page;
   demand(bits <= MOST_BYTES * 8n, 'ENOMEM', 'the bitmap is too large');
-  const bitmap = caller.bytes(uptr, Number(bits / 8n), false);
+  const bitmap = caller.bytes(uptr, Math.ceil(Number(bits) / 8), false);
   let count = 0;
-  for (let bit = 0; bit < bitmap.length * 8; bit++) {
+  for (let bit = 0; bit < Number(bits); bit++) {
     if (((bitmap[bit >> 3] as number) & (1 << (bit & 7))) === 0) continue;
     if (domain.soil((iova + BigInt(bit) * page) / page)) count++;
   }

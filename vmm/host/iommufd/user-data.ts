@@ -63,7 +63,14 @@ export class UserArray {
 
   /** Entry `index`. Throws EINVAL for a length that does not fit, EFAULT. */
   read<F extends UapiFields>(struct: UapiStruct<F>, index: number): UapiValues<F> {
-    return decode(struct, this.bytes(struct, index));
+    return decode(struct, this.exact(struct, index));
+  }
+
+  /** Entries are never longer than what is known of them (Linux, include/linux/iommu.h: iommu_copy_struct_from_user_array). Throws EINVAL, EFAULT. */
+  exact(struct: UapiStruct, index: number): Uint8Array {
+    if (this.#entryBytes > struct.bytes)
+      refuse('EINVAL', `entries of ${this.#entryBytes} bytes where ${struct.name} has ${struct.bytes}`);
+    return this.bytes(struct, index);
   }
 
   /**
@@ -81,6 +88,7 @@ export class UserArray {
     }
   }
 
+  /** Longer ones are taken where the rest is zero (iommu_copy_struct_from_full_user_array). Throws EINVAL, E2BIG, EFAULT. */
   bytes(struct: UapiStruct, index: number): Uint8Array {
     return entryOf(this.#caller, this.#address + BigInt(index * this.#entryBytes), this.#entryBytes, struct);
   }

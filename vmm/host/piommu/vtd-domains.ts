@@ -108,7 +108,7 @@ export class VtdNestedDomain implements NestedDomain, VtdTagged {
     const whole = array.whole(VTD_S1_INVALIDATE);
     try {
       for (; array.done < array.entries; array.done++) {
-        const view = whole ?? new DataView(array.bytes(VTD_S1_INVALIDATE, array.done).buffer);
+        const view = whole ?? new DataView(array.exact(VTD_S1_INVALIDATE, array.done).buffer);
         this.#entry(view, whole === undefined ? 0 : array.done * VTD_S1_INVALIDATE.bytes);
       }
     } finally {
