@@ -16,7 +16,7 @@ export const PASSTHRU_LIMITS: readonly Limit[] = [
   },
   {
     id: 'passthru-device-tlb',
-    what: "while a VT-d of the host translates, the host drops what a device has cached along with the IOTLB, so that a guest's missing device-TLB invalidation does not show; while any hardware translates, translated addresses that a device reports are the host's",
+    what: "while a VT-d of the host translates, the host drops what a device has cached along with the IOTLB, so that a guest's missing device-TLB invalidation does not show; while any hardware translates, translated addresses that a device reports are the host's; where the host has switched on ATS of a device, a request of it that gets no translation leaves no fault",
     cite: IOMMUFD,
   },
   {

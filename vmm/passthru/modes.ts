@@ -90,11 +90,11 @@ interface Path {
 /** What software does as the guest's unit would, and the host's own page tables do not. LIMIT passthru-device-tlb, passthru-page-responses. */
 function unlikeInShadow(port: ViommuPort | undefined, abilities: Abilities | undefined): string[] {
   if (port === undefined || abilities === undefined) return [];
-  const { own } = abilities;
+  const { own, shown } = abilities;
   const unlike: string[] = [];
-  if (port.deviceTlb && own.ats)
+  if (shown.ats)
     unlike.push(
-      "translated addresses that the device gets (ATS) are the host's while its tables are shadowed",
+      "while its tables are shadowed the device uses ATS of the host: translated addresses are the host's, and a request that gets no translation leaves no fault",
     );
   if (port.pageRequests && own.pri)
     unlike.push(

@@ -87,7 +87,7 @@ describe('the best path', () => {
   });
 
   test.each([
-    ['ATS', { ...OWN, ats: true }, "translated addresses that the device gets (ATS) are the host's"],
+    ['ATS', { ...OWN, ats: true }, 'the device uses ATS of the host'],
     ['page requests', { ...OWN, pri: true }, 'answers to page requests (PRI)'],
   ])(
     'of a device whose %s would show a shadow is software, unless the user wants the shadow',
