@@ -1,16 +1,23 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { TsvmmError } from '../core/errors.ts';
-import { packageRoot } from './package-files.ts';
+import { hostFile } from './package-files.ts';
+import { readBytes } from './vconfig-files.ts';
 
 /** The description of a host: one that comes with tsvmm by name, or a file. @throws TsvmmError */
 export function hostJson(nameOrFile: string): unknown {
-  const shipped = join(packageRoot(), 'vmm', 'host', 'hosts', `${nameOrFile}.json`);
-  const file = /[/\\]|\.json$/.test(nameOrFile) || !existsSync(shipped) ? nameOrFile : shipped;
+  return parseJson(new TextDecoder().decode(readBytes(hostFile(nameOrFile))), nameOrFile);
+}
+
+/** @throws TsvmmError naming `source` */
+export function parseJson(text: string, source: string): unknown {
   try {
-    return JSON.parse(readFileSync(file, 'utf8'));
+    return JSON.parse(text);
   } catch (cause) {
-    const why = existsSync(file) ? `is no JSON: ${(cause as Error).message}` : 'there is no such host';
-    throw new TsvmmError({ code: 'bad-host', object: nameOrFile, why, mend: "see 'tsvmm host list'", cause });
+    throw new TsvmmError({
+      code: 'bad-json',
+      object: source,
+      why: `is no JSON: ${(cause as Error).message.split('\n')[0]}`,
+      mend: "see 'tsvmm schema host'",
+      cause,
+    });
   }
 }

@@ -1,16 +1,16 @@
 /** `tsvmm host show|list`, and reading a host for other commands. */
 
-import { EXIT, type ExitCode, TsvmmError } from '../core/errors.ts';
+import { EXIT, type ExitCode } from '../core/errors.ts';
 import { describeHost, type HostDescription } from '../host/model/host.ts';
 import { isHostFile, parseHost } from '../host/model/parse.ts';
 import { hostSummary, hostText } from '../host/model/summary.ts';
 import type { Registry } from '../machine/registry.ts';
 import type { Invocation } from './command.ts';
 import type { Context } from './context.ts';
+import { hostJson, parseJson } from './host-files.ts';
 import { loadZod } from './machine-options.ts';
-import { hostFile, hostNames } from './package-files.ts';
+import { hostNames } from './package-files.ts';
 import type { HOST_LIST, HOST_SHOW } from './table.ts';
-import { readBytes } from './vconfig-files.ts';
 
 export async function hostShow(
   { host, backend }: Context,
@@ -42,10 +42,8 @@ export async function hostList(
  * @throws TsvmmError naming the file and the place in it
  */
 export async function readHost(nameOrFile: string, registry: Registry): Promise<HostDescription> {
-  const file = hostFile(nameOrFile);
-  const text = new TextDecoder().decode(readBytes(file));
   // People know the hosts that come with tsvmm by name.
-  return hostOf(parseJson(text, nameOrFile), nameOrFile, registry);
+  return hostOf(hostJson(nameOrFile), nameOrFile, registry);
 }
 
 /** A host from the text of a file, or undefined where the text is none. @throws TsvmmError */
@@ -62,18 +60,4 @@ export async function hostFrom(
 async function hostOf(json: unknown, source: string, registry: Registry): Promise<HostDescription> {
   const kinds = (name: string, where: string) => registry.pci(name, where);
   return describeHost(parseHost(await loadZod(), kinds, json, source), source, kinds);
-}
-
-function parseJson(text: string, source: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new TsvmmError({
-      code: 'bad-json',
-      object: source,
-      why: `is no JSON: ${(cause as Error).message.split('\n')[0]}`,
-      mend: "see 'tsvmm schema host'",
-      cause,
-    });
-  }
 }

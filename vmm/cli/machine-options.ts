@@ -118,6 +118,7 @@ async function hostFrom(
   const verify = options.verify || base.host?.verify === true;
   if (options.host === undefined) {
     if (base.host !== undefined) return { ...base.host, fallback, verify };
+    if (options.fallback !== undefined) throw withoutHost('--fallback');
     if (options.verify) {
       throw new TsvmmError({
         code: 'no-host',
