@@ -1,7 +1,6 @@
 /** What Linux's driver did to an IOMMU's registers, done again: every read must give what Linux got. */
 
-import { readFileSync } from 'node:fs';
-import { gunzipSync } from 'node:zlib';
+import { RecordedPages, recordedLines } from './linux-recording.ts';
 import { QtestMachine } from './qtest-machine.ts';
 
 type Descriptor = readonly [low: string, high: string];
@@ -37,7 +36,7 @@ export class RegisterLog {
   readonly differences: string[] = [];
   readonly #q: QtestMachine;
   readonly #folder: string;
-  readonly #pages = new Set<bigint>();
+  readonly #pages: RecordedPages;
   #queue = 0n;
   #tail = 0n;
 
@@ -48,14 +47,15 @@ export class RegisterLog {
     q.configWrite(EDU.requester, 0x10, 4, EDU.bar);
     q.configWrite(EDU.requester, 4, 2, 6);
     this.#q = q;
+    this.#pages = new RecordedPages(folder, {
+      put: (page, bytes) => q.store(BigInt(page), bytes),
+      clear: (page) => q.command(`memset ${page} 4096 0`),
+    });
   }
 
   run(): void {
-    const lines = gunzipSync(readFileSync(`${this.#folder}/registers.jsonl.gz`))
-      .toString()
-      .trim()
-      .split('\n');
-    for (const [at, line] of lines.entries()) this.#entry(JSON.parse(line) as Entry, `line ${at + 1}`);
+    for (const [at, entry] of recordedLines<Entry>(`${this.#folder}/registers.jsonl.gz`).entries())
+      this.#entry(entry, `line ${at + 1}`);
   }
 
   #entry(entry: Entry, where: string): void {
@@ -74,7 +74,7 @@ export class RegisterLog {
         this.#q.command(`clock_step ${DMA_NS}`);
         break;
       case 's':
-        this.#load(PAGES_AFTER[entry[1]]);
+        this.#pages.load(PAGES_AFTER[entry[1]]);
     }
   }
 
@@ -104,19 +104,6 @@ export class RegisterLog {
     const got = this.#q.read(high, 4);
     if (got !== low >> 32n) this.#differ(`${where}: status at 0x${high.toString(16)}`, got, low >> 32n);
     this.#q.write(high, 4, 0n);
-  }
-
-  /** A page of tables that is not in the file is all zero. */
-  #load(name: string | undefined): void {
-    if (name === undefined) return;
-    for (const page of this.#pages) this.#q.command(`memset ${page} 4096 0`);
-    this.#pages.clear();
-    const bytes = gunzipSync(readFileSync(`${this.#folder}/${name}.pages.gz`));
-    for (let at = 0; at < bytes.length; at += 4104) {
-      const page = bytes.readBigUInt64LE(at);
-      this.#q.store(page, bytes.subarray(at + 8, at + 4104));
-      this.#pages.add(page);
-    }
   }
 
   #differ(where: string, got: bigint, recorded: bigint): void {

@@ -1,8 +1,7 @@
 /** What Linux's driver did to an SMMUv3's registers (test/fixtures/linux), done again on the model: reads, DMA and events. */
-import { readFileSync } from 'node:fs';
-import { gunzipSync } from 'node:zlib';
 import { DMA_OK, type DmaPort, READ, WRITE } from '../../vmm/bus/dma.ts';
 import { hi32, lo32 } from '../../vmm/core/u64.ts';
+import { RecordedPages, recordedLines } from './linux-recording.ts';
 import { SmmuMachine } from './smmu-machine.ts';
 
 /** Lines of registers.jsonl.gz, in order; test/fixtures/linux/README.md describes them. */
@@ -36,21 +35,26 @@ export class SmmuRegisterLog {
   readonly machine: SmmuMachine;
   readonly #folder: string;
   readonly #edu: DmaPort;
-  readonly #pages = new Set<number>();
+  readonly #pages: RecordedPages;
   #queue = 0;
 
   constructor(run: string, profile: 'spec' | 'qemu') {
     this.#folder = `test/fixtures/linux/${run}`;
     this.machine = new SmmuMachine({ config: { profile }, ramBytes: RAM_BYTES });
     this.#edu = this.machine.port(EDU);
-    this.maps = this.#lines<LinuxMap>('maps.jsonl.gz');
+    this.maps = recordedLines<LinuxMap>(`${this.#folder}/maps.jsonl.gz`);
+    const { u8 } = this.machine.ram;
+    this.#pages = new RecordedPages(this.#folder, {
+      put: (page, bytes) => u8.set(bytes, page),
+      clear: (page) => u8.fill(0, page, page + PAGE),
+    });
     // No command of these runs was overwritten: the queue has room for more than all of them.
-    this.#store('commands.pages.gz');
+    this.#pages.put('commands.pages.gz');
   }
 
   /** Up to the named moment, or to the end. */
   run(until?: string): void {
-    for (const [at, entry] of this.#lines<Entry>('registers.jsonl.gz').entries()) {
+    for (const [at, entry] of recordedLines<Entry>(`${this.#folder}/registers.jsonl.gz`).entries()) {
       this.#entry(entry, `line ${at + 1}`);
       if (entry[0] === 's' && entry[1] === until) return;
     }
@@ -75,7 +79,7 @@ export class SmmuRegisterLog {
         this.#dma(entry, where);
         break;
       case 's':
-        this.#load(PAGES_AFTER[entry[1]]);
+        this.#pages.load(PAGES_AFTER[entry[1]]);
     }
   }
 
@@ -130,32 +134,5 @@ export class SmmuRegisterLog {
       w3 === 0n &&
       prod === this.events;
     return good ? `0x${(w0! & 0xffn).toString(16)}` : [w0, w1, w2, w3].map((w) => w!.toString(16)).join(' ');
-  }
-
-  /** A page of tables that is not in the file is all zero. */
-  #load(name: string | undefined): void {
-    if (name === undefined) return;
-    for (const page of this.#pages) this.machine.ram.u8.fill(0, page, page + PAGE);
-    this.#pages.clear();
-    for (const page of this.#store(`${name}.pages.gz`)) this.#pages.add(page);
-  }
-
-  #store(name: string): number[] {
-    const bytes = gunzipSync(readFileSync(`${this.#folder}/${name}`));
-    const pages: number[] = [];
-    for (let at = 0; at < bytes.length; at += 8 + PAGE) {
-      const page = Number(bytes.readBigUInt64LE(at));
-      this.machine.ram.u8.set(bytes.subarray(at + 8, at + 8 + PAGE), page);
-      pages.push(page);
-    }
-    return pages;
-  }
-
-  #lines<T>(name: string): T[] {
-    const text = gunzipSync(readFileSync(`${this.#folder}/${name}`)).toString();
-    return text
-      .trim()
-      .split('\n')
-      .map((line) => JSON.parse(line) as T);
   }
 }
