@@ -74,7 +74,7 @@ const GRIDS: Readonly<Record<string, Grid>> = {
   'irq-remap': PLAIN,
   pri: SHOWN,
   ats: SHOWN,
-  // VT-d's faults reach nobody by iommufd: LIMIT passthru-vtd-faults. Nor do those of a shadow, as the guest's own.
+  // A device whose ATS the host has switched on asks first: what it is not granted is no fault of VT-d, nor of a shadow.
   'fault-storm': {
     intel: '-/= -/= --= //= //= --= --=',
     smmuv3: '-/= =/= --= -/= -/= --= --=',
