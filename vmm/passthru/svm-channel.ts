@@ -227,7 +227,9 @@ export class SvmChannel implements Channel {
   // Binding.
 
   attach(device: AssignedDevice, pasid: number, table: number): void {
-    const made = this.#made.get(table)!;
+    const made = this.#made.get(table);
+    if (made === undefined)
+      throw new HostRefused('VFIO_SVM_BIND', 'EINVAL', 'a page table of another channel cannot be bound');
     const container = this.#containers.get(device.fd)!;
     switch (made.kind) {
       case 'first-stage': {

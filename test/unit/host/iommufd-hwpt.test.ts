@@ -465,6 +465,12 @@ describe('page requests', () => {
     replace(table);
   });
 
+  test('with a PASID that the host has not attached it is the nested table’s own: it goes where that of the requester goes', () => {
+    trigger({ pasid: 1 });
+
+    expect([read(), record().flags, record().pasid]).toEqual([RECORD, 3, 1]);
+  });
+
   test('a request is a record, its response ends it', () => {
     trigger();
 

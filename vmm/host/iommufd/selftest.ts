@@ -139,7 +139,9 @@ function operations(driver: MockDriver): ReadonlyMap<number, (call: TestCall) =>
         const device = context.get<IommufdDevice>(values.dev_id, ['device']);
         const pasid = values.pasid === 0 ? undefined : values.pasid;
         const { grpid: group, perm: permissions, addr: address } = values;
-        device.report(values.pasid, [{ pasid, group, last: true, permissions, address }]);
+        // A nested table of the requester may bring PASIDs of its own (Linux, drivers/iommu/io-pgfault.c: find_fault_handler).
+        const isUsers = device.hwptOf(values.pasid) === undefined && device.hwptOf(0)?.kind === 'hwpt-nested';
+        device.report(isUsers ? 0 : values.pasid, [{ pasid, group, last: true, permissions, address }]);
       }),
     ],
     [OP.TRIGGER_VEVENT, operation(abi.TRIGGER_VEVENT, triggerEvent)],
