@@ -186,7 +186,7 @@ test('info passthrough tells the path of a device of a host without nesting, wit
 
   expect(status).toBe(0);
   expect(stdout.split('\n').slice(0, 2)).toEqual([
-    'vfio-pci0: 0000:18:00.0, software',
+    'vfio-pci0: 0000:18:00.0, software, channel iommufd',
     "  because ECAP.SMTS (bit 43) of the host's unit is 0",
   ]);
 });

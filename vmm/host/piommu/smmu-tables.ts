@@ -162,7 +162,7 @@ export class CdTable {
   }
 
   #leafOf(cd: number): number {
-    return cd & -(CD_LEAF_PAGES * PAGE_BYTES);
+    return (cd & -(CD_LEAF_PAGES * PAGE_BYTES)) >>> 0;
   }
 
   #leafIndex(cd: number): number {
