@@ -7,6 +7,9 @@ export const OPERATIONS = 1_000_000;
  * them leave as many bytes as 10^6: 256, which are the measuring's.
  */
 const WARM_UPS = 12;
+/** So many are enough where they take this long. */
+const LEAST_WARM_UPS = 4;
+const SETTLED_NS = 1e9;
 const ATTEMPTS = 5;
 /** A ring's doorbell may box its address: less than one box in 1000 operations counts as nothing. */
 const MOST = (OPERATIONS / 1000) * 16;
@@ -33,7 +36,11 @@ export function checkMethod(): void {
 
 /** Reports what 10^6 operations leave. `nothing`: the same without operations, whose own cost is taken off. */
 export function check(what: string, run: () => unknown, nothing: () => unknown = () => 0): void {
-  for (let i = 0; i < WARM_UPS; i++) sink(run());
+  const start = process.hrtime.bigint();
+  for (let i = 0; i < WARM_UPS; i++) {
+    if (i >= LEAST_WARM_UPS && process.hrtime.bigint() - start > SETTLED_NS) break;
+    sink(run());
+  }
   sink(nothing());
   const deltas = Array.from({ length: ATTEMPTS }, () => heapAfter(run) - heapAfter(nothing));
   // Code that is optimized meanwhile leaves something once; what an operation allocates comes back every time.
