@@ -284,8 +284,9 @@ export class SmmuHostDriver implements PhysicalDriver {
     const device = host as PhysicalDevice;
     this.unit.settle();
     const own = this.#own(domain);
-    for (const member of device.group.members) this.#check(member, pasid, own);
-    const { members } = device.group;
+    // Functions without PASIDs cannot send any: their tables have no place for one (Linux: iommu_attach_device_pasid skips them, too).
+    const members = device.group.members.filter((one) => one === device || pasid === 0 || one.pasidWidth > 0);
+    for (const member of members) this.#check(member, pasid, own);
     const firstStage = own.kind === 'paging' && own.stage === 1 ? own : undefined;
     transact((undo) => {
       for (const member of members) {
