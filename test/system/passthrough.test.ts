@@ -120,7 +120,6 @@ describe('shadow tables of a guest of either architecture on a host of either', 
   test.each([
     ['pasid', 'smmuv3', 'xeon-mixed', '0000:16:00.0'],
     ['pasid', 'intel', 'arm-mmu-700', '0000:06:00.0'],
-    ['pasid', 'smmuv3', 'arm-mmu-600', '0000:04:00.0'],
     ['unmap-race', 'smmuv3', 'xeon-mixed', '0000:16:00.0'],
     ['unmap-race', 'intel', 'arm-mmu-700', '0000:06:00.0'],
     ['unmap-race', 'smmuv3', 'arm-mmu-700', '0000:06:00.0'],
