@@ -48,6 +48,8 @@ const BAR_SHIFT = 36n;
 export class AssignedDevice {
   /** As the host knows it: `0000:03:00.0`. */
   readonly name: string;
+  /** The file of its group: devices of one group have one address space. */
+  readonly group: string;
   readonly fd: number;
   /** By which page requests name it. */
   readonly id: number;
@@ -66,6 +68,7 @@ export class AssignedDevice {
   /** Opens the device. @throws HostRefused */
   constructor(calls: HostCalls, channel: Channel, name: string, paths: DevicePaths) {
     this.name = name;
+    this.group = paths.group;
     this.channel = channel;
     this.#calls = calls;
     const { fd, id, info } = channel.open(name, paths);

@@ -48,6 +48,8 @@ export interface Abilities {
   readonly shown: DeviceFacts;
   /** Keys of capabilities of its plan. */
   readonly planned?: readonly string[];
+  /** A device of its group that the guest has already, and which decides what address space the group has. */
+  readonly beside?: string | undefined;
 }
 
 /**
@@ -60,7 +62,7 @@ export function choose(
   wish: ModeWish,
   abilities?: Abilities,
 ): Choice {
-  const planned = againstPlan(abilities);
+  const planned = [...againstPlan(abilities), ...againstGroup(abilities?.beside)];
   const nesting = [...(port === undefined ? [] : againstNesting(info, port, abilities)), ...planned];
   const paths: readonly Path[] = [
     { mode: 'nested', against: nesting, unlike: [] },
@@ -110,6 +112,12 @@ function againstPlan(abilities: Abilities | undefined): string[] {
   return SVM_KEYS.filter((key) => planned.includes(key) && serves(own, key) && !serves(shown, key)).map(
     (key) => `its plan has ${key.toUpperCase()}, which the host does not let users of the device have`,
   );
+}
+
+/** iommufd attaches a group as a whole: tables of the guest for one device of it would be those of the others. */
+function againstGroup(beside: string | undefined): string[] {
+  if (beside === undefined) return [];
+  return [`all devices of its group on the host use one address space, that of ${beside}`];
 }
 
 /** A shadow needs nothing but page tables of the host; what else a device has must not be less than the guest was promised. */

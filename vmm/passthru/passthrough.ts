@@ -175,7 +175,8 @@ export class Passthrough {
 
   /** Which path is to serve a device. @param shown what the host lets it do @throws TsvmmError where the policy forbids it */
   choose(wish: AssignmentWish, host: AssignedDevice, shown: DeviceFacts): Choice {
-    const abilities = { own: this.#host.own(wish.address), shown, planned: wish.planned };
+    const beside = this.#besideOf(host);
+    const abilities = { own: this.#host.own(wish.address), shown, planned: wish.planned, beside };
     const choice = choose(host.info, this.port, wish.mode, abilities);
     const { mode, reasons, lacks } = choice;
     const against = wish.mode === 'auto' && mode === 'software' ? reasons : lacks;
@@ -188,7 +189,22 @@ export class Passthrough {
         exit: EXIT.hostRefused,
       });
     }
+    if (beside !== undefined && mode !== 'software') {
+      throw new TsvmmError({
+        code: 'host-refused',
+        object: `${wish.id}: host=${wish.address}`,
+        why: `mode=${mode}: ${lacks.join('; ')}`,
+        mend: "have the host's hardware serve one device of the group only",
+        exit: EXIT.hostRefused,
+      });
+    }
     return choice;
+  }
+
+  #besideOf(host: AssignedDevice): string | undefined {
+    for (const other of this.#open.values())
+      if (other !== host && other.group === host.group) return other.name;
+    return undefined;
   }
 
   /** What a device can do for its guest on the path that is to serve it. */

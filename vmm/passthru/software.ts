@@ -16,6 +16,7 @@ import { DEVICE_TLB_PENDING } from '../bus/iommu.ts';
 import type { GuestRam } from '../mem/ram.ts';
 import type { AddressSpace } from './address-space.ts';
 import type { GuestDevice, GuestEnables, OutstandingRequests } from './guest-device.ts';
+import { HostRefused } from './host-calls.ts';
 import type { DeviceEndpoint } from './passthrough.ts';
 
 const PAGE = 4096;
@@ -70,7 +71,7 @@ export class SoftwarePath {
     });
     this.#devices.set(device.id, caught);
     // The host's IOMMU lets nothing through: what is not caught is not done.
-    device.host.channel.block(device.host);
+    blockIfAlone(device);
     this.#host.route(device.host.name, caught);
     // The host switches on all that the device has: what of it the guest has switched on counts where its requests are caught.
     this.#host.caught(device.host.name, true);
@@ -93,6 +94,15 @@ export class SoftwarePath {
 
   has(device: GuestDevice): boolean {
     return this.#devices.has(device.id);
+  }
+}
+
+/** Where the group has the address space of another device, no request of this one gets there all the same: all are caught. */
+function blockIfAlone({ host }: GuestDevice): void {
+  try {
+    host.channel.block(host);
+  } catch (cause) {
+    if (!(cause instanceof HostRefused) || cause.errno !== 'EINVAL') throw cause;
   }
 }
 
