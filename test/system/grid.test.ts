@@ -79,7 +79,11 @@ const GRIDS: Readonly<Record<string, Grid>> = {
     intel: '-/= -/= --= //= //= --= --=',
     smmuv3: '-/= =/= --= -/= -/= --= --=',
   },
-  // Of the two hosts with accelerators one has them as fast as the guest wants them; svm, which wants the other's: passthrough.test.ts.
+  // Of the two hosts with accelerators each has what one of the guests wants.
+  svm: {
+    intel: '--- --- --- /// === --- ---',
+    smmuv3: '--- --- --- -// -== --- ---',
+  },
   'fork-dma': {
     intel: '--- --- --- === /// --- ---',
     smmuv3: '--- --- --- -== -// --- ---',

@@ -120,6 +120,7 @@ describe('shadow tables of a guest of either architecture on a host of either', 
   test.each([
     ['pasid', 'smmuv3', 'xeon-mixed', '0000:16:00.0'],
     ['pasid', 'intel', 'arm-mmu-700', '0000:06:00.0'],
+    ['pasid', 'smmuv3', 'arm-mmu-600', '0000:04:00.0'],
     ['unmap-race', 'smmuv3', 'xeon-mixed', '0000:16:00.0'],
     ['unmap-race', 'intel', 'arm-mmu-700', '0000:06:00.0'],
     ['unmap-race', 'smmuv3', 'arm-mmu-700', '0000:06:00.0'],
@@ -136,6 +137,20 @@ describe('shadow tables of a guest of either architecture on a host of either', 
     expect(assigned.stdout).toBe(emulated.stdout);
     expect(assigned.status).toBe(0);
   });
+});
+
+test('commands that name a stream go to the SMMU that its device is behind: the other one would refuse them', () => {
+  const smmuv3 = ['--example', 'pasid', '--viommu', 'smmuv3'];
+  const emulated = run(...smmuv3);
+
+  const assigned = run(
+    ...[...smmuv3, '--host', 'arm-mmu-700'],
+    ...['--device', 'vfio-pci,host=0000:01:00.0,mode=nested'],
+    ...['--device', 'vfio-pci,host=0000:06:00.0,mode=nested'],
+  );
+
+  expect(assigned.stdout).toBe(emulated.stdout);
+  expect(assigned.status).toBe(0);
 });
 
 test('a host without nesting serves a device by software, and --fallback forbid refuses that, by the bit that says so', () => {

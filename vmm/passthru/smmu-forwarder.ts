@@ -85,6 +85,8 @@ export class SmmuForwarder implements SmmuBackend {
   readonly #batch: InvalidationArray;
   readonly #cons = new Uint32Array(MOST_INVALIDATIONS);
   #count = 0;
+  /** Who the waiting commands are for: those that name a stream are for the slice that has it, which others would refuse. */
+  #only: Slice | undefined;
   #error = 0;
 
   constructor(space: AddressSpace, port: SmmuPort, log: PassthroughLog, needs: ForwarderNeeds) {
@@ -196,9 +198,14 @@ export class SmmuForwarder implements SmmuBackend {
     }
   }
 
+  /** Those of stage 1, and those of streams that the host knows: what concerns nobody here is done when the unit has done it. */
   command(w0: number, w1: number, w2: number, w3: number, cons: number): void {
-    if (!this.#concerns(w0 & 0xff, w1)) return;
-    if (this.#count === MOST_INVALIDATIONS) this.#flush();
+    const op = w0 & 0xff;
+    const owner = namesStream(op) ? this.#ownerOf(w1) : undefined;
+    if (owner === undefined && !(isTlbi(op) && this.#slices.length > 0)) return;
+    const only = this.#slices.length > 1 ? owner : undefined;
+    if (this.#count === MOST_INVALIDATIONS || only !== this.#only) this.#flush();
+    this.#only = only;
     const { view } = this.#batch;
     const at = this.#batch.at + this.#count * COMMAND_BYTES;
     view.setUint32(at, w0, true);
@@ -208,12 +215,8 @@ export class SmmuForwarder implements SmmuBackend {
     this.#cons[this.#count++] = cons;
   }
 
-  /** Those of stage 1, and those of streams that the host knows: what concerns nobody here is done when the unit has done it. */
-  #concerns(op: number, sid: number): boolean {
-    if ((op >= CMD_TLBI_NH_ALL && op <= CMD_TLBI_NH_VAA) || op === CMD_TLBI_NSNH_ALL)
-      return this.#slices.length > 0;
-    if (op !== CMD_ATC_INV && op !== CMD_CFGI_CD && op !== CMD_CFGI_CD_ALL) return false;
-    return this.#devices.some(({ vdevice }) => vdevice?.sid === sid);
+  #ownerOf(sid: number): Slice | undefined {
+    return this.#devices.find(({ vdevice }) => vdevice?.sid === sid)?.slice;
   }
 
   sync(): number {
@@ -230,6 +233,7 @@ export class SmmuForwarder implements SmmuBackend {
     // What comes after one that failed is not done: software issues it anew.
     if (this.#error !== 0) return;
     for (const slice of this.#slices) {
+      if (this.#only !== undefined && slice !== this.#only) continue;
       const result = slice.channel.send(slice.id, this.#batch, 0, count);
       if (result >= 0) continue;
       this.#log.refused(this.#space.calls.refusal('IOMMU_HWPT_INVALIDATE', result));
@@ -360,4 +364,12 @@ function takenBits(names: readonly (keyof typeof STE.fields)[]): Uint32Array {
 function hasOthers(words: Uint32Array): boolean {
   const get = STE.get;
   return get.STRW(words, 0) !== 0 || get.PRIVCFG(words, 0) !== 0 || get.INSTCFG(words, 0) !== 0;
+}
+
+function isTlbi(op: number): boolean {
+  return (op >= CMD_TLBI_NH_ALL && op <= CMD_TLBI_NH_VAA) || op === CMD_TLBI_NSNH_ALL;
+}
+
+function namesStream(op: number): boolean {
+  return op === CMD_ATC_INV || op === CMD_CFGI_CD || op === CMD_CFGI_CD_ALL;
 }

@@ -101,6 +101,12 @@ export class PhysicalGroup implements HostGroup {
     if (!this.members.includes(device)) this.members.push(device);
   }
 
+  /** Those that what is attached to the PASID of one of them concerns: functions without PASIDs cannot send any. */
+  membersWith(device: PhysicalDevice, pasid: number): readonly PhysicalDevice[] {
+    if (pasid === 0) return this.members;
+    return this.members.filter((member) => member === device || member.pasidWidth > 0);
+  }
+
   leave(device: PhysicalDevice): void {
     const at = this.members.indexOf(device);
     if (at >= 0) this.members.splice(at, 1);

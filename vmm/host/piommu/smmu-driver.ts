@@ -284,8 +284,8 @@ export class SmmuHostDriver implements PhysicalDriver {
     const device = host as PhysicalDevice;
     this.unit.settle();
     const own = this.#own(domain);
-    // Functions without PASIDs cannot send any: their tables have no place for one (Linux: iommu_attach_device_pasid skips them, too).
-    const members = device.group.members.filter((one) => one === device || pasid === 0 || one.pasidWidth > 0);
+    // The tables of functions without PASIDs have no place for one (Linux: iommu_attach_device_pasid skips them, too).
+    const members = device.group.membersWith(device, pasid);
     for (const member of members) this.#check(member, pasid, own);
     const firstStage = own.kind === 'paging' && own.stage === 1 ? own : undefined;
     transact((undo) => {

@@ -239,7 +239,7 @@ export class VtdHostDriver implements PhysicalDriver {
     demand(pasid === 0 || this.#scalable, 'EOPNOTSUPP', `${this.unit.id} is in legacy mode`);
     this.unit.settle();
     if (own.kind === 'nested') this.#checkNested(own);
-    const { members } = device.group;
+    const members = device.group.membersWith(device, pasid);
     transact((undo) => {
       this.#hold(own, undo);
       // Room for the entries of all: after this nothing can fail.

@@ -28,6 +28,27 @@ describe.each(HOSTS)('%s', (_, make) => {
     expect([host.read(0x100, AT), host.read(0x101, AT)]).toEqual([undefined, undefined]);
   });
 
+  test('a PASID concerns those of a group that have PASIDs: the tables of another have no place for it', () => {
+    const host = make();
+    const group = new PhysicalGroup(7);
+    host.map(0x4000);
+    host.store(AT, 5);
+    const first = host.bind(host.plug({ requester: 0x100, group, pasidWidth: 20 }));
+    const other = host.bind(host.plug({ requester: 0x101, group }));
+    const hwpt = host.hwpt(first, abi.HWPT_FLAGS.PASID);
+    first.attach(0, hwpt);
+    other.attach(0, hwpt);
+    const before = host.kernel.allocations.census();
+
+    first.attach(0x1_2345, hwpt);
+    const seen = [0x100, 0x101].map((requester) => host.read(requester, AT, 0x1_2345));
+    first.detach(0x1_2345);
+
+    expect(seen).toEqual([5, undefined]);
+    expect(host.kernel.allocations.census()).toEqual(before);
+    expect([host.read(0x100, AT), host.read(0x101, AT)]).toEqual([5, 5]);
+  });
+
   test('devices with one table share what it maps; when one goes the other stays', () => {
     const host = make();
     host.map(0x4000);
