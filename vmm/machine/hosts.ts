@@ -68,6 +68,7 @@ export const HOSTS: HostSupport = {
       iommuViews: report === undefined ? [] : [copyView(report)],
       release: (id) => passthrough.releaseId(id),
       afterReset: () => passthrough.afterReset(),
+      rebuild: () => passthrough.rebuild(),
       // Addresses and `host:`: ids of a guest's devices have no colon.
       owns: (dev) => dev.includes(':'),
     };

@@ -47,6 +47,8 @@ export interface MachineHost {
   release(id: string): void;
   /** All devices of the machine were reset. */
   afterReset(): void;
+  /** Passthrough.rebuild. @throws TsvmmError where it is refused */
+  rebuild(): void;
   /** A clock handler of this id is one of the host: no reset of the machine stops it. */
   readonly owns: (dev: string) => boolean;
 }

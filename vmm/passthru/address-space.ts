@@ -20,7 +20,7 @@ import type { Channel, DevicePaths, FirstStage, OpenedDevice } from './channel.t
 import { hardwareInfo } from './hardware-info.ts';
 import { type HostCalls, HostRefused } from './host-calls.ts';
 import type { InvalidationArray } from './invalidation-array.ts';
-import { eventsOf } from './smmu-event-queue.ts';
+import { type EventQueue, eventsOf } from './smmu-event-queue.ts';
 
 const FOUR_GIB = 1n << 32n;
 const VTD_S1_BYTES = 24;
@@ -45,6 +45,8 @@ export class AddressSpace implements Channel {
   readonly #view: DataView;
   readonly #ramAt: bigint;
   #faults: { readonly id: number; readonly fd: number } | undefined;
+  /** By slice of an SMMUv3. */
+  readonly #events = new Map<number, EventQueue>();
 
   /** @throws HostRefused */
   constructor(calls: HostCalls, ram: GuestRam) {
@@ -133,7 +135,28 @@ export class AddressSpace implements Channel {
     return this.#faults;
   }
 
+  /** The queue of page requests is given back, if there is one. Returns its descriptor. @throws HostRefused */
+  dropFaults(): number | undefined {
+    const queue = this.#faults;
+    if (queue === undefined) return undefined;
+    this.#faults = undefined;
+    this.#dropQueue(queue);
+    return queue.fd;
+  }
+
+  /** A queue whose file is open is in use. */
+  #dropQueue({ id, fd }: EventQueue): void {
+    this.calls.sys.close(fd);
+    this.destroy(id);
+  }
+
+  /** A slice goes with the queue of its events. */
   destroy(id: number): void {
+    const events = this.#events.get(id);
+    if (events !== undefined) {
+      this.#events.delete(id);
+      this.#dropQueue(events);
+    }
     this.calls.ioctl(this.fd, NR.DESTROY, IOMMU_DESTROY, { id });
   }
 
@@ -185,7 +208,7 @@ export class AddressSpace implements Channel {
       dev_id: id,
       hwpt_id: parent,
     });
-    eventsOf(calls, fd, viommu, event);
+    this.#events.set(viommu, eventsOf(calls, fd, viommu, event));
     return viommu;
   }
 

@@ -62,7 +62,7 @@ export class CommandPasids {
   }
 
   add(device: GuestDevice): void {
-    this.#devices.set(device, 0);
+    if (!this.#devices.has(device)) this.#devices.set(device, 0);
     if (this.#byHost.size === 0) this.#size();
   }
 

@@ -21,6 +21,8 @@ export interface Forwarders {
   /** @throws HostRefused */
   add(device: GuestDevice, mode: PathMode): void;
   remove(device: GuestDevice): void;
+  /** Lets go of all devices, and gives back to the host all that was made for them. */
+  clear(): void;
   /** Moves a device to shadows whose host's nesting cannot follow its guest. False: there is no such move. */
   toShadow(device: GuestDevice): boolean;
   /** Which of the two serves it; undefined: neither does. */
@@ -58,6 +60,7 @@ function vtdForwarders(port: VtdPort | undefined, ground: ForwarderGround): Forw
     commands: forwarder.commands,
     add: (device, mode) => forwarder.add(device, mode === 'nested'),
     remove: (device) => forwarder.remove(device),
+    clear: () => forwarder.clear(),
     toShadow: () => false,
     modeOf: (device) => forwarder.modeOf(device),
     settle: () => forwarder.settle(),
@@ -108,6 +111,11 @@ class SmmuForwarders implements Forwarders {
   remove(device: GuestDevice): void {
     this.#nested?.remove(device);
     this.#shadow?.remove(device);
+  }
+
+  clear(): void {
+    this.#nested?.clear();
+    this.#shadow?.clear();
   }
 
   toShadow(device: GuestDevice): boolean {

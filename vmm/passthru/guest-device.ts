@@ -59,6 +59,10 @@ export class OutstandingRequests {
     this.#byGroup[group & (GROUPS - 1)] = 0;
   }
 
+  get any(): boolean {
+    return this.#fn.s.pageRequests > 0;
+  }
+
   /** None is waited for any more. */
   forget(): void {
     this.#byGroup.fill(0);

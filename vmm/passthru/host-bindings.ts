@@ -1,6 +1,7 @@
 import { NO_PASID } from '../bus/dma.ts';
 import { HWPT_FLAGS } from '../host/iommufd/abi.ts';
 import type { AddressSpace } from './address-space.ts';
+import type { Channel } from './channel.ts';
 import { type Commanded, type CommandPasids, isBeyond } from './command-pasids.ts';
 import type { Bound, ForwarderNeeds, GuestDevice } from './guest-device.ts';
 import { HostRefused } from './host-calls.ts';
@@ -68,6 +69,25 @@ export class HostBindings {
   release(one: Holding): void {
     for (const pasid of [...one.bound.keys()]) this.detach(one, pasid);
     this.attachRid(one, this.blocked(one));
+  }
+
+  /** Devices are attached to nothing at all, and page tables that were made for them are given back. */
+  clear(devices: readonly Holding[]): void {
+    for (const one of devices) {
+      this.release(one);
+      this.guarded(() => one.device.host.detach(0));
+    }
+    for (const lists of [this.#parents, this.#blocked]) {
+      for (const hwpt of [...lists.values()].flat())
+        this.guarded(() => this.#channelOf(hwpt, devices).destroy(hwpt));
+      lists.clear();
+    }
+  }
+
+  /** A page table of iommufd may have outlived the devices that it was made for. */
+  #channelOf(hwpt: number, devices: readonly Holding[]): Channel {
+    const found = devices.find(({ parent, blocked }) => parent === hwpt || blocked === hwpt);
+    return found?.device.host.channel ?? this.#space;
   }
 
   blocked({ device, blocked }: Holding): Bound {

@@ -70,6 +70,11 @@ export class PageFaults {
     this.#calls.sys.listen(fd, () => this.#read(fd));
   }
 
+  /** The fault queue is gone; its descriptor may be given to another file. */
+  unlisten(fd: number): void {
+    this.#queues.delete(fd);
+  }
+
   add(device: GuestDevice): void {
     this.#devices.set(device.host.id, device);
   }
@@ -83,6 +88,11 @@ export class PageFaults {
   /** What waits for an answer of the guest. */
   get waiting(): number {
     return this.#waiting.length;
+  }
+
+  /** The host waits for an answer to the device, or has told the guest of a part of a group. */
+  busy(device: GuestDevice): boolean {
+    return device.requests.any || this.#waiting.some((one) => one.device === device);
   }
 
   /** Nobody answers what the device has asked for so far: it was reset, or is gone. */

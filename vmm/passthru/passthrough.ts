@@ -381,6 +381,42 @@ export class Passthrough {
     this.#commands?.reset(device);
   }
 
+  /**
+   * Throws away all that the host has for the guest's IOMMU, and makes it anew from the registers of that and the tables in the
+   * guest's RAM, as a machine that arrives has to. Caches are empty then. What cannot be made anew stays: files of devices, PASIDs
+   * that commands have on the host, and the path that each device is on.
+   * @throws TsvmmError where the host waits for answers of the guest: iommufd would give them itself, and the device would see it
+   */
+  rebuild(): void {
+    const devices = this.assignments.map(({ device }) => device);
+    const served = devices.flatMap((device) => {
+      const mode = this.#forwarders?.modeOf(device);
+      return mode === undefined ? [] : [{ device, mode }];
+    });
+    for (const { device } of served) if (this.#faults?.busy(device) === true) throw waits(device);
+    this.#forwarders?.clear();
+    refusedAs('the queue of page requests', () => this.#dropFaults());
+    for (const { device, mode } of served) this.#again(device, mode);
+    for (const device of devices) refusedAs(device.id, () => this.#software?.rebuild(device));
+    this.verification?.readAhead();
+  }
+
+  #dropFaults(): void {
+    const fd = this.#space?.dropFaults();
+    if (fd !== undefined) this.#faults?.unlisten(fd);
+  }
+
+  /** A host that refuses what it had before has less now: then a lesser path serves the device. */
+  #again(device: GuestDevice, mode: PathMode): void {
+    try {
+      this.forwarders.add(device, mode);
+    } catch (cause) {
+      if (!(cause instanceof HostRefused)) throw cause;
+      this.log.refused(cause);
+      this.#degrade(device, `the host refused: ${cause.message}`);
+    }
+  }
+
   /** The machine was reset, its IOMMU and devices one by one. */
   afterReset(): void {
     for (const { device } of this.assignments) device.follow();
@@ -406,6 +442,14 @@ export class Passthrough {
     device.close();
   }
 }
+
+const waits = ({ id }: GuestDevice) =>
+  new TsvmmError({
+    code: 'requests-wait',
+    object: id,
+    why: 'page requests or held transactions of it wait for an answer of the guest',
+    mend: 'try again when the guest has answered',
+  });
 
 /** What the host refuses while a machine is built is the user's to mend. */
 function refusedAs<T>(id: string, work: () => T): T {

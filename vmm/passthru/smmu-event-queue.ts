@@ -6,18 +6,28 @@ const ARM_SMMUV3 = 1;
 const EVENT_WORDS = 8;
 const EVENT_DEPTH = 1024;
 
-/** Passes on what an SMMUv3 records for a slice of it: 8 words each. Returns the queue's descriptor. @throws HostRefused */
+export interface EventQueue {
+  readonly id: number;
+  readonly fd: number;
+}
+
+/** Passes on what an SMMUv3 records for a slice of it: 8 words each. Returns the queue. @throws HostRefused */
 export function eventsOf(
   calls: HostCalls,
   iommufd: number,
   viommu_id: number,
   event: (words: Uint32Array) => void,
-): number {
-  const { out_veventq_fd: queue } = calls.ioctl(iommufd, NR.VEVENTQ_ALLOC, IOMMU_VEVENTQ_ALLOC, {
-    viommu_id,
-    type: ARM_SMMUV3,
-    veventq_depth: EVENT_DEPTH,
-  });
+): EventQueue {
+  const { out_veventq_id: id, out_veventq_fd: queue } = calls.ioctl(
+    iommufd,
+    NR.VEVENTQ_ALLOC,
+    IOMMU_VEVENTQ_ALLOC,
+    {
+      viommu_id,
+      type: ARM_SMMUV3,
+      veventq_depth: EVENT_DEPTH,
+    },
+  );
   const words = new Uint32Array(EVENT_WORDS);
   calls.sys.listen(queue, () => {
     for (;;) {
@@ -28,5 +38,5 @@ export function eventsOf(
       event(words);
     }
   });
-  return queue;
+  return { id, fd: queue };
 }

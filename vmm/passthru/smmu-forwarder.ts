@@ -149,6 +149,17 @@ export class SmmuForwarder implements SmmuBackend {
     this.#devices.splice(at, 1);
   }
 
+  /** Lets go of all devices, and of all that the host has for them. What a command has failed with stays to be told. */
+  clear(): void {
+    this.#flush();
+    for (const { device } of [...this.#devices]) {
+      this.remove(device);
+      this.#guarded(() => device.host.detach(0));
+    }
+    for (const { id, channel, parent, abort, bypass } of this.#slices.splice(0))
+      for (const made of [abort, bypass, id, parent]) this.#guarded(() => channel.destroy(made));
+  }
+
   has(device: GuestDevice): boolean {
     return this.#devices.some((one) => one.device === device);
   }

@@ -92,6 +92,13 @@ export class SmmuShadow implements SmmuBackend {
     this.#devices.splice(at, 1);
   }
 
+  /** Lets go of all devices, and of all that the host has for them. */
+  clear(): void {
+    this.#bindings.clear(this.#devices.splice(0));
+    this.#watch();
+    this.#stale = false;
+  }
+
   has(device: GuestDevice): boolean {
     return this.#devices.some((one) => one.device === device);
   }

@@ -83,6 +83,13 @@ export class SoftwarePath {
     this.#host.route(device.host.name, undefined);
   }
 
+  /** What the host has for the device is made anew: nothing gets through there. What waits is the guest's unit's, and stays. */
+  rebuild(device: GuestDevice): void {
+    if (!this.has(device)) return;
+    device.host.detach(0);
+    device.host.channel.block(device.host);
+  }
+
   /** The device drops all its translations. Returns whether it is on this path. */
   forget(device: GuestDevice): boolean {
     const caught = this.#devices.get(device.id);

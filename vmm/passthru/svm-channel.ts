@@ -77,6 +77,8 @@ interface Container {
   queue?: number;
   /** Its event queue: of an SMMUv3. */
   events?: number;
+  /** Whose events those are: the last slice that was bound. */
+  slice?: number;
 }
 
 type Invalidate = Partial<UapiValues<(typeof abi.SVM_INVALIDATE)['fields']>>;
@@ -311,13 +313,16 @@ export class SvmChannel implements Channel {
 
   /** Events of the table's vIOMMU are the guest's, under the StreamID that it knows. */
   #listen(container: Container, slice: number): void {
+    container.slice = slice;
     if (container.events !== undefined) return;
     const { out_viommu_id: viommu } = decode(abi.SVM_BIND, this.#calls.bytes(abi.SVM_BIND.bytes));
-    container.events = eventsOf(this.#calls, container.fd, viommu, (words) => {
-      const made = this.#of(slice, 'slice');
+    const { fd } = eventsOf(this.#calls, container.fd, viommu, (words) => {
+      const made = this.#made.get(container.slice!);
+      if (made?.kind !== 'slice') return;
       words[1] = made.sid;
       made.event(words);
     });
+    container.events = fd;
   }
 
   #bindTable(

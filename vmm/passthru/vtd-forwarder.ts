@@ -99,13 +99,23 @@ export class VtdForwarder implements VtdBackend {
 
   /** Lets go of a device: it is attached to nothing of the guest's any more. */
   remove(device: GuestDevice): void {
+    this.commands.remove(device);
     const at = this.#devices.findIndex((one) => one.device === device);
     const attached = this.#devices[at];
     if (attached === undefined) return;
     this.sync();
     this.#bindings.release(attached);
     this.#devices.splice(at, 1);
-    this.commands.remove(device);
+  }
+
+  /** Lets go of all devices, and of all that the host has for them. Commands on their way keep their PASIDs. */
+  clear(): void {
+    this.sync();
+    this.#bindings.clear(this.#devices.splice(0));
+    for (const page of this.#watched.keys()) this.#ram.unwatch(page, this.#watcher);
+    this.#watched.clear();
+    this.#stale = false;
+    this.#stalePasids.clear();
   }
 
   /** How it is served, as a whole; undefined: it is not here. */

@@ -5,6 +5,7 @@ import { completeOptions } from '../../../vmm/bus/iommu.ts';
 import { builtinRegistry } from '../../../vmm/machine/builtin.ts';
 import { idleControl } from '../../../vmm/monitor/idle.ts';
 import { Monitor } from '../../../vmm/monitor/monitor.ts';
+import type { Passthrough } from '../../../vmm/passthru/passthrough.ts';
 import { assigned, machineOn } from '../../kit/assigned.ts';
 import { QmpClient } from '../../kit/monitor.ts';
 
@@ -69,4 +70,14 @@ test('one that does not fit it is refused with the reasons, and the slot stays e
     'the device does not fit its plan: bar 0: the plan has 131072 bytes, the device 65536; ',
   );
   expect(machine.pciDevice('nic0')).toBeUndefined();
+});
+
+test('what the host has for the guest’s IOMMU is made anew on demand', () => {
+  const { client, machine } = start();
+  const passthrough = machine.host!.passthrough as Passthrough;
+  const bound = () => passthrough.attachments(passthrough.assignments[0]!.device).map(([, { kind }]) => kind);
+  const before = bound();
+
+  expect(client.value('x-tsvmm-passthrough-rebuild')).toEqual({});
+  expect(bound()).toEqual(before);
 });

@@ -129,6 +129,21 @@ export const DEVICE_COMMANDS: readonly MonitorCommand[] = [
       complete: ({ machine }) => machine.config.devices.map((device) => device.id),
     },
   }),
+  command({
+    name: 'x-tsvmm-passthrough-rebuild',
+    summary: "Throw away what the host has for the guest's IOMMU, and make it anew",
+    details:
+      "It is made from the IOMMU's registers and the guest's tables, as for a machine that arrives: caches are empty then. Refused while page requests or held transactions wait for the guest.",
+    args: {},
+    result: EMPTY,
+    changes: true,
+    run({ machine }) {
+      if (machine.host === undefined) throw new MonitorError('this machine has no devices of a host');
+      machine.host.rebuild();
+      return DONE;
+    },
+    text: { name: 'passthrough rebuild', usage: '', show: () => '' },
+  }),
 ];
 
 /** QEMU takes a path in the object tree too. */
