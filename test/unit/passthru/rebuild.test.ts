@@ -19,7 +19,7 @@ interface World {
 }
 
 /** What there is on the host. */
-function left({ machine }: World) {
+function left({ machine }: World): Record<string, number> {
   const { kernel } = machine.host!.running as Host;
   return { ...kernel.allocations.census(), pinned: kernel.memory.pinned };
 }
