@@ -89,4 +89,13 @@ describe('--viommu copy-host', () => {
 
     expect([status, stderr]).toEqual([2, line]);
   });
+
+  test('is refused by the grid, whose machines have the same IOMMU on every host', () => {
+    const { status, stderr } = tsvmm('matrix', '--example', 'pasid', ...ON_MIXED);
+
+    expect([status, stderr]).toEqual([
+      2,
+      "tsvmm: --viommu copy-host: is made after one host, and the grid compares machines that have the same IOMMU on every host; name an IOMMU; 'tsvmm info passthrough --viommu copy-host' tells which it would be\n",
+    ]);
+  });
 });

@@ -16,7 +16,7 @@ import type { Invocation } from './command.ts';
 import type { Context } from './context.ts';
 import { viommusOf, withGuestMachine } from './guest-machine.ts';
 import { readHost } from './hosts.ts';
-import { machineFrom } from './machine-options.ts';
+import { COPY_HOST, machineFrom } from './machine-options.ts';
 import {
   type Cell,
   compare,
@@ -32,6 +32,7 @@ import { exampleFor, hostNames } from './package-files.ts';
 import { Reporter } from './reporter.ts';
 import { guestFile, guestOf, limitsOf } from './run.ts';
 import type { MATRIX } from './table.ts';
+import { parseKindSpec } from './values.ts';
 import { quirksText } from './vconfig-files.ts';
 import { verdictOf } from './verdict.ts';
 
@@ -70,10 +71,22 @@ export async function matrix(context: Context, asked: Asked): Promise<ExitCode> 
 
 /** Undefined stands for the machine that a guest gets which asks for none. */
 function viommusToRun(chosen: string | undefined, file: string): readonly (string | undefined)[] {
-  if (chosen !== undefined) return [chosen];
+  if (chosen !== undefined) {
+    if (parseKindSpec(chosen, '--viommu').kind === COPY_HOST) throw copiesManyHosts();
+    return [chosen];
+  }
   const named = viommusOf(file);
   return named.length === 0 ? [undefined] : named;
 }
+
+/** The emulated run has no host, and each row another one: what is compared would be different guests. */
+const copiesManyHosts = (): TsvmmError =>
+  new TsvmmError({
+    code: 'many-hosts',
+    object: '--viommu copy-host',
+    why: 'is made after one host, and the grid compares machines that have the same IOMMU on every host',
+    mend: "name an IOMMU; 'tsvmm info passthrough --viommu copy-host' tells which it would be",
+  });
 
 async function emulatedMachine(
   context: Context,
