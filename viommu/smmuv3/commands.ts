@@ -363,8 +363,9 @@ export class Commands {
     const { tlbs } = this.#p;
     if (!tlbs.hasRoom(w1, w1, Number.POSITIVE_INFINITY)) return HELD;
     const pasid = (w0 & SSV) === 0 ? NO_PASID : (w0 & GLOBAL) !== 0 ? ALL_PASIDS : w0 >>> 12;
-    const lo = order >= 20 ? 0 : (w2 & (-4096 << order)) >>> 0;
-    const hi = order < 20 ? w3 >>> 0 : order >= LARGEST_ATC_RANGE ? 0 : (w3 & (-1 << (order - 20))) >>> 0;
+    // Signed: numbers beyond 2^31 are boxed wherever a call is not inlined.
+    const lo = order >= 20 ? 0 : w2 & (-4096 << order);
+    const hi = order < 20 ? w3 | 0 : order >= LARGEST_ATC_RANGE ? 0 : w3 & (-1 << (order - 20));
     tlbs.send(w1, w1, pasid, lo, hi, order);
     return 0;
   }

@@ -36,6 +36,7 @@ export const DEVICE_TLB_PENDING = 3;
 export interface DmaEndpoints {
   /**
    * Invalidates 2^order pages at the aligned (lo, hi) in the function's address translation cache; order 52 is everything.
+   * The halves may be signed.
    * @param pasid of the entries; NO_PASID: those without a PASID; ALL_PASIDS: both kinds
    * @param tag the ITag, given back by a completion that comes later
    * @returns one of the DEVICE_TLB codes
