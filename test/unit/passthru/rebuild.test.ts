@@ -297,3 +297,23 @@ test('transactions that the host holds have a rebuild refused; ended, it is done
   n.passthrough.rebuild();
   expect(start(1, 2)).toBe('stalled');
 });
+
+test('what the hardware translates after a rebuild is what the guest’s IOMMU model says', () => {
+  const w = new NestedVtd({}, { verify: true });
+  w.machine.ram.u32[PAGES / 4] = 1;
+  w.machine.ram.u32[PAGES / 4 + 1024] = 2;
+  const read = () => {
+    w.frames.run(0, { op: 'sum', src: AT, size: 8, pasid: 5 });
+    return w.frames.result(0);
+  };
+  w.map(AT, PAGES);
+  const first = read();
+  w.map(AT, PAGES + 0x1000);
+  w.passthrough.rebuild();
+  const second = read();
+  const { checked } = w.passthrough.verification!;
+  w.vtd.submit(...FLUSH);
+
+  expect([first, second, read()]).toEqual([1n, 2n, 2n]);
+  expect(w.passthrough.verification!.checked).toBeGreaterThan(checked);
+});
