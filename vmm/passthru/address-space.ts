@@ -208,7 +208,12 @@ export class AddressSpace implements Channel {
       dev_id: id,
       hwpt_id: parent,
     });
-    this.#events.set(viommu, eventsOf(calls, fd, viommu, event));
+    try {
+      this.#events.set(viommu, eventsOf(calls, fd, viommu, event));
+    } catch (cause) {
+      this.destroy(viommu);
+      throw cause;
+    }
     return viommu;
   }
 
@@ -232,8 +237,8 @@ export class AddressSpace implements Channel {
       }
     }
     const made = make();
-    device.attach(0, made);
     known.push(made);
+    device.attach(0, made);
     return made;
   }
 }

@@ -74,8 +74,9 @@ export class HostBindings {
   /** Devices are attached to nothing at all, and page tables that were made for them are given back. */
   clear(devices: readonly Holding[]): void {
     for (const one of devices) {
-      this.release(one);
+      for (const pasid of [...one.bound.keys()]) this.detach(one, pasid);
       this.guarded(() => one.device.host.detach(0));
+      this.#drop(one.rid);
     }
     for (const lists of [this.#parents, this.#blocked]) {
       for (const hwpt of [...lists.values()].flat())

@@ -395,10 +395,20 @@ export class Passthrough {
     });
     for (const { device } of served) if (this.#faults?.busy(device) === true) throw waits(device);
     this.#forwarders?.clear();
-    refusedAs('the queue of page requests', () => this.#dropFaults());
+    this.#told(() => this.#dropFaults());
     for (const { device, mode } of served) this.#again(device, mode);
-    for (const device of devices) refusedAs(device.id, () => this.#software?.rebuild(device));
+    // What is detached is blocked, too.
+    for (const device of devices) this.#told(() => this.#software?.rebuild(device));
     this.verification?.readAhead();
+  }
+
+  #told(work: () => void): void {
+    try {
+      work();
+    } catch (cause) {
+      if (!(cause instanceof HostRefused)) throw cause;
+      this.log.refused(cause);
+    }
   }
 
   #dropFaults(): void {

@@ -126,18 +126,29 @@ export class SmmuForwarder implements SmmuBackend {
       }
     }
     const slice = this.#newSlice(device);
-    device.host.attach(0, slice.bypass);
     this.#slices.push(slice);
+    device.host.attach(0, slice.bypass);
     return slice;
   }
 
   #newSlice({ host }: GuestDevice): Slice {
     const { channel } = host;
-    const parent = channel.paging(host, this.#space.ioas, HWPT_FLAGS.NEST_PARENT);
-    // Events of the slice are the guest's: they name its StreamIDs already.
-    const id = channel.viommu(host, parent, (words) => this.#port.event(words));
-    const fixed = (config: number) => channel.smmuNested(host, id, STE.pack({ V: 1, Config: config }), false);
-    return { id, channel, parent, abort: fixed(CONFIG_ABORT), bypass: fixed(CONFIG_BYPASS) };
+    const made: number[] = [];
+    const keep = (one: number) => {
+      made.unshift(one);
+      return one;
+    };
+    try {
+      const parent = keep(channel.paging(host, this.#space.ioas, HWPT_FLAGS.NEST_PARENT));
+      // Events of the slice are the guest's: they name its StreamIDs already.
+      const id = keep(channel.viommu(host, parent, (words) => this.#port.event(words)));
+      const fixed = (config: number) =>
+        keep(channel.smmuNested(host, id, STE.pack({ V: 1, Config: config }), false));
+      return { id, channel, parent, abort: fixed(CONFIG_ABORT), bypass: fixed(CONFIG_BYPASS) };
+    } catch (cause) {
+      for (const one of made) this.#guarded(() => channel.destroy(one));
+      throw cause;
+    }
   }
 
   remove(device: GuestDevice): void {
@@ -152,9 +163,13 @@ export class SmmuForwarder implements SmmuBackend {
   /** Lets go of all devices, and of all that the host has for them. What a command has failed with stays to be told. */
   clear(): void {
     this.#flush();
-    for (const { device } of [...this.#devices]) {
-      this.remove(device);
-      this.#guarded(() => device.host.detach(0));
+    for (const one of this.#devices.splice(0)) {
+      this.#guarded(() => this.#bind(one, this.#fixed(one, 'blocked')));
+      this.#guarded(() => one.device.host.detach(0));
+      const { own, channel, hwpt } = one.bound;
+      // The host has refused to block it.
+      if (own) this.#guarded(() => channel.destroy(hwpt));
+      this.#forget(one);
     }
     for (const { id, channel, parent, abort, bypass } of this.#slices.splice(0))
       for (const made of [abort, bypass, id, parent]) this.#guarded(() => channel.destroy(made));

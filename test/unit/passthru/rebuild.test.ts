@@ -317,3 +317,57 @@ test('what the hardware translates after a rebuild is what the guest’s IOMMU m
   expect([first, second, read()]).toEqual([1n, 2n, 2n]);
   expect(w.passthrough.verification!.checked).toBeGreaterThan(checked);
 });
+
+/** Makes the n-th allocation of a rebuild fail; false: it has fewer. */
+function rebuildFailing({ machine, passthrough }: World, nth: number): boolean {
+  const { allocations } = (machine.host!.running as Host).kernel;
+  allocations.failNth(nth);
+  passthrough.rebuild();
+  return allocations.endFailing();
+}
+
+test('where the host refuses what it had before, the device goes on by what there is, and nothing stays behind', () => {
+  const outcomes = new Set<string>();
+  const objects = new Set<number>();
+  for (let nth = 1, failed = true; failed && nth < 40; nth++) {
+    const w = new NestedVtd();
+    w.machine.ram.u32[PAGES / 4] = 1;
+    w.map(AT, PAGES);
+    w.frames.run(0, { op: 'sum', src: AT, size: 8, pasid: 5 });
+
+    failed = rebuildFailing(w, nth);
+
+    const [assignment] = w.passthrough.assignments;
+    w.frames.run(0, { op: 'sum', src: AT, size: 8, pasid: 5 });
+    outcomes.add(`${w.passthrough.pathOf(assignment!)} ${w.frames.result(0)}`);
+    w.machine.unplug('svm');
+    w.passthrough.rebuild();
+    objects.add(left(w)['object'] ?? 0);
+  }
+
+  expect([...outcomes].sort()).toEqual(['nested 1', 'software 1']);
+  // The two IOASes.
+  expect([...objects]).toEqual([2]);
+});
+
+test('the same of an SMMUv3', () => {
+  const outcomes = new Set<string>();
+  const objects = new Set<number>();
+  for (let nth = 1, failed = true; failed && nth < 40; nth++) {
+    const n = new NestedSmmu({ stall: 'terminate' });
+    n.smmu.stage1(n.requester, {});
+    n.smmu.submit(3n | (BigInt(n.requester) << 32n), 1);
+    n.map(1, DATA);
+
+    failed = rebuildFailing(n, nth);
+
+    const outcome = n.frames.run(0, { op: 'fill', dst: 4096 + 8, size: 8, operand: 5n });
+    outcomes.add(`${n.passthrough.pathOf(n.passthrough.assignments[0]!)} ${outcome}`);
+    n.machine.unplug('svm');
+    n.passthrough.rebuild();
+    objects.add(left(n)['object'] ?? 0);
+  }
+
+  expect([...outcomes].sort()).toEqual(['nested done', 'shadow done', 'software done']);
+  expect([...objects]).toEqual([2]);
+});
