@@ -177,6 +177,15 @@ test('a device of a host needs a host', () => {
   expect(stderr).toContain('name a host: --host');
 });
 
+test('a device of the host that is given twice is refused: one line, exit 2', () => {
+  const { stderr, status } = run('--example', 'pasid', ...HOST, ...device('nested'), ...device('software'));
+
+  expect(stderr).toBe(
+    'tsvmm: vfio-pci1: host=0000:16:00.0: vfio-pci0 is this device of the host already; assign each device of the host once\n',
+  );
+  expect(status).toBe(2);
+});
+
 test('a machine with a device of its host is not saved: one line says so, and nothing is written', () => {
   const dir = join(tmpdir(), `tsvmm-no-snapshot-${process.pid}`);
 

@@ -151,6 +151,15 @@ export class Passthrough {
         mend: `use one of: ${this.#host.devices.join(', ')}`,
       });
     }
+    for (const [other, { name }] of this.#open) {
+      if (name !== address) continue;
+      throw new TsvmmError({
+        code: 'host-device-twice',
+        object: `${id}: host=${address}`,
+        why: `${other} is this device of the host already`,
+        mend: 'assign each device of the host once',
+      });
+    }
     return refusedAs(id, () => {
       const device = new AssignedDevice(this.space.calls, this.#channel(channel), address, paths);
       this.#open.set(id, device);
